@@ -8,10 +8,11 @@ from generated.problems import Reason
 from services.partners.domain.partners import Availability, CatalogOffer, Product
 from services.partners.usecases import catalog_events
 from services.partners.usecases.ports import Repository, UnitOfWork
-from services.runtime.core import currencies, pagination
+from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
+from services.runtime.core.money import MINOR_UNIT_DIGITS
 from services.runtime.core.pagination import Page
 from services.runtime.core.preconditions import check_version
 from services.runtime.core.principal import Principal, require_role
@@ -100,7 +101,7 @@ async def set_availability(
     Raises ApiError: INVALID_REQUEST, PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND.
     """
     require_role(principal, "admin")
-    if availability.currency not in currencies.MINOR_UNIT_DIGITS:
+    if availability.currency not in MINOR_UNIT_DIGITS:
         raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("currency", "is not a currency of ISO 4217")])
     async with repository.unit_of_work() as unit:
         await _lock_partner_and_product(unit, partner_id, product_id)

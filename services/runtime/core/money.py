@@ -1,14 +1,19 @@
-"""Amounts for people, in major units."""
+"""Currencies of ISO 4217, and amounts for people in major units."""
 
 import copy
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 
 from babel import Locale
 from babel.numbers import NumberPattern
+from iso4217 import Currency
 
-from services.runtime.core.currencies import MINOR_UNIT_DIGITS
+MINOR_UNIT_DIGITS: Mapping[str, int] = {
+    currency.code: currency.exponent for currency in Currency if currency.exponent is not None
+}
+"""Decimal digits of the minor unit by currency code. Funds and metals, which have no minor unit, are not included."""
 
 _CODE_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 """Position of the space that CLDR puts between a currency code and the amount, and Babel does not."""

@@ -1,4 +1,4 @@
-"""Amounts for people in currencies of 0, 2 and 3 decimal digits."""
+"""Digits of currencies, and amounts for people in currencies of 0, 2 and 3 decimal digits."""
 
 from decimal import Decimal
 
@@ -6,9 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.runtime.core.currencies import MINOR_UNIT_DIGITS
 from services.runtime.core.localisation import LANGUAGES
-from services.runtime.core.money import format_amount
+from services.runtime.core.money import MINOR_UNIT_DIGITS, format_amount
+
+
+@pytest.mark.parametrize(("currency", "digits"), [("USD", 2), ("JPY", 0), ("KWD", 3), ("EUR", 2)])
+def test_currency_has_digits_of_minor_unit(currency: str, digits: int) -> None:
+    assert MINOR_UNIT_DIGITS[currency] == digits
+
+
+@pytest.mark.parametrize("currency", ["ZZQ", "XXX", "XAU", "usd", "", "DEM"])
+def test_code_that_is_no_currency_in_use_is_not_included(currency: str) -> None:
+    assert currency not in MINOR_UNIT_DIGITS
 
 
 @pytest.mark.parametrize(
