@@ -24,6 +24,7 @@ class Reason(StrEnum):
     PICTURE_NOT_FOUND = "PICTURE_NOT_FOUND"
     AVATAR_NOT_FOUND = "AVATAR_NOT_FOUND"
     USER_NOT_FOUND = "USER_NOT_FOUND"
+    DEVICE_NOT_FOUND = "DEVICE_NOT_FOUND"
     BANK_NOT_FOUND = "BANK_NOT_FOUND"
     REFUND_NOT_FOUND = "REFUND_NOT_FOUND"
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
@@ -231,6 +232,14 @@ PROBLEMS: dict[Reason, Problem] = {
         "User not found",
         "The account has no profile.",
         {"en": "This account does not exist.", "de": "Dieses Konto gibt es nicht."},
+        {},
+    ),
+    Reason.DEVICE_NOT_FOUND: Problem(
+        404,
+        "NOT_FOUND",
+        "Device not found",
+        "The caller has no registered device with this id.",
+        {"en": "This device is not registered.", "de": "Dieses Gerät ist nicht registriert."},
         {},
     ),
     Reason.BANK_NOT_FOUND: Problem(

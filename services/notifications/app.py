@@ -95,7 +95,7 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
         await serve_with_background_tasks(
             serve_rpc(
                 settings.service_socket,
-                [NotificationsRpc(repository, history)],
+                [NotificationsRpc(repository, history, now)],
                 settings.build_page_token_signer(),
                 grace_s=settings.drain_seconds,
             ),

@@ -10,6 +10,8 @@ import pytest
 
 from generated.proto.delivery.events.v1 import EmailRequested, Refunded, UserDeleted
 from services.notifications.domain.notifications import HistoryFilter, Notification, Provider, Status
+from services.notifications.usecases import devices
+from services.runtime.core.principal import Principal
 from services.runtime.messaging.events import Envelope
 from tests.integration.fixtures.notifications import (
     NotificationsHarness,
@@ -87,6 +89,20 @@ async def test_unregistered_tokens_are_deleted_and_mail_is_the_fallback(harness:
     assert mail["subject"] == "Payment received"
     [second_event] = await harness.publish(build_order_paid(user))
     assert list_attempts(await harness.wait_for_notification(user, second_event)) == [("email", "accepted")]
+
+
+async def test_only_the_unregistered_one_of_several_devices_is_removed(harness: NotificationsHarness) -> None:
+    user, phones = await harness.create_user(), [make_android_token() for _ in range(3)]
+    principal = Principal(user, "customer", "", True, datetime.now(UTC))
+    for phone in phones:
+        await devices.register_device(harness.repository, lambda: datetime.now(UTC), principal, phone, None)
+    await harness.inject_fault("fcm", "unregistered", 1)
+    [event] = await harness.publish(build_order_paid(user))
+    await harness.wait_for_notification(user, event)
+    messages = {phone: await harness.get_device_messages(phone) for phone in phones}
+    remaining = {device.token for device in await harness.users.list_devices(user)}
+    assert remaining == {phone for phone in phones if messages[phone]}
+    assert len(remaining) == 2
 
 
 async def test_duplicate_event_notifies_once(harness: NotificationsHarness) -> None:

@@ -55,7 +55,7 @@ async def create_agent(rpc: NotificationsRpc, request: v1.CreateAgentRequest) ->
 async def test_concurrent_create_agent_is_idempotent_and_stores_no_secret(
     harness: NotificationsHarness,
 ) -> None:
-    rpc = NotificationsRpc(harness.repository, harness.history)
+    rpc = NotificationsRpc(harness.repository, harness.history, now)
     request = make_create_request(generate_id(), generate_id())
     results = await asyncio.gather(*(create_agent(rpc, request) for _ in range(5)), return_exceptions=True)
     responses = [result for result in results if isinstance(result, v1.CreateAgentResponse)]

@@ -1,4 +1,7 @@
-"""Watching an order on real servers: notifications, resumption and the fallback to polling."""
+"""Watching an order on real servers: notifications, resumption, the fallback to polling, and positions.
+
+Positions are stored by services.orders.adapters.postgres.deliverer_positions.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

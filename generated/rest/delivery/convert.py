@@ -340,6 +340,16 @@ def order_item(message: orders_v1.OrderItem) -> models.OrderItem:
     )
 
 
+def device(message: notifications_v1.Device) -> models.Device:
+    """delivery.notifications.v1.Device → Device."""
+    return models.Device(
+        id=message.id,
+        provider=PROVIDER[message.provider],
+        name=UNSET if message.name is None else message.name,
+        registered_at=require(message.registered_at),
+    )
+
+
 def agent(message: notifications_v1.Agent) -> models.Agent:
     """delivery.notifications.v1.Agent → Agent."""
     return models.Agent(

@@ -34,6 +34,8 @@ from generated.rest.delivery.models import (
     CreatePartnerRequest,
     CreateProductRequest,
     DeliveryPage,
+    Device,
+    DeviceList,
     HistoryPage,
     NewBankSecret,
     NewPartnerSecret,
@@ -59,6 +61,7 @@ from generated.rest.delivery.models import (
     RefundPage,
     RefundSettlement,
     RefundStatus,
+    RegisterDeviceRequest,
     SetAvailabilityRequest,
 )
 from services.runtime.core.preconditions import format_etag
@@ -80,6 +83,19 @@ class ForwardingUsersHandler(UsersHandler):
         return await self._notifications.list_my_notifications(
             requests.list_my_notifications(page_size=page_size, page_token=page_token), pages.notification_page
         )
+
+    async def list_devices(self, *, principal: Principal) -> DeviceList:
+        """listDevices → delivery.notifications.v1.NotificationsService.ListDevices."""
+        return await self._notifications.list_devices(requests.list_devices(), pages.device_list)
+
+    async def register_device(self, *, principal: Principal, body: RegisterDeviceRequest) -> Device:
+        """registerDevice → delivery.notifications.v1.NotificationsService.RegisterDevice."""
+        response = await self._notifications.register_device(requests.register_device(body=body))
+        return convert.device(require(response.device))
+
+    async def remove_device(self, *, principal: Principal, device_id: str) -> None:
+        """removeDevice → delivery.notifications.v1.NotificationsService.RemoveDevice."""
+        await self._notifications.remove_device(requests.remove_device(device_id=device_id))
 
 
 class ForwardingCatalogHandler(CatalogHandler):

@@ -29,6 +29,8 @@ from generated.rest.delivery.models import (
     CreatePartnerRequest,
     CreateProductRequest,
     DeliveryPage,
+    Device,
+    DeviceList,
     EmailOnly,
     HistoryPage,
     NewBankSecret,
@@ -60,6 +62,7 @@ from generated.rest.delivery.models import (
     RefundPage,
     RefundSettlement,
     RefundStatus,
+    RegisterDeviceRequest,
     ResetPasswordRequest,
     Role,
     Session,
@@ -181,6 +184,27 @@ class UsersHandler(ABC):
         """List the caller's notifications: GET /users/me/notifications.
 
         Newest first.
+        """
+
+    @abstractmethod
+    async def list_devices(self, *, principal: Principal) -> DeviceList:
+        """List the caller's devices: GET /users/me/devices.
+
+        The registered devices, at most 10, the latest first. The `notif_token` of the profile is not among them.
+        """
+
+    @abstractmethod
+    async def register_device(self, *, principal: Principal, body: RegisterDeviceRequest) -> Device:
+        """Register a device for push notifications: POST /users/me/devices.
+
+        Push notifications are sent to all devices of a user. Registering a token again updates its device; a token of another user moves to the caller. The eleventh device replaces the one that was registered first. A token that the provider rejects is removed.
+        """
+
+    @abstractmethod
+    async def remove_device(self, *, principal: Principal, device_id: str) -> None:
+        """Remove a device: DELETE /users/me/devices/{device_id}.
+
+        Before a sign-out, so that the device receives no more notifications of this user.
         """
 
     @abstractmethod
@@ -740,6 +764,9 @@ OPERATIONS: dict[str, Operation] = {
     "putAvatar": Operation(UsersHandler, "put_avatar", Upload, 200, "application/json"),
     "deleteAvatar": Operation(UsersHandler, "delete_avatar", None, 204, ""),
     "listMyNotifications": Operation(UsersHandler, "list_my_notifications", None, 200, "application/json"),
+    "listDevices": Operation(UsersHandler, "list_devices", None, 200, "application/json"),
+    "registerDevice": Operation(UsersHandler, "register_device", RegisterDeviceRequest, 200, "application/json"),
+    "removeDevice": Operation(UsersHandler, "remove_device", None, 204, ""),
     "setUserRole": Operation(UsersHandler, "set_user_role", SetUserRoleRequest, 200, "application/json"),
     "setUserDisabled": Operation(UsersHandler, "set_user_disabled", SetUserDisabledRequest, 204, ""),
     "requestPasswordReset": Operation(UsersHandler, "request_password_reset", EmailOnly, 202, ""),

@@ -725,6 +725,41 @@ class HistoryEntry(Struct, kw_only=True):
     note: str | UnsetType = UNSET
 
 
+class RegisterDeviceRequest(Struct, kw_only=True):
+    token: Annotated[
+        str,
+        Meta(
+            description="Device token of FCM or APNs.",
+            max_length=512,
+            min_length=1,
+            pattern="^[\\x21-\\x7e]+$",
+        ),
+    ]
+    name: (
+        Annotated[
+            str,
+            Meta(
+                description="Name by which the user recognises the device.",
+                max_length=100,
+                min_length=1,
+                pattern="^[^\\x00-\\x1f\\x7f]+$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class Device(Struct, kw_only=True):
+    id: Id
+    provider: Provider
+    registered_at: datetime
+    name: str | UnsetType = UNSET
+
+
+class DeviceList(Struct, kw_only=True):
+    items: Annotated[list[Device], Meta(max_length=10)]
+
+
 class NotificationAttempt(Struct, kw_only=True):
     provider: Provider
     at: datetime

@@ -334,6 +334,23 @@ def history_entry(message: Wire) -> models.HistoryEntry:
     )
 
 
+def device(message: Wire) -> models.Device:
+    """delivery.notifications.v1.Device → Device."""
+    return models.Device(
+        id=message.id,
+        provider=convert.PROVIDER[message.provider],
+        name=UNSET if not message.HasField("name") else message.name,
+        registered_at=parse_timestamp(require_field(message, "registered_at")),
+    )
+
+
+def device_list(message: Wire) -> models.DeviceList:
+    """delivery.notifications.v1.ListDevicesResponse → DeviceList."""
+    return models.DeviceList(
+        items=[device(item) for item in message.items],
+    )
+
+
 def notification_page(message: Wire) -> models.NotificationPage:
     """delivery.notifications.v1.ListMyNotificationsResponse → NotificationPage."""
     return models.NotificationPage(

@@ -31,6 +31,7 @@ from generated.rest.delivery.models import (
     QuietHours,
     RefundSettlement,
     RefundStatus,
+    RegisterDeviceRequest,
     SetAvailabilityRequest,
 )
 from services.runtime.core.preconditions import parse_if_match_versions
@@ -129,6 +130,21 @@ def list_my_notifications(
 ) -> notifications_v1.ListMyNotificationsRequest:
     """listMyNotifications → delivery.notifications.v1.ListMyNotificationsRequest."""
     return notifications_v1.ListMyNotificationsRequest(page_size=page_size, page_token=page_token or "")
+
+
+def list_devices() -> notifications_v1.ListDevicesRequest:
+    """listDevices → delivery.notifications.v1.ListDevicesRequest."""
+    return notifications_v1.ListDevicesRequest()
+
+
+def register_device(*, body: RegisterDeviceRequest) -> notifications_v1.RegisterDeviceRequest:
+    """registerDevice → delivery.notifications.v1.RegisterDeviceRequest."""
+    return notifications_v1.RegisterDeviceRequest(token=body.token, name=unset_to_none(body.name))
+
+
+def remove_device(*, device_id: str) -> notifications_v1.RemoveDeviceRequest:
+    """removeDevice → delivery.notifications.v1.RemoveDeviceRequest."""
+    return notifications_v1.RemoveDeviceRequest(device_id=device_id)
 
 
 def list_catalog(

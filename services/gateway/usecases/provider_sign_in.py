@@ -80,5 +80,7 @@ async def _verify_account(
         await unit.accounts.save(after)
         await unit.codes.delete_all(account.id)
         await unit.revoke_tokens(account.id, clock())
-        await unit.publish(account_rules.build_user_updated_event(after))
+        updated = account_rules.build_user_updated_event(after)
+        updated.devices_removed_until = clock()
+        await unit.publish(updated)
         await unit.publish(account_rules.build_password_changed_mail(after))

@@ -1,13 +1,18 @@
 """Notifications, mails, users, devices and provider responses."""
 
+import hashlib
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
 DEFAULT_LOCALE = "en"
+
+MAX_DEVICES = 10
+"""Maximum number of registered devices of a user."""
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Notification ids that every provider accepts; APNs allows 64 bytes."""
@@ -142,6 +147,23 @@ class NotificationTemplate:
 
     title: str
     body: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredDevice:
+    """Device that its user has registered. The id derives from the token, which is not shown."""
+
+    id: str
+    user_id: str
+    token: str = field(repr=False)
+    provider: Provider
+    name: str | None
+    registered_at: datetime
+
+
+def compute_device_id(token: str) -> str:
+    """Return the id of the device with a token."""
+    return urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).decode().rstrip("=")
 
 
 def detect_provider(token: str) -> Provider:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from generated.events.consumers import (
@@ -193,19 +194,23 @@ class UsersConsumer(NotificationsUsersConsumer):
 
     async def on_user_registered(self, event: UserRegistered, delivery: MessageMetadata) -> None:
         """Store the contact data of a new user."""
-        await self._upsert_contact(event)
+        await self._upsert_contact(event, None)
 
     async def on_user_updated(self, event: UserUpdated, delivery: MessageMetadata) -> None:
         """Store changed contact data."""
-        await self._upsert_contact(event)
+        await self._upsert_contact(event, event.devices_removed_until)
 
     async def on_user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
         """Delete the user's contact data, pending notifications and history."""
         await contacts.delete_contact(self._repository, self._history, event.user_id, event.version)
 
-    async def _upsert_contact(self, event: UserRegistered | UserUpdated) -> None:
+    async def _upsert_contact(
+        self, event: UserRegistered | UserUpdated, devices_removed_until: datetime | None
+    ) -> None:
         user = User(event.user_id, event.email, event.locale, event.time_zone, event.version)
-        await contacts.upsert_contact(self._repository, user, event.notif_token, event.notif_token_at)
+        await contacts.upsert_contact(
+            self._repository, user, event.notif_token, event.notif_token_at, devices_removed_until
+        )
 
 
 class MailConsumer(NotificationsMailConsumer):

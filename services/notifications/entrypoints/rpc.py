@@ -6,10 +6,17 @@ from generated.problems import Reason
 from generated.proto.delivery.notifications import v1
 from generated.proto.delivery.notifications.v1.rpc import NotificationsServicer
 from services.notifications.domain.agents import Agent, QuietHours
-from services.notifications.domain.notifications import HistoryFilter, Notification, Provider, Status
-from services.notifications.usecases import agents, history
+from services.notifications.domain.notifications import (
+    HistoryFilter,
+    Notification,
+    Provider,
+    RegisteredDevice,
+    Status,
+)
+from services.notifications.usecases import agents, devices, history
 from services.notifications.usecases.agents import AgentPatch
 from services.notifications.usecases.ports import HistoryRepository, Repository
+from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import build_idempotency_key
 from services.runtime.core.principal import Principal, require_role
@@ -36,9 +43,10 @@ class NotificationsRpc(NotificationsServicer):
 
     FIELD_POINTERS = FIELD_POINTERS
 
-    def __init__(self, repository: Repository, history_repository: HistoryRepository) -> None:
+    def __init__(self, repository: Repository, history_repository: HistoryRepository, clock: Clock) -> None:
         self._repository = repository
         self._history = history_repository
+        self._clock = clock
 
     async def list_my_notifications(
         self, request: v1.ListMyNotificationsRequest, principal: Principal
@@ -48,6 +56,23 @@ class NotificationsRpc(NotificationsServicer):
         return v1.ListMyNotificationsResponse(
             items=[_to_notification_message(item) for item in page.items], next_page_token=page.next_page_token
         )
+
+    async def list_devices(self, request: v1.ListDevicesRequest, principal: Principal) -> v1.ListDevicesResponse:
+        """Return the user's registered devices."""
+        items = await devices.list_devices(self._repository, principal)
+        return v1.ListDevicesResponse(items=[_to_device_message(item) for item in items])
+
+    async def register_device(
+        self, request: v1.RegisterDeviceRequest, principal: Principal
+    ) -> v1.RegisterDeviceResponse:
+        """Register a device of the user."""
+        device = await devices.register_device(self._repository, self._clock, principal, request.token, request.name)
+        return v1.RegisterDeviceResponse(device=_to_device_message(device))
+
+    async def remove_device(self, request: v1.RemoveDeviceRequest, principal: Principal) -> v1.RemoveDeviceResponse:
+        """Remove a device of the user."""
+        await devices.remove_device(self._repository, principal, request.device_id)
+        return v1.RemoveDeviceResponse()
 
     async def list_notifications(
         self, request: v1.ListNotificationsRequest, principal: Principal
@@ -195,6 +220,15 @@ def _to_agent_message(agent: Agent) -> v1.Agent:
             collapse=agent.collapse,
         ),
         enabled=agent.enabled,
+    )
+
+
+def _to_device_message(device: RegisteredDevice) -> v1.Device:
+    return v1.Device(
+        id=device.id,
+        provider=v1.Provider[device.provider.name],
+        name=device.name,
+        registered_at=device.registered_at,
     )
 
 

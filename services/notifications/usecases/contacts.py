@@ -10,12 +10,16 @@ UNKNOWN_REGISTRATION_TIME = datetime.fromtimestamp(0, UTC)
 
 
 async def upsert_contact(
-    repository: Repository, user: User, token: str | None, registered_at: datetime | None = None
+    repository: Repository,
+    user: User,
+    token: str | None,
+    registered_at: datetime | None = None,
+    devices_removed_until: datetime | None = None,
 ) -> None:
     """Store a user's contact data and register the device `token`, which the user registered at `registered_at`.
 
     The newest version is stored regardless of the order of events. A version without a token removes the devices of
-    earlier versions.
+    earlier versions. With `devices_removed_until`, it also removes those that the user registered until then.
     """
     async with repository.unit_of_work() as unit:
         await unit.users.save(user)
@@ -23,6 +27,8 @@ async def upsert_contact(
             await unit.users.delete_devices(user)
         else:
             await unit.users.register_device(user, token, registered_at or UNKNOWN_REGISTRATION_TIME)
+        if devices_removed_until is not None:
+            await unit.devices.remove_all(user.user_id, devices_removed_until)
 
 
 async def delete_contact(repository: Repository, history: HistoryRepository, user_id: str, version: int) -> None:
@@ -34,6 +40,7 @@ async def delete_contact(repository: Repository, history: HistoryRepository, use
     async with repository.unit_of_work() as unit:
         await unit.users.save(tombstone)
         await unit.users.delete_devices(tombstone)
+        await unit.devices.remove_all(user_id)
         await unit.users.anonymise_registrations(user_id)
         await unit.jobs.delete_for_user(user_id)
     await history.delete_for_user(user_id)

@@ -32,6 +32,7 @@ from services.notifications.domain.notifications import (
     ProviderResponse,
     Push,
     Status,
+    compute_device_id,
 )
 from services.notifications.domain.rendering import render_mail
 from services.notifications.usecases.delivery_jobs import DeliveryJobs
@@ -154,6 +155,7 @@ async def _send(context: DeliveryContext, job: DeliveryJob, send: Send) -> Provi
         if response.is_unregistered:
             async with context.repository.unit_of_work() as unit:
                 await unit.users.delete_device(job.notification.user_id, address)
+                await unit.devices.remove(job.notification.user_id, compute_device_id(address))
     return ProviderResponses(dict(zip(send.addresses, responses, strict=True)), backoff.draw_jitter())
 
 

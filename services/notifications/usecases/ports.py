@@ -7,7 +7,7 @@ from typing import Protocol
 from generated.events import NotificationsEvent
 from services.notifications.domain.agents import Agent
 from services.notifications.domain.delivery_state import DeliveryJob, Lease
-from services.notifications.domain.notifications import Device, HistoryFilter, Notification, User
+from services.notifications.domain.notifications import Device, HistoryFilter, Notification, RegisteredDevice, User
 from services.runtime.core.repository import EntityReader, SortedEntityReader, TimeKey
 from services.runtime.core.unit_of_work import IdempotentUnitOfWorkFactory, PublishingUnitOfWork
 
@@ -41,6 +41,26 @@ class UserRepository(Protocol):
         """Delete a device until a newer version of the user registers it again."""
 
 
+class DeviceReader(Protocol):
+    """Read access to the devices that users have registered."""
+
+    async def list_for_user(self, user_id: str) -> Sequence[RegisteredDevice]:
+        """Return a user's devices, the latest registration first."""
+
+
+class DeviceRepository(Protocol):
+    """Registered devices in a unit of work."""
+
+    async def save(self, device: RegisteredDevice) -> bool:
+        """Store a device and remove the user's oldest ones beyond MAX_DEVICES; return False for a deleted user."""
+
+    async def remove(self, user_id: str, device_id: str) -> bool:
+        """Remove a device; return False if the user does not have it."""
+
+    async def remove_all(self, user_id: str, until: datetime | None = None) -> None:
+        """Remove the user's devices that were registered until the given time."""
+
+
 class AgentRepository(Protocol):
     """Agents and their provider keys in a unit of work."""
 
@@ -71,6 +91,7 @@ class UnitOfWork(PublishingUnitOfWork[NotificationsEvent], Protocol):
     """One transaction over users, agents and delivery jobs."""
 
     users: UserRepository
+    devices: DeviceRepository
     agents: AgentRepository
     jobs: JobRepository
 
@@ -85,6 +106,7 @@ class Repository(IdempotentUnitOfWorkFactory[UnitOfWork], Protocol):
     """Read access to users and agents, and the units of work that change them."""
 
     users: UserReader
+    devices: DeviceReader
     agents: SortedEntityReader[str, Agent]
 
     def prepare_event(self, event: NotificationsEvent) -> PreparedEvent:

@@ -16,6 +16,7 @@ from services.notifications.domain.notifications import (
     Provider,
     ProviderResponse,
     Push,
+    RegisteredDevice,
     Status,
     User,
     detect_provider,
@@ -90,6 +91,32 @@ class FakeUsers:
         self.backend.user_devices = [device for device in self.backend.user_devices if device.token != token]
 
 
+class FakeDevices(UserDict[str, RegisteredDevice]):
+    """Registered devices by id. Deleted users cannot register any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deleted_users: set[str] = set()
+
+    async def list_for_user(self, user_id: str) -> Sequence[RegisteredDevice]:
+        devices = [device for device in self.data.values() if device.user_id == user_id]
+        return sorted(devices, key=lambda device: device.registered_at, reverse=True)
+
+    async def save(self, device: RegisteredDevice) -> bool:
+        if device.user_id in self.deleted_users:
+            return False
+        self.data[device.id] = device
+        return True
+
+    async def remove(self, user_id: str, device_id: str) -> bool:
+        return device_id in self.data and self.data[device_id].user_id == user_id and bool(self.data.pop(device_id))
+
+    async def remove_all(self, user_id: str, until: datetime | None = None) -> None:
+        for device in await self.list_for_user(user_id):
+            if until is None or device.registered_at <= until:
+                del self.data[device.id]
+
+
 class FakeAgents(UserDict[str, Agent]):
     """Agents by id, and their keys."""
 
@@ -161,6 +188,7 @@ class FakeBackend(FakeTransactions):
         self.only_user = user
         self.registered_at: datetime | None = None
         self.users = FakeUsers(self)
+        self.devices = FakeDevices()
         self.agents = FakeAgents(*([] if agent is None else [agent]))
         self.agent_cache = OnlyAgent(agent)
         self.jobs = FakeJobs()

@@ -6,6 +6,7 @@ from typing import override
 from generated.events import NotificationsEvent
 from services.notifications.adapters.postgres.agents import PostgresAgentReader, PostgresAgentRepository
 from services.notifications.adapters.postgres.delivery_queue import PostgresJobRepository
+from services.notifications.adapters.postgres.devices import PostgresDeviceReader, PostgresDeviceRepository
 from services.notifications.adapters.postgres.users import PostgresUserReader, PostgresUserRepository
 from services.notifications.usecases.ports import PreparedEvent, Repository, UnitOfWork
 from services.runtime.messaging import inbox
@@ -22,6 +23,7 @@ class PostgresUnitOfWork(UnitOfWork):
         self._transaction = transaction
         self._outbox = outbox
         self.users = PostgresUserRepository(transaction)
+        self.devices = PostgresDeviceRepository(transaction)
         self.agents = PostgresAgentRepository(transaction, secret_box)
         self.jobs = PostgresJobRepository(transaction, secret_box)
 
@@ -47,6 +49,7 @@ class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[UnitOfWork], Reposi
         super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox, secret_box))
         self._outbox = outbox
         self.users = PostgresUserReader(database)
+        self.devices = PostgresDeviceReader(database)
         self.agents = agents
 
     @override

@@ -67,6 +67,17 @@ device_owners = Table(
     Column("registered_at", TIMESTAMPTZ, nullable=False),
     Index("device_owners_by_user", "user_id"),
 )
+registered_devices = Table(
+    "registered_devices",
+    metadata,
+    Column("id", Text, primary_key=True),  # derives from the token, which therefore belongs to one user
+    Column("user_id", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("name", Text),
+    Column("registered_at", TIMESTAMPTZ, nullable=False),
+    Index("registered_devices_by_user", "user_id", "registered_at"),
+)
 delivery_jobs = Table(
     "delivery_jobs",
     metadata,

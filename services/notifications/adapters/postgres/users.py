@@ -5,20 +5,18 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import override
 
-from sqlalchemy import ColumnElement, Text, bindparam, delete, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Text, bindparam, delete, func, literal, null, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from services.notifications.adapters.postgres.tables import device_owners, devices, users
-from services.notifications.domain.notifications import Device, Provider, User, detect_provider
+from services.notifications.adapters.postgres.tables import device_owners, devices, registered_devices, users
+from services.notifications.domain.notifications import MAX_DEVICES, Device, Provider, User, detect_provider
 from services.notifications.usecases.ports import UserReader, UserRepository
 from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.storage.database import Database, Statement, Transaction
 
-MAX_DEVICES = 10
-"""Maximum number of devices per user; older ones are ignored."""
 
-
-def _hash_token(token: ColumnElement[str]) -> ColumnElement[bytes]:
+def hash_token(token: ColumnElement[str]) -> ColumnElement[bytes]:
+    """Return the hash of a token, the key of its owner."""
     return func.sha256(func.convert_to(token, "UTF8"))
 
 
@@ -47,11 +45,11 @@ _UPSERT_DEVICE = Statement(
     )
 )
 _insert_owner = insert(device_owners).values(
-    token_hash=_hash_token(bindparam("token", type_=Text)),
+    token_hash=hash_token(bindparam("token", type_=Text)),
     user_id=bindparam("user_id"),
     registered_at=bindparam("registered_at"),
 )
-_UPSERT_OWNER = Statement(
+UPSERT_OWNER = Statement(
     _insert_owner.on_conflict_do_update(
         index_elements=["token_hash"],
         set_={name: _insert_owner.excluded[name] for name in ("user_id", "registered_at")},
@@ -70,7 +68,7 @@ _active_devices = (
         func.row_number().over(partition_by=devices.c.user_id, order_by=_newest_first).label("rank"),
     )
     .join(users, users.c.user_id == devices.c.user_id)
-    .join(device_owners, device_owners.c.token_hash == _hash_token(devices.c.token), isouter=True)
+    .join(device_owners, device_owners.c.token_hash == hash_token(devices.c.token), isouter=True)
     .where(
         devices.c.user_id == _user_ids_param.any_(),
         devices.c.version > users.c.devices_cleared_version,
@@ -80,9 +78,23 @@ _active_devices = (
     )
     .subquery()
 )
-_SELECT_DEVICES = Statement(
-    select(_active_devices).where(_active_devices.c.rank <= MAX_DEVICES).order_by(_active_devices.c.rank)
+_registered_devices = (
+    select(
+        registered_devices.c.user_id,
+        registered_devices.c.provider,
+        registered_devices.c.token,
+        literal(0).label("rank"),
+    )
+    .join(device_owners, device_owners.c.token_hash == hash_token(registered_devices.c.token), isouter=True)
+    .where(
+        registered_devices.c.user_id == _user_ids_param.any_(),
+        or_(device_owners.c.token_hash.is_(None), device_owners.c.user_id == registered_devices.c.user_id),
+    )
 )
+_all_devices = union_all(
+    _registered_devices, select(_active_devices).where(_active_devices.c.rank <= MAX_DEVICES)
+).subquery()
+_SELECT_DEVICES = Statement(select(_all_devices).order_by(_all_devices.c.rank))
 _MARK_DEVICE_DELETED = Statement(
     update(devices)
     .where(devices.c.user_id == bindparam("target_user_id"), devices.c.token == bindparam("target_token"))
@@ -115,10 +127,11 @@ class PostgresUserReader(UserReader):
         return await self._device_batcher.submit(user_id)
 
     async def _load_devices(self, user_ids: Sequence[str]) -> Sequence[Sequence[Device]]:
-        devices_by_user: dict[str, list[Device]] = {user_id: [] for user_id in user_ids}
+        # A registered device may also be in the profile. Dictionaries retain the order of their keys.
+        devices_by_user: dict[str, dict[Device, None]] = {user_id: {} for user_id in user_ids}
         for row in await self._database.fetch_all(_SELECT_DEVICES, ids=list(devices_by_user)):
-            devices_by_user[row["user_id"]].append(Device(Provider(row["provider"]), row["token"]))
-        return [devices_by_user[user_id] for user_id in user_ids]
+            devices_by_user[row["user_id"]][Device(Provider(row["provider"]), row["token"])] = None
+        return [[*devices_by_user[user_id]] for user_id in user_ids]
 
 
 class PostgresUserRepository(UserRepository):
@@ -140,7 +153,7 @@ class PostgresUserRepository(UserRepository):
             provider=detect_provider(token),
             version=user.version,
         )
-        await self._transaction.execute(_UPSERT_OWNER, token=token, user_id=user.user_id, registered_at=registered_at)
+        await self._transaction.execute(UPSERT_OWNER, token=token, user_id=user.user_id, registered_at=registered_at)
 
     @override
     async def delete_devices(self, user: User) -> None:

@@ -73,7 +73,7 @@ async def test_sign_in_removes_access_of_unverified_registration() -> None:
     assert (repository.codes, repository.revocations) == ({}, {"ada": NOW})
     updated, mail = repository.events
     assert isinstance(updated, UserUpdated)
-    assert (updated.notif_token, updated.version) == (None, 2)
+    assert (updated.notif_token, updated.version, updated.devices_removed_until) == (None, 2, NOW)
     assert isinstance(mail, EmailRequested)
     assert mail.template == "password_changed"
 

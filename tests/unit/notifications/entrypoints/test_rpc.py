@@ -13,7 +13,7 @@ ADMIN, ADA = build_principal("admin", "root"), build_principal("customer")
 
 
 def build_rpc(backend: FakeBackend) -> NotificationsRpc:
-    return NotificationsRpc(backend, backend)
+    return NotificationsRpc(backend, backend, backend.clock)
 
 
 async def test_agent_is_created_once_and_updated() -> None:
@@ -92,3 +92,16 @@ async def test_unknown_status_filter_raises(status: int) -> None:
     request = v1.ListNotificationsRequest(page_size=10, status=v1.NotificationStatus(status))
     with raises_reason(Reason.INVALID_REQUEST):
         await build_rpc(FakeBackend(agent=None)).list_notifications(request, ADMIN)
+
+
+async def test_device_message_contains_no_token() -> None:
+    backend = FakeBackend()
+    rpc = build_rpc(backend)
+    request = v1.RegisterDeviceRequest(token="secret-token", name="Telephone")
+    device = (await rpc.register_device(request, ADA)).device
+    assert device is not None
+    assert (device.provider, device.name, device.registered_at) == (v1.Provider.FCM, "Telephone", backend.clock())
+    assert (await rpc.list_devices(v1.ListDevicesRequest(), ADA)).items == [device]
+    assert b"secret" not in get_codec().encode(device)
+    await rpc.remove_device(v1.RemoveDeviceRequest(device_id=device.id), ADA)
+    assert (await rpc.list_devices(v1.ListDevicesRequest(), ADA)).items == []

@@ -997,6 +997,16 @@ class UserUpdated(betterproto2.Message):
     Time at which the user registered the device token. The device belongs to the last user who registered it.
     """
 
+    devices_removed_until: "datetime.datetime | None" = betterproto2.field(
+        8,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    Devices that were registered until this time are removed, because the account had another owner.
+    """
+
 
 default_message_pool.register_message("delivery.events.v1", "UserUpdated", UserUpdated)
 

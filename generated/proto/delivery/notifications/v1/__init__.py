@@ -11,10 +11,13 @@ __all__ = (
     "Attempt",
     "CreateAgentRequest",
     "CreateAgentResponse",
+    "Device",
     "GetAgentRequest",
     "GetAgentResponse",
     "ListAgentsRequest",
     "ListAgentsResponse",
+    "ListDevicesRequest",
+    "ListDevicesResponse",
     "ListMyNotificationsRequest",
     "ListMyNotificationsResponse",
     "ListNotificationsRequest",
@@ -25,6 +28,10 @@ __all__ = (
     "PreferencesPatch",
     "Provider",
     "QuietHours",
+    "RegisterDeviceRequest",
+    "RegisterDeviceResponse",
+    "RemoveDeviceRequest",
+    "RemoveDeviceResponse",
     "UpdateAgentRequest",
     "UpdateAgentResponse",
 )
@@ -351,6 +358,41 @@ default_message_pool.register_message("delivery.notifications.v1", "CreateAgentR
 
 
 @dataclass(eq=False, repr=False)
+class Device(betterproto2.Message):
+    """
+    Registered device of a user.
+    """
+
+    id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Opaque id.
+    """
+
+    provider: "Provider" = betterproto2.field(2, betterproto2.TYPE_ENUM, default_factory=lambda: Provider(0))
+    """
+    Push provider of its token.
+    """
+
+    name: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    Name by which the user recognises the device.
+    """
+
+    registered_at: "datetime.datetime | None" = betterproto2.field(
+        4,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    Time of the latest registration.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "Device", Device)
+
+
+@dataclass(eq=False, repr=False)
 class GetAgentRequest(betterproto2.Message):
     """
     Request for an agent.
@@ -423,6 +465,33 @@ class ListAgentsResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.notifications.v1", "ListAgentsResponse", ListAgentsResponse)
+
+
+@dataclass(eq=False, repr=False)
+class ListDevicesRequest(betterproto2.Message):
+    """
+    Request for the calling user's devices.
+    """
+
+    pass
+
+
+default_message_pool.register_message("delivery.notifications.v1", "ListDevicesRequest", ListDevicesRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListDevicesResponse(betterproto2.Message):
+    """
+    Devices of a user.
+    """
+
+    items: "list[Device]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    At most 10, the latest registration first.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "ListDevicesResponse", ListDevicesResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -685,6 +754,68 @@ class QuietHours(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.notifications.v1", "QuietHours", QuietHours)
+
+
+@dataclass(eq=False, repr=False)
+class RegisterDeviceRequest(betterproto2.Message):
+    """
+    Request to register a device.
+    """
+
+    token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Device token.
+    """
+
+    name: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Name by which the user recognises the device.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "RegisterDeviceRequest", RegisterDeviceRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RegisterDeviceResponse(betterproto2.Message):
+    """
+    Registered device.
+    """
+
+    device: "Device | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The device.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "RegisterDeviceResponse", RegisterDeviceResponse)
+
+
+@dataclass(eq=False, repr=False)
+class RemoveDeviceRequest(betterproto2.Message):
+    """
+    Request to remove a device.
+    """
+
+    device_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The device.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "RemoveDeviceRequest", RemoveDeviceRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RemoveDeviceResponse(betterproto2.Message):
+    """
+    Response to RemoveDevice.
+    """
+
+    pass
+
+
+default_message_pool.register_message("delivery.notifications.v1", "RemoveDeviceResponse", RemoveDeviceResponse)
 
 
 @dataclass(eq=False, repr=False)

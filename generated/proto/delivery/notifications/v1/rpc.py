@@ -10,10 +10,16 @@ from generated.proto.delivery.notifications.v1 import (
     GetAgentResponse,
     ListAgentsRequest,
     ListAgentsResponse,
+    ListDevicesRequest,
+    ListDevicesResponse,
     ListMyNotificationsRequest,
     ListMyNotificationsResponse,
     ListNotificationsRequest,
     ListNotificationsResponse,
+    RegisterDeviceRequest,
+    RegisterDeviceResponse,
+    RemoveDeviceRequest,
+    RemoveDeviceResponse,
     UpdateAgentRequest,
     UpdateAgentResponse,
 )
@@ -42,6 +48,65 @@ LIST_MY_NOTIFICATIONS: Method[ListMyNotificationsRequest, ListMyNotificationsRes
         },
         "required": [],
         "x-implicit-presence": ["page_size", "page_token"],
+    },
+)
+
+
+LIST_DEVICES: Method[ListDevicesRequest, ListDevicesResponse] = Method(
+    service="delivery.notifications.v1.NotificationsService",
+    name="ListDevices",
+    attribute="list_devices",
+    request=ListDevicesRequest,
+    response=ListDevicesResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    max_attempts=3,
+    constraints={},
+)
+
+
+REGISTER_DEVICE: Method[RegisterDeviceRequest, RegisterDeviceResponse] = Method(
+    service="delivery.notifications.v1.NotificationsService",
+    name="RegisterDevice",
+    attribute="register_device",
+    request=RegisterDeviceRequest,
+    response=RegisterDeviceResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENT,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    max_attempts=3,
+    constraints={
+        "properties": {
+            "token": {"maxLength": 512, "minLength": 1, "pattern": "^[\\x21-\\x7e]+$", "type": "string"},
+            "name": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+        },
+        "required": ["token"],
+        "x-implicit-presence": [],
+    },
+)
+
+
+REMOVE_DEVICE: Method[RemoveDeviceRequest, RemoveDeviceResponse] = Method(
+    service="delivery.notifications.v1.NotificationsService",
+    name="RemoveDevice",
+    attribute="remove_device",
+    request=RemoveDeviceRequest,
+    response=RemoveDeviceResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    max_attempts=1,
+    constraints={
+        "properties": {"device_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
+        "required": ["device_id"],
+        "x-implicit-presence": [],
     },
 )
 
@@ -241,6 +306,9 @@ class NotificationsServicer(Servicer):
     SERVICE = "delivery.notifications.v1.NotificationsService"
     METHODS = (
         LIST_MY_NOTIFICATIONS,
+        LIST_DEVICES,
+        REGISTER_DEVICE,
+        REMOVE_DEVICE,
         LIST_NOTIFICATIONS,
         CREATE_AGENT,
         LIST_AGENTS,
@@ -253,6 +321,20 @@ class NotificationsServicer(Servicer):
         self, request: ListMyNotificationsRequest, principal: Principal
     ) -> ListMyNotificationsResponse | PreEncoded[ListMyNotificationsResponse]:
         """Lists the calling user's notifications, newest first."""
+
+    @abstractmethod
+    async def list_devices(
+        self, request: ListDevicesRequest, principal: Principal
+    ) -> ListDevicesResponse | PreEncoded[ListDevicesResponse]:
+        """Lists the registered devices of the calling user, the latest first."""
+
+    @abstractmethod
+    async def register_device(self, request: RegisterDeviceRequest, principal: Principal) -> RegisterDeviceResponse:
+        """Registers a device of the calling user for push notifications. Errors: TOKEN_REVOKED."""
+
+    @abstractmethod
+    async def remove_device(self, request: RemoveDeviceRequest, principal: Principal) -> RemoveDeviceResponse:
+        """Removes a device of the calling user. Errors: DEVICE_NOT_FOUND."""
 
     @abstractmethod
     async def list_notifications(
@@ -291,6 +373,24 @@ class NotificationsStub(Stub):
     ) -> Page:
         """Lists the calling user's notifications, newest first."""
         return await self.call_unary_wire(LIST_MY_NOTIFICATIONS, request, read, timeout)
+
+    async def list_devices[Page](
+        self, request: ListDevicesRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
+        """Lists the registered devices of the calling user, the latest first."""
+        return await self.call_unary_wire(LIST_DEVICES, request, read, timeout)
+
+    async def register_device(
+        self, request: RegisterDeviceRequest, *, timeout: float | None = None
+    ) -> RegisterDeviceResponse:
+        """Registers a device of the calling user for push notifications. Errors: TOKEN_REVOKED."""
+        return await self.call_unary(REGISTER_DEVICE, request, timeout)
+
+    async def remove_device(
+        self, request: RemoveDeviceRequest, *, timeout: float | None = None
+    ) -> RemoveDeviceResponse:
+        """Removes a device of the calling user. Errors: DEVICE_NOT_FOUND."""
+        return await self.call_unary(REMOVE_DEVICE, request, timeout)
 
     async def list_notifications[Page](
         self, request: ListNotificationsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
