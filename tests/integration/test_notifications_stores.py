@@ -1,4 +1,7 @@
-"""Repositories of notifications on a real database: leases, device registration and encrypted keys."""
+"""Repositories of notifications on a real database: leases, device registration and encrypted keys.
+
+Users and the devices of their profiles are stored by services.notifications.adapters.postgres.users.
+"""
 
 import asyncio
 import itertools
