@@ -88,9 +88,10 @@ async def activate_account(repository: VerificationRepository, clock: Clock, acc
     )
     async with repository.unit_of_work() as unit:
         if await unit.accounts.activate(account.id):
-            await unit.publish(account_rules.build_user_registered_event(account))
             if not account.email_verified:
                 await unit.codes.add(code)
+            await unit.publish(account_rules.build_user_registered_event(account))
+            if not account.email_verified:
                 await unit.publish(mail)
 
 

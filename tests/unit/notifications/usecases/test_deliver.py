@@ -18,8 +18,10 @@ from services.notifications.domain.notifications import (
     Outcome,
     Provider,
     ProviderResponse,
+    RegisteredDevice,
     Status,
     User,
+    compute_device_id,
     detect_provider,
 )
 from services.notifications.domain.rendering import render
@@ -151,10 +153,15 @@ async def test_open_breaker_delays_delivery_without_attempt() -> None:
 
 async def test_unregistered_device_is_deleted_and_others_remain() -> None:
     backend = FakeBackend(PHONE, TABLET)
+    for device in (PHONE, TABLET):
+        device_id = compute_device_id(device.token)
+        registered = RegisteredDevice(device_id, "ada", device.token, device.provider, None, START_TIME)
+        await backend.devices.save(registered)
     backend.clients[Provider.FCM].responses = [UNREGISTERED, ACCEPTED_RESPONSE]
     await enqueue_order_paid(backend)
     assert (await backend.run()).status is Status.SENT
     assert list(backend.user_devices) == [TABLET]
+    assert [device.token for device in backend.devices.values()] == [TABLET.token]
 
 
 async def test_retry_skips_device_with_accepted_push() -> None:

@@ -118,8 +118,12 @@ async def test_positions_are_sent_to_the_customer_only(principal: Principal) -> 
     principal = replace(principal, expires_at=PRINCIPAL.expires_at)
     stream = watch_order(repository, listener, repository.clock, principal, "o1", None)
     assert (await anext(stream)).position is None
+    pending = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0.01)
+    assert not pending.done()
     await change(repository, OrderStatus.DELIVERED)
-    assert [update.position async for update in stream] == [None]
+    listener.notify()
+    assert (await pending).position is None
 
 
 async def test_stream_ends_when_token_expires() -> None:
