@@ -57,6 +57,13 @@ def test_page_token_made_by_caller_is_rejected(
         assert (response.status_code, response.json()["reason"]) == (400, "INVALID_REQUEST"), (key, response.text)
 
 
+def test_page_token_of_catalog_leads_to_next_page(edge: httpx.Client) -> None:
+    first = edge.get("/catalog", params={"page_size": 1}).raise_for_status().json()
+    second = edge.get("/catalog", params={"page_size": 1, "page_token": first["next_page_token"]})
+    assert second.status_code == 200, second.text
+    assert first["items"][0]["id"] < second.json()["items"][0]["id"]
+
+
 def test_page_token_of_another_list_is_rejected(edge: httpx.Client, sign_in: Callable[[str], dict[str, str]]) -> None:
     page = {"page_size": 1}
     token = edge.get("/products", params=page, headers=sign_in("admin")).json()["next_page_token"]

@@ -54,9 +54,10 @@ class MessageConverters(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PreEncoded[M: betterproto2.Message]:
-    """Response in the wire format."""
+    """Response in the wire format, with the unsigned page token that it contains."""
 
     data: bytes
+    next_page_token: str | None = None
 
 
 class Codec:
@@ -89,7 +90,7 @@ class Codec:
         Raises TypeError or ValueError when a value does not fit its field.
         """
         converters = self._converters_by_class.get(cls) or self._build_converters(cls)
-        return PreEncoded(converters.wire_class(**fields).SerializeToString())
+        return PreEncoded(converters.wire_class(**fields).SerializeToString(), fields.get("next_page_token"))
 
     def extend[M: betterproto2.Message](self, data: bytes, message: M | None) -> PreEncoded[M]:
         """Return an encoded message with the fields that `message`, of the same class, sets; None sets no field.

@@ -65,8 +65,12 @@ class Servicer(ABC):
         async def list_page(request: Any, *principal: Principal) -> Any:
             request.page_token = page_tokens.verify(method.path, request.page_token)
             response = await behaviour(request, *principal)
-            if not isinstance(response, PreEncoded) and response.next_page_token is not None:
-                response.next_page_token = page_tokens.sign(method.path, response.next_page_token)
+            if response.next_page_token is None:
+                return response
+            token = page_tokens.sign(method.path, response.next_page_token)
+            if isinstance(response, PreEncoded):
+                return get_codec().extend(response.data, method.response(next_page_token=token))
+            response.next_page_token = token
             return response
 
         return list_page

@@ -127,6 +127,16 @@ async def test_page_tokens_are_signed_for_callers_and_verified() -> None:
     assert [request.page_token for (request,) in servicer.calls] == ["", "dG9rZW4"]
 
 
+async def test_page_token_of_encoded_response_is_signed() -> None:
+    encoded = get_codec().encode_fields(
+        ListCatalogResponse, items=[{"id": 7, "title": "Bowl"}], next_page_token="dG9rZW4"
+    )
+    data = await call(ExampleServicer(response=encoded), "ListCatalog", FakeContext())
+    response = get_codec().decode(ListCatalogResponse, data)
+    assert [(partner.id, partner.title) for partner in response.items] == [(7, "Bowl")]
+    assert response.next_page_token == SIGNER.sign(LIST_CATALOG.path, "dG9rZW4")
+
+
 async def test_page_token_made_by_caller_is_rejected() -> None:
     servicer = ExampleServicer()
     forged = pagination.encode_page_token(["0001-01-01T00:00:00+14:00", "x"])
