@@ -46,7 +46,7 @@ MUTATIONS = (
     ),
     FuzzMutation(
         "request bodies are not validated",
-        "services/runtime/rest/request_body.py",
+        "services/runtime/core/json_schema.py",
         {"not self._validator.is_valid(body)": "not isinstance(body, dict) and not self._validator.is_valid(body)"},
         FUZZ_TESTS,
     ),
