@@ -14,8 +14,8 @@ from services.notifications.domain.notifications import (
     Status,
 )
 from services.notifications.usecases import agents, devices, history
-from services.notifications.usecases.agents import AgentPatch
-from services.notifications.usecases.ports import HistoryRepository, Repository
+from services.notifications.usecases.agents import AgentPatch, AgentsRepository
+from services.notifications.usecases.ports import HistoryRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import build_idempotency_key
@@ -43,7 +43,7 @@ class NotificationsRpc(NotificationsServicer):
 
     FIELD_POINTERS = FIELD_POINTERS
 
-    def __init__(self, repository: Repository, history_repository: HistoryRepository, clock: Clock) -> None:
+    def __init__(self, repository: AgentsRepository, history_repository: HistoryRepository, clock: Clock) -> None:
         self._repository = repository
         self._history = history_repository
         self._clock = clock

@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -13,17 +15,48 @@ from generated.problems import Reason
 from generated.proto.delivery.events.v1 import AgentChanged
 from services.notifications.domain.agents import Agent
 from services.notifications.domain.notifications import Provider
-from services.notifications.usecases.ports import Repository
+from services.notifications.usecases.ports import Repository, UnitOfWork
 from services.runtime.core import ids, pagination
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.pagination import Page
 from services.runtime.core.preconditions import check_if_match
+from services.runtime.core.repository import SortedEntityReader
 
 MAX_TTL_S = 28 * 86400
 """Maximum time to live of a message at FCM (28 days)."""
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class AgentRepository(Protocol):
+    """Agents and their provider keys in a unit of work."""
+
+    async def add(self, agent: Agent, keys: Mapping[str, str]) -> None:
+        """Insert a new agent and its keys."""
+
+    async def save(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
+        """Update an agent to its next version; return False if another one is stored. A key of None is deleted."""
+
+
+class AgentUnitOfWork(UnitOfWork, Protocol):
+    """One transaction over users, devices, delivery jobs and agents."""
+
+    agents: AgentRepository
+
+
+class AgentsRepository(Repository, Protocol):
+    """Read access to users, devices and agents, and the units of work that change them."""
+
+    agents: SortedEntityReader[str, Agent]
+
+    def unit_of_work(self) -> AbstractAsyncContextManager[AgentUnitOfWork]:
+        """Open a unit of work."""
+
+    def idempotent_unit_of_work(
+        self, key: IdempotencyKey | None
+    ) -> AbstractAsyncContextManager[tuple[AgentUnitOfWork, IdempotentResponse]]:
+        """Open a unit of work for a request that may have an idempotency key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +68,7 @@ class AgentPatch:
 
 
 async def create_agent(
-    repository: Repository,
+    repository: AgentsRepository,
     agent: Agent,
     provider_keys: Mapping[str, str],
     key: IdempotencyKey | None,
@@ -57,14 +90,14 @@ async def create_agent(
     return response
 
 
-async def list_agents(repository: Repository, size: int, page_token: str) -> Page[Agent]:
+async def list_agents(repository: AgentsRepository, size: int, page_token: str) -> Page[Agent]:
     """Return a page of agents in the order of their ids."""
     last_key = pagination.decode_page_token(page_token, tuple[str])
     rows = await repository.agents.list_after(last_key[0] if last_key else "", size + 1)
     return pagination.build_page(rows, size, lambda agent: (agent.id,))
 
 
-async def get_agent(repository: Repository, agent_id: str) -> Agent:
+async def get_agent(repository: AgentsRepository, agent_id: str) -> Agent:
     """Return the agent.
 
     Raises ApiError: AGENT_NOT_FOUND.
@@ -75,7 +108,7 @@ async def get_agent(repository: Repository, agent_id: str) -> Agent:
     return agent
 
 
-async def update_agent(repository: Repository, agent_id: str, patch: AgentPatch, if_match: str | None) -> Agent:
+async def update_agent(repository: AgentsRepository, agent_id: str, patch: AgentPatch, if_match: str | None) -> Agent:
     """Apply a patch to an agent; `if_match` lists the expected entity tags.
 
     Raises ApiError: AGENT_NOT_FOUND, PRECONDITION_FAILED, INVALID_REQUEST, AGENT_KEY_INVALID.

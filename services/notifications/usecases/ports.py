@@ -5,11 +5,10 @@ from datetime import datetime
 from typing import Protocol
 
 from generated.events import NotificationsEvent
-from services.notifications.domain.agents import Agent
 from services.notifications.domain.delivery_state import DeliveryJob, Lease
 from services.notifications.domain.notifications import Device, HistoryFilter, Notification, RegisteredDevice, User
-from services.runtime.core.repository import EntityReader, SortedEntityReader, TimeKey
-from services.runtime.core.unit_of_work import IdempotentUnitOfWorkFactory, PublishingUnitOfWork
+from services.runtime.core.repository import EntityReader, TimeKey
+from services.runtime.core.unit_of_work import PublishingUnitOfWork, UnitOfWorkFactory
 
 type PreparedEvent = Mapping[str, object]
 """Event with its trace context."""
@@ -61,16 +60,6 @@ class DeviceRepository(Protocol):
         """Remove the user's devices that were registered until the given time."""
 
 
-class AgentRepository(Protocol):
-    """Agents and their provider keys in a unit of work."""
-
-    async def add(self, agent: Agent, keys: Mapping[str, str]) -> None:
-        """Insert a new agent and its keys."""
-
-    async def save(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
-        """Update an agent to its next version; return False if another one is stored. A key of None is deleted."""
-
-
 class JobRepository(Protocol):
     """Delivery jobs in a unit of work."""
 
@@ -88,11 +77,10 @@ class JobRepository(Protocol):
 
 
 class UnitOfWork(PublishingUnitOfWork[NotificationsEvent], Protocol):
-    """One transaction over users, agents and delivery jobs."""
+    """One transaction over users, devices and delivery jobs."""
 
     users: UserRepository
     devices: DeviceRepository
-    agents: AgentRepository
     jobs: JobRepository
 
     async def mark_events_processed(self, events: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -102,12 +90,11 @@ class UnitOfWork(PublishingUnitOfWork[NotificationsEvent], Protocol):
         """Add prepared events, which may belong to different traces, to the outbox."""
 
 
-class Repository(IdempotentUnitOfWorkFactory[UnitOfWork], Protocol):
-    """Read access to users and agents, and the units of work that change them."""
+class Repository(UnitOfWorkFactory[UnitOfWork], Protocol):
+    """Read access to users and devices, and the units of work that change them."""
 
     users: UserReader
     devices: DeviceReader
-    agents: SortedEntityReader[str, Agent]
 
     def prepare_event(self, event: NotificationsEvent) -> PreparedEvent:
         """Return the event with the current trace context."""

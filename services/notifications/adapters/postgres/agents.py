@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from services.notifications.adapters.postgres.tables import agent_keys, agents
 from services.notifications.domain.agents import Agent, ProviderKeys, QuietHours
 from services.notifications.domain.notifications import Provider
-from services.notifications.usecases.ports import AgentRepository
+from services.notifications.usecases.agents import AgentRepository
 from services.runtime.core.repository import SortedEntityReader
 from services.runtime.storage.database import Database, Statement, Transaction
 from services.runtime.storage.encryption import SecretBox

@@ -8,7 +8,8 @@ from services.notifications.adapters.postgres.agents import PostgresAgentReader,
 from services.notifications.adapters.postgres.delivery_queue import PostgresJobRepository
 from services.notifications.adapters.postgres.devices import PostgresDeviceReader, PostgresDeviceRepository
 from services.notifications.adapters.postgres.users import PostgresUserReader, PostgresUserRepository
-from services.notifications.usecases.ports import PreparedEvent, Repository, UnitOfWork
+from services.notifications.usecases.agents import AgentsRepository, AgentUnitOfWork
+from services.notifications.usecases.ports import PreparedEvent
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Database, Transaction
@@ -16,7 +17,7 @@ from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 
-class PostgresUnitOfWork(UnitOfWork):
+class PostgresUnitOfWork(AgentUnitOfWork):
     """One transaction over users, agents and delivery jobs in PostgreSQL."""
 
     def __init__(self, transaction: Transaction, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
@@ -40,7 +41,7 @@ class PostgresUnitOfWork(UnitOfWork):
         await self._outbox.add_many(self._transaction, events)
 
 
-class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[UnitOfWork], Repository):
+class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[AgentUnitOfWork], AgentsRepository):
     """Read access to users and agents in PostgreSQL, and the units of work that change them."""
 
     def __init__(
