@@ -94,6 +94,12 @@ def test_every_pointer_is_in_the_body_of_a_public_request(service: str) -> None:
     assert set(servicer.FIELD_POINTERS.values()) <= pointers
 
 
+def test_ports_of_all_services_have_at_most_500_lines() -> None:
+    """A port that one use case needs is declared in its module."""
+    paths = [ROOT / "services" / service / "usecases/ports.py" for service in SERVICES]
+    assert sum(path.read_text(encoding="utf-8").count("\n") for path in paths) <= 500
+
+
 PERMITTED_TRANSACTIONS = {
     "services/orders/adapters/postgres/reconciliation.py": ["try_acquire_leadership"],
 }

@@ -1,4 +1,4 @@
-"""Ports that several use cases share: repositories, job queue and history."""
+"""Ports that several use cases share: repositories, the unit of work that is composed of them, and the history."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
