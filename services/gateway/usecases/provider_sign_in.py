@@ -26,10 +26,29 @@ async def sign_in_with_provider(
 ) -> SessionTokens:
     """Exchange the id token for a session of the account with its verified address, which is created if necessary.
 
-    Raises ApiError: PROVIDER_TOKEN_INVALID, PROVIDER_EMAIL_UNVERIFIED, EMAIL_TAKEN, TIME_ZONE_UNKNOWN.
+    Raises ApiError: PROVIDER_TOKEN_INVALID, PROVIDER_EMAIL_UNVERIFIED, EMAIL_TAKEN, TIME_ZONE_UNKNOWN, and
+    UPSTREAM_UNAVAILABLE while the account is being deleted.
     """
     account_rules.validate_time_zone(request.time_zone)
     email = provider_rules.get_verified_email(request.id_token)
+    try:
+        tokens = await _sign_in(repository, identity, clock, request, email)
+    except ApiError as error:
+        if error.reason is not Reason.USER_NOT_FOUND:
+            raise
+        raise ApiError(
+            Reason.UPSTREAM_UNAVAILABLE, "The account is being deleted.", retry_after=DELETION_RETRY_AFTER_S
+        ) from error
+    return await revoked_tokens.replace_revoked(identity, tokens)
+
+
+async def _sign_in(
+    repository: VerificationRepository, identity: IdentityProvider, clock: Clock, request: ProviderSignIn, email: str
+) -> SessionTokens:
+    """Sign in, and create or verify the account.
+
+    Raises ApiError: USER_NOT_FOUND while the account is being deleted.
+    """
     session = await identity.sign_in_with_provider(request)
     tokens = session.tokens
     account = await repository.accounts.get(tokens.user_id)
@@ -38,13 +57,13 @@ async def sign_in_with_provider(
             repository, identity, clock, provider_rules.create_account(request, session, email, clock())
         )
         # The first token has no role yet.
-        tokens = await identity.refresh_session(tokens.refresh_token)
-    elif not account.email_verified:
+        return await identity.refresh_session(tokens.refresh_token)
+    if not account.email_verified:
         if account.email != email:
             raise ApiError(Reason.PROVIDER_EMAIL_UNVERIFIED)
         await _verify_account(repository, identity, clock, account)
-        tokens = (await identity.sign_in_with_provider(request)).tokens
-    return await revoked_tokens.replace_revoked(identity, tokens)
+        return (await identity.sign_in_with_provider(request)).tokens
+    return tokens
 
 
 async def _create_account(
@@ -52,14 +71,14 @@ async def _create_account(
 ) -> None:
     """Create the account, or complete an interrupted creation.
 
-    Raises ApiError: UPSTREAM_UNAVAILABLE while an account with this id is being deleted.
+    Raises ApiError: USER_NOT_FOUND.
     """
     async with repository.unit_of_work() as unit:
         await unit.accounts.add(account)
     await identity.set_role(account.id, provider_rules.ROLE)
     await accounts.activate_account(repository, clock, account)
     if await repository.accounts.get(account.id) is None:
-        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The account is being deleted.", retry_after=DELETION_RETRY_AFTER_S)
+        raise ApiError(Reason.USER_NOT_FOUND)
 
 
 async def _verify_account(
@@ -69,6 +88,8 @@ async def _verify_account(
 
     Without it, that person could use a password, sessions and devices of the account that the owner of the address
     uses from now on.
+
+    Raises ApiError: USER_NOT_FOUND.
     """
     await identity.set_password(account.id, secrets.token_urlsafe())
     await identity.mark_email_verified(account.id)

@@ -93,6 +93,14 @@ async def test_account_that_is_being_deleted_is_not_restored() -> None:
     assert repository.accounts == {"ada": deleting}
 
 
+@pytest.mark.parametrize("operation", ["set_password", "mark_email_verified"])
+async def test_account_deleted_during_sign_in_is_unavailable(operation: str) -> None:
+    identity = FakeIdentityProvider(**{operation: Reason.USER_NOT_FOUND})
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE) as raised:
+        await sign_in(FakeRepository(ADA), identity)
+    assert raised.value.retry_after
+
+
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
