@@ -197,7 +197,7 @@ class UsersHandler(ABC):
     async def register_device(self, *, principal: Principal, body: RegisterDeviceRequest) -> Device:
         """Register a device for push notifications: POST /users/me/devices.
 
-        Push notifications are sent to all devices of a user. Registering a token again updates its device; a token of another user moves to the caller. The eleventh device replaces the one that was registered first. A token that the provider rejects is removed.
+        A push notification is sent to all devices of the user at one provider, the first one of the agent at which the user has devices. Registering a token again updates its device; a token of another user moves to the caller. The eleventh device replaces the one that was registered first. A token that the provider rejects is removed.
         """
 
     @abstractmethod
