@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -27,6 +27,11 @@ class PaymentOutcome(StrEnum):
     CONFLICT = "conflict"
     UNKNOWN_ORDER = "unknown_order"
     DUPLICATE_ID = "duplicate_id"
+
+    @property
+    def is_paid(self) -> bool:
+        """Return whether the payment pays its order."""
+        return self in (PaymentOutcome.PAID, PaymentOutcome.OVERPAID)
 
 
 REJECTION_REASONS: Mapping[PaymentOutcome, Reason] = {
@@ -66,6 +71,20 @@ class PaymentRecord:
     outcome: PaymentOutcome
     refund_amount: int
     at: datetime
+
+    @classmethod
+    def create(cls, payment: Payment, outcome: PaymentOutcome, refund_amount: int, at: datetime) -> Self:
+        """Return the record of a reported payment."""
+        return cls(
+            bank_id=payment.bank_id,
+            payment_id=payment.payment_id,
+            order_id=payment.order_id,
+            amount=payment.amount,
+            currency=payment.currency,
+            outcome=outcome,
+            refund_amount=refund_amount,
+            at=at,
+        )
 
     @property
     def key(self) -> str:
@@ -140,6 +159,25 @@ class RefundResponse(NamedTuple):
     message: str
 
 
+class PaymentResult(NamedTuple):
+    """Record of a payment, the order after it unless it is unchanged or unknown, and the refund that it requires."""
+
+    record: PaymentRecord
+    changed_order: Order | None
+    refund: Refund | None
+
+
+def resolve_payment(
+    order: Order | None, payment: Payment, at: datetime, *, is_acceptable: bool = True
+) -> PaymentResult:
+    """Return what a payment that has not been recorded yet causes. An unknown order is passed as None."""
+    outcome, refund_amount = evaluate_payment(order, payment, is_acceptable=is_acceptable)
+    record = PaymentRecord.create(payment, outcome, refund_amount, at)
+    after = None if order is None else apply_payment(order, payment, outcome, refund_amount, at)
+    refund = create_payment_refund(record) if refund_amount else None
+    return PaymentResult(record, None if after == order else after, refund)
+
+
 def evaluate_payment(
     order: Order | None, payment: Payment, *, is_acceptable: bool = True
 ) -> tuple[PaymentOutcome, int]:
@@ -168,14 +206,15 @@ def apply_payment(order: Order, payment: Payment, outcome: PaymentOutcome, refun
     if not payment.succeeded or outcome is PaymentOutcome.UNKNOWN_ORDER:
         return order
     captured_amount = payment.amount if payment.currency == order.currency else 0
-    is_paid = outcome in (PaymentOutcome.PAID, PaymentOutcome.OVERPAID)
     after = (
-        transition(order, OrderStatus.PAID, at) if is_paid else replace(order, version=order.version + 1, updated_at=at)
+        transition(order, OrderStatus.PAID, at)
+        if outcome.is_paid
+        else replace(order, version=order.version + 1, updated_at=at)
     )
     return replace(
         after,
         paid_amount=order.paid_amount + captured_amount,
-        payment_id=payment.payment_id if is_paid else order.payment_id,
+        payment_id=payment.payment_id if outcome.is_paid else order.payment_id,
         refund_status=RefundStatus.REQUESTED if refund_amount else order.refund_status,
     )
 

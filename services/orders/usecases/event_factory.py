@@ -22,8 +22,9 @@ from generated.proto.delivery.events.v1 import (
     RefundRequested,
     SystemAlert,
 )
+from services.orders.domain import payments
 from services.orders.domain.orders import HistoryEntry, Order, OrderStatus
-from services.orders.domain.payments import Payment, PaymentRecord, Refund
+from services.orders.domain.payments import Payment, PaymentRecord, PaymentResult, Refund
 
 REFUND_FAILED = "REFUND_FAILED"
 """Reason of the alert about a failed refund."""
@@ -69,6 +70,18 @@ def rebuild_event(current: Order, transition: HistoryEntry) -> OrdersEvent:
             return OrderCancelled(order=snapshot, reason=current.cancel_reason)
         case OrderStatus.EXPIRED:
             return OrderExpired(order=snapshot)
+
+
+def build_payment_events(payment: Payment, result: PaymentResult) -> list[OrdersEvent]:
+    """Return the events about a payment, its order and its refund."""
+    events: list[OrdersEvent] = [build_payment_recorded(result.record)]
+    if result.changed_order is not None and result.record.outcome.is_paid:
+        events.append(build_order_paid(result.changed_order, payment))
+    if result.refund is not None:
+        events.append(build_refund_requested(result.refund))
+    if result.record.outcome is payments.PaymentOutcome.UNKNOWN_ORDER:
+        events.append(build_unknown_order_alert(result.record))
+    return events
 
 
 def build_order_paid(after: Order, payment: Payment) -> OrderPaid:

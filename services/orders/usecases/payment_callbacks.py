@@ -10,16 +10,12 @@ from services.orders.domain.payments import (
     PaymentFilter,
     PaymentOutcome,
     PaymentRecord,
-    apply_payment,
-    create_payment_refund,
-    evaluate_payment,
+    resolve_payment,
 )
 from services.orders.usecases.event_factory import (
     build_duplicate_payment_alert,
-    build_order_paid,
+    build_payment_events,
     build_payment_recorded,
-    build_refund_requested,
-    build_unknown_order_alert,
 )
 from services.orders.usecases.ports import HistoryRepository, Repository, UnitOfWork
 from services.runtime.core import pagination
@@ -84,7 +80,7 @@ async def _record_payment(unit: UnitOfWork, payment: Payment, at: datetime, *, i
         return await _apply_payment(unit, payment, at, is_acceptable=is_acceptable)
     if recorded.is_for(payment):
         return recorded.outcome
-    record = _build_record(payment, PaymentOutcome.DUPLICATE_ID, 0, at)
+    record = PaymentRecord.create(payment, PaymentOutcome.DUPLICATE_ID, 0, at)
     if await unit.payments.add_rejected(record):
         await unit.publish(build_payment_recorded(record))
         alert = build_duplicate_payment_alert(record)
@@ -93,39 +89,18 @@ async def _record_payment(unit: UnitOfWork, payment: Payment, at: datetime, *, i
     return record.outcome
 
 
-def _build_record(payment: Payment, outcome: PaymentOutcome, refund_amount: int, at: datetime) -> PaymentRecord:
-    return PaymentRecord(
-        bank_id=payment.bank_id,
-        payment_id=payment.payment_id,
-        order_id=payment.order_id,
-        amount=payment.amount,
-        currency=payment.currency,
-        outcome=outcome,
-        refund_amount=refund_amount,
-        at=at,
-    )
-
-
 async def _apply_payment(unit: UnitOfWork, payment: Payment, at: datetime, *, is_acceptable: bool) -> PaymentOutcome:
     order = await unit.orders.get_for_update(payment.order_id)
-    outcome, refund_amount = evaluate_payment(order, payment, is_acceptable=is_acceptable)
-    record = _build_record(payment, outcome, refund_amount, at)
-    await unit.payments.save(record)
-    await unit.publish(build_payment_recorded(record))
-    if order is not None:
-        actor = f"bank:{payment.bank_id}"
-        after = apply_payment(order, payment, outcome, refund_amount, at)
-        if after != order:
-            await unit.orders.update(order, after, actor, f"payment {payment.payment_id}")
-        if after.status is not order.status:
-            await unit.publish(build_order_paid(after, payment))
-    if refund_amount:
-        refund = create_payment_refund(record)
-        await unit.refunds.add(refund)
-        await unit.publish(build_refund_requested(refund))
-    if outcome is PaymentOutcome.UNKNOWN_ORDER:
-        await unit.publish(build_unknown_order_alert(record))
-    return outcome
+    result = resolve_payment(order, payment, at, is_acceptable=is_acceptable)
+    await unit.payments.save(result.record)
+    if order is not None and result.changed_order is not None:
+        actor, note = f"bank:{payment.bank_id}", f"payment {payment.payment_id}"
+        await unit.orders.update(order, result.changed_order, actor, note)
+    if result.refund is not None:
+        await unit.refunds.add(result.refund)
+    for event in build_payment_events(payment, result):
+        await unit.publish(event)
+    return result.record.outcome
 
 
 async def record_payment(history: HistoryRepository, record: PaymentRecord) -> None:

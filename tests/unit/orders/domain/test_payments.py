@@ -38,6 +38,27 @@ def test_amount_decides_outcome(amount: int, outcome: PaymentOutcome, refund_amo
     assert payments.evaluate_payment(build_order(), payment) == (outcome, refund_amount)
 
 
+def test_overpaid_order_is_changed_and_excess_refunded() -> None:
+    payment = replace(PAYMENT, amount=250)
+    record, order, refund = payments.resolve_payment(build_order(), payment, NOW)
+    assert record == RECORD
+    assert order == payments.apply_payment(build_order(), payment, PaymentOutcome.OVERPAID, 50, NOW)
+    assert refund == payments.create_payment_refund(RECORD)
+
+
+def test_failed_payment_changes_no_order_and_needs_no_refund() -> None:
+    failed = replace(PAYMENT, succeeded=False)
+    record, order, refund = payments.resolve_payment(build_order(), failed, NOW)
+    assert (record.outcome, order, refund) == (PaymentOutcome.FAILED, None, None)
+
+
+def test_captured_payment_for_unknown_order_is_refunded() -> None:
+    record, order, refund = payments.resolve_payment(None, PAYMENT, NOW)
+    assert (record.outcome, order) == (PaymentOutcome.UNKNOWN_ORDER, None)
+    assert refund is not None
+    assert refund.amount == 200
+
+
 def test_failed_payment_is_evaluated_first() -> None:
     payment = replace(PAYMENT, succeeded=False, bank_id="km")
     assert payments.evaluate_payment(None, payment) == (PaymentOutcome.FAILED, 0)
