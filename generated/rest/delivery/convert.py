@@ -83,6 +83,7 @@ def product(message: partners_v1.Product) -> models.Product:
         title=message.title,
         description=message.description,
         picture_url=UNSET if message.picture_url is None else message.picture_url,
+        category=UNSET if message.category is None else message.category,
     )
 
 

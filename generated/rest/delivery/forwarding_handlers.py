@@ -26,6 +26,7 @@ from generated.rest.delivery.models import (
     CancelOrderRequest,
     CatalogPage,
     CatalogProductPage,
+    CatalogSort,
     Coordinates,
     CreateAgentRequest,
     CreateBankRequest,
@@ -57,6 +58,7 @@ from generated.rest.delivery.models import (
     Product,
     ProductPage,
     ProductPatch,
+    ProductSort,
     Refund,
     RefundPage,
     RefundSettlement,
@@ -106,11 +108,20 @@ class ForwardingCatalogHandler(CatalogHandler):
         self._partners = partners
 
     async def list_catalog(
-        self, *, page_size: int = 20, page_token: str | None = None, partner_id: int | None = None, q: str | None = None
+        self,
+        *,
+        page_size: int = 20,
+        page_token: str | None = None,
+        partner_id: int | None = None,
+        q: str | None = None,
+        category: str | None = None,
+        sort: CatalogSort | None = None,
     ) -> CatalogPage:
         """listCatalog → delivery.partners.v1.PartnersService.ListCatalog."""
         return await self._partners.list_catalog(
-            requests.list_catalog(page_size=page_size, page_token=page_token, partner_id=partner_id, q=q),
+            requests.list_catalog(
+                page_size=page_size, page_token=page_token, partner_id=partner_id, q=q, category=category, sort=sort
+            ),
             pages.catalog_page,
         )
 
@@ -121,11 +132,19 @@ class ForwardingCatalogHandler(CatalogHandler):
         )
 
     async def list_partner_products(
-        self, *, partner_id: int, page_size: int = 20, page_token: str | None = None
+        self,
+        *,
+        partner_id: int,
+        page_size: int = 20,
+        page_token: str | None = None,
+        category: str | None = None,
+        sort: ProductSort | None = None,
     ) -> CatalogProductPage:
         """listPartnerProducts → delivery.partners.v1.PartnersService.ListPartnerProducts."""
         return await self._partners.list_partner_products(
-            requests.list_partner_products(partner_id=partner_id, page_size=page_size, page_token=page_token),
+            requests.list_partner_products(
+                partner_id=partner_id, page_size=page_size, page_token=page_token, category=category, sort=sort
+            ),
             pages.catalog_product_page,
         )
 

@@ -15,6 +15,7 @@ from generated.rest.delivery.models import (
     CancelOrderRequest,
     CatalogPage,
     CatalogProductPage,
+    CatalogSort,
     ChangeEmailRequest,
     ChangePasswordRequest,
     CheckOrderRequest,
@@ -55,6 +56,7 @@ from generated.rest.delivery.models import (
     Product,
     ProductPage,
     ProductPatch,
+    ProductSort,
     ProfilePatch,
     ProviderSignInRequest,
     RefreshSessionRequest,
@@ -273,11 +275,18 @@ class CatalogHandler(ABC):
 
     @abstractmethod
     async def list_catalog(
-        self, *, page_size: int = 20, page_token: str | None = None, partner_id: int | None = None, q: str | None = None
+        self,
+        *,
+        page_size: int = 20,
+        page_token: str | None = None,
+        partner_id: int | None = None,
+        q: str | None = None,
+        category: str | None = None,
+        sort: CatalogSort | None = None,
     ) -> CatalogPage:
         """List partners and their products: GET /catalog.
 
-        Verified, enabled partners with available products, ordered by id, with at most 50 products each. Needs no access token; a token is ignored.
+        Verified, enabled partners with available products, with at most 50 products each, which are ordered by id. Needs no access token; a token is ignored.
         """
 
     @abstractmethod
@@ -289,11 +298,17 @@ class CatalogHandler(ABC):
 
     @abstractmethod
     async def list_partner_products(
-        self, *, partner_id: int, page_size: int = 20, page_token: str | None = None
+        self,
+        *,
+        partner_id: int,
+        page_size: int = 20,
+        page_token: str | None = None,
+        category: str | None = None,
+        sort: ProductSort | None = None,
     ) -> CatalogProductPage:
         """List a partner's products: GET /catalog/{partner_id}/products.
 
-        Available products of a verified, enabled partner, ordered by id. Needs no access token; a token is ignored.
+        Available products of a verified, enabled partner. Needs no access token; a token is ignored.
         """
 
     @abstractmethod

@@ -274,6 +274,38 @@ class User(Struct, kw_only=True):
     avatar_url: str | UnsetType = UNSET
 
 
+type Category = Annotated[
+    str,
+    Meta(
+        description="Lower-case words, separated by hyphens.",
+        examples=["soups"],
+        max_length=50,
+        min_length=1,
+        pattern="^[a-z0-9]+(-[a-z0-9]+)*$",
+    ),
+]
+
+
+class CatalogSort(StrEnum):
+    """
+    By id or by title.
+    """
+
+    id = "id"
+    alphabetical = "alphabetical"
+
+
+class ProductSort(StrEnum):
+    """
+    By id, by title, by price, or by price with the highest first.
+    """
+
+    id = "id"
+    alphabetical = "alphabetical"
+    price = "price"
+    price_descending = "price_descending"
+
+
 class CatalogProduct(Struct, kw_only=True):
     id: Annotated[int, Meta(ge=1, le=9007199254740991)]
     title: str
@@ -281,6 +313,7 @@ class CatalogProduct(Struct, kw_only=True):
     price: Annotated[int, Meta(description="Minor units.", ge=0, le=1000000000)]
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
     picture_url: str | UnsetType = UNSET
+    category: Category | UnsetType = UNSET
 
 
 class Product(Struct, kw_only=True):
@@ -288,6 +321,7 @@ class Product(Struct, kw_only=True):
     title: str
     description: str
     picture_url: str | UnsetType = UNSET
+    category: Category | UnsetType = UNSET
 
 
 class CatalogProductPage(Struct, kw_only=True):
@@ -328,6 +362,7 @@ class CreateProductRequest(Struct, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    category: Category | UnsetType = UNSET
 
 
 class ProductPatch(Struct, kw_only=True):
@@ -337,6 +372,14 @@ class ProductPatch(Struct, kw_only=True):
         Annotated[
             str,
             Meta(description="External picture.", max_length=500, pattern="^https://[\\x21-\\x7e]+$"),
+        ]
+        | None
+        | UnsetType
+    ) = UNSET
+    category: (
+        Annotated[
+            str,
+            Meta(max_length=50, min_length=1, pattern="^[a-z0-9]+(-[a-z0-9]+)*$"),
         ]
         | None
         | UnsetType

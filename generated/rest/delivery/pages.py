@@ -39,6 +39,7 @@ def catalog_product(message: Wire) -> models.CatalogProduct:
         picture_url=UNSET if not message.HasField("picture_url") else message.picture_url,
         price=message.price,
         currency=message.currency,
+        category=UNSET if not message.HasField("category") else message.category,
     )
 
 
@@ -49,6 +50,7 @@ def product(message: Wire) -> models.Product:
         title=message.title,
         description=message.description,
         picture_url=UNSET if not message.HasField("picture_url") else message.picture_url,
+        category=UNSET if not message.HasField("category") else message.category,
     )
 
 

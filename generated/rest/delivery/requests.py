@@ -13,6 +13,7 @@ from generated.rest.delivery.models import (
     BankPatch,
     BasketItem,
     CancelOrderRequest,
+    CatalogSort,
     CheckOrderAddress,
     Coordinates,
     CreateAgentPreferences,
@@ -28,6 +29,7 @@ from generated.rest.delivery.models import (
     PartnerPatch,
     PreferencesPatch,
     ProductPatch,
+    ProductSort,
     QuietHours,
     RefundSettlement,
     RefundStatus,
@@ -148,10 +150,23 @@ def remove_device(*, device_id: str) -> notifications_v1.RemoveDeviceRequest:
 
 
 def list_catalog(
-    *, page_size: int = 20, page_token: str | None = None, partner_id: int | None = None, q: str | None = None
+    *,
+    page_size: int = 20,
+    page_token: str | None = None,
+    partner_id: int | None = None,
+    q: str | None = None,
+    category: str | None = None,
+    sort: CatalogSort | None = None,
 ) -> partners_v1.ListCatalogRequest:
     """listCatalog → delivery.partners.v1.ListCatalogRequest."""
-    return partners_v1.ListCatalogRequest(page_size=page_size, page_token=page_token or "", partner_id=partner_id, q=q)
+    return partners_v1.ListCatalogRequest(
+        page_size=page_size,
+        page_token=page_token or "",
+        partner_id=partner_id,
+        q=q,
+        category=category,
+        sort=None if sort is None else partners_v1.CatalogSort[sort.name.upper()],
+    )
 
 
 def list_banks(*, page_size: int = 20, page_token: str | None = None) -> orders_v1.ListBanksRequest:
@@ -195,11 +210,20 @@ def rotate_bank_secret(*, bank_id: str, idempotency_key: str | None = None) -> o
 
 
 def list_partner_products(
-    *, partner_id: int, page_size: int = 20, page_token: str | None = None
+    *,
+    partner_id: int,
+    page_size: int = 20,
+    page_token: str | None = None,
+    category: str | None = None,
+    sort: ProductSort | None = None,
 ) -> partners_v1.ListPartnerProductsRequest:
     """listPartnerProducts → delivery.partners.v1.ListPartnerProductsRequest."""
     return partners_v1.ListPartnerProductsRequest(
-        partner_id=partner_id, page_size=page_size, page_token=page_token or ""
+        partner_id=partner_id,
+        page_size=page_size,
+        page_token=page_token or "",
+        category=category,
+        sort=None if sort is None else partners_v1.ProductSort[sort.name.upper()],
     )
 
 
@@ -333,6 +357,7 @@ def create_product(
         title=body.title,
         description=body.description,
         picture_url=unset_to_none(body.picture_url),
+        category=unset_to_none(body.category),
     )
 
 
@@ -355,6 +380,7 @@ def update_product(
         title=unset_to_none(body.title),
         description=unset_to_none(body.description),
         picture_url=unset_to_none(body.picture_url),
+        category=unset_to_none(body.category),
         version=None,
         versions=[*(parse_if_match_versions(if_match) or ())],
         remove=list_null_fields(body),

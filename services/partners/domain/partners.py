@@ -60,6 +60,7 @@ class Product:
     description: str
     picture_url: str | None
     version: int = 1
+    category: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,9 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """A partner with its products, by id; each has id, title, description, picture_url, price and currency.
+    """A partner with its products, by id; each has id, title, description, picture_url, category, price and currency.
 
-    `opens_at` is the time of the next opening of a closed partner.
+    `opens_at` is the time of the next opening of a closed partner, `sort_title` the key of the order by title.
     """
 
     id: int
@@ -98,6 +99,7 @@ class CatalogEntry:
     opening_hours: OpeningHours | None = None
     is_open: bool = True
     opens_at: datetime | None = None
+    sort_title: str = ""
 
     def with_opening_at(self, moment: datetime) -> "CatalogEntry":
         """Return the entry with the state of its opening hours at a moment."""
@@ -108,14 +110,16 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True)
 class CatalogOffer:
-    """A product in a partner's catalog entry; `price` is in minor units."""
+    """A product in a partner's catalog entry; `price` is in minor units, `sort_title` the key of the order by title."""
 
     id: int
     title: str
     description: str
     picture_url: str | None
+    category: str | None
     price: int
     currency: str
+    sort_title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

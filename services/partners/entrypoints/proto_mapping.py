@@ -10,8 +10,9 @@ import msgspec
 from generated.problems import Reason
 from generated.proto.delivery.partners import v1
 from services.partners.domain.call_policy import Call, CallState
+from services.partners.domain.catalog_sorting import CatalogSort, ProductSort
 from services.partners.domain.opening_hours import OpeningHours, OpeningPeriod, Weekday
-from services.partners.domain.partners import Availability, CatalogEntry, Partner, Product
+from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Partner, Product
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.rpc.codec import get_codec
 
@@ -46,10 +47,40 @@ def catalog_partner_to_proto(entry: CatalogEntry) -> dict[str, Any]:
     }
 
 
+def catalog_offer_to_proto(offer: CatalogOffer) -> v1.CatalogProduct:
+    """Return a product with its price at a partner."""
+    return v1.CatalogProduct(
+        id=offer.id,
+        title=offer.title,
+        description=offer.description,
+        picture_url=offer.picture_url,
+        category=offer.category,
+        price=offer.price,
+        currency=offer.currency,
+    )
+
+
+def sort_from_proto[Sort: (CatalogSort, ProductSort)](
+    sort_type: type[Sort], sort: v1.CatalogSort | v1.ProductSort | None
+) -> Sort:
+    """Return the order of a list, by id if it is absent.
+
+    Raises ApiError: INVALID_REQUEST for an unknown enum number.
+    """
+    try:
+        return sort_type["ID" if sort is None else sort.name or ""]
+    except KeyError as error:
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("sort", "is not a known order")]) from error
+
+
 def product_to_proto(product: Product) -> v1.Product:
     """Return a product without its version."""
     return v1.Product(
-        id=product.id, title=product.title, description=product.description, picture_url=product.picture_url
+        id=product.id,
+        title=product.title,
+        description=product.description,
+        picture_url=product.picture_url,
+        category=product.category,
     )
 
 

@@ -6,19 +6,9 @@ from generated.proto.delivery.partners import v1
 from generated.proto.delivery.partners.v1.rpc import PartnersServicer
 from services.partners import usecases
 from services.partners.domain.call_policy import CallFilter
+from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort, ProductSort
 from services.partners.domain.partners import Availability, BasketLine, Partner, Product
-from services.partners.entrypoints.proto_mapping import (
-    FIELD_POINTERS,
-    availability_to_proto,
-    call_state_from_proto,
-    call_to_proto,
-    catalog_partner_to_proto,
-    encode_created_partner,
-    encode_created_product,
-    opening_hours_from_proto,
-    partner_to_proto,
-    product_to_proto,
-)
+from services.partners.entrypoints import proto_mapping
 from services.partners.entrypoints.ready_callback import parse_ready_report
 from services.partners.usecases.partner_calls import PartnerCallsRepository
 from services.runtime.core.clock import Clock
@@ -37,7 +27,7 @@ PARTNER_FIELDS = (
 )
 """Fields of a partner that admins set."""
 
-OPTIONAL_PRODUCT_FIELDS = ("picture_url",)
+OPTIONAL_PRODUCT_FIELDS = ("picture_url", "category")
 PRODUCT_FIELDS = ("title", "description", *OPTIONAL_PRODUCT_FIELDS)
 """Fields of a product that admins set."""
 
@@ -45,7 +35,7 @@ PRODUCT_FIELDS = ("title", "description", *OPTIONAL_PRODUCT_FIELDS)
 class PartnersRpc(PartnersServicer):
     """Implementation of the generated servicer."""
 
-    FIELD_POINTERS = FIELD_POINTERS
+    FIELD_POINTERS = proto_mapping.FIELD_POINTERS
 
     def __init__(self, repository: PartnerCallsRepository, secret_box: SecretBox, clock: Clock) -> None:
         self._repository = repository
@@ -55,22 +45,27 @@ class PartnersRpc(PartnersServicer):
     async def list_catalog(self, request: v1.ListCatalogRequest) -> PreEncoded[v1.ListCatalogResponse]:
         """Return a page of the catalog. It is the largest response, so its rows are encoded without message objects."""
         page = await usecases.list_catalog(
-            self._repository, self._clock, request.page_size, request.page_token, request.partner_id, request.q
+            self._repository,
+            self._clock,
+            request.page_size,
+            request.page_token,
+            proto_mapping.sort_from_proto(CatalogSort, request.sort),
+            CatalogFilter(request.partner_id, request.q, request.category),
         )
         return get_codec().encode_fields(
             v1.ListCatalogResponse,
-            items=[catalog_partner_to_proto(entry) for entry in page.items],
+            items=[proto_mapping.catalog_partner_to_proto(entry) for entry in page.items],
             next_page_token=page.next_page_token,
         )
 
     async def list_partner_products(self, request: v1.ListPartnerProductsRequest) -> v1.ListPartnerProductsResponse:
         """Return a page of the products on sale at a partner."""
+        sort = proto_mapping.sort_from_proto(ProductSort, request.sort)
         page = await usecases.list_partner_products(
-            self._repository, request.partner_id, request.page_size, request.page_token
+            self._repository, request.partner_id, request.page_size, request.page_token, sort, request.category
         )
-        return v1.ListPartnerProductsResponse(
-            items=[v1.CatalogProduct(**asdict(offer)) for offer in page.items], next_page_token=page.next_page_token
-        )
+        items = [proto_mapping.catalog_offer_to_proto(offer) for offer in page.items]
+        return v1.ListPartnerProductsResponse(items=items, next_page_token=page.next_page_token)
 
     async def set_partner_picture(
         self, request: v1.SetPartnerPictureRequest, principal: Principal
@@ -79,7 +74,9 @@ class PartnersRpc(PartnersServicer):
         partner, old_picture_url = await usecases.set_partner_picture(
             self._repository, self._clock, principal, request.partner_id, request.picture_url
         )
-        return v1.SetPartnerPictureResponse(partner=partner_to_proto(partner), old_picture_url=old_picture_url)
+        return v1.SetPartnerPictureResponse(
+            partner=proto_mapping.partner_to_proto(partner), old_picture_url=old_picture_url
+        )
 
     async def set_product_picture(
         self, request: v1.SetProductPictureRequest, principal: Principal
@@ -88,7 +85,9 @@ class PartnersRpc(PartnersServicer):
         product, old_picture_url = await usecases.set_product_picture(
             self._repository, self._clock, principal, request.product_id, request.picture_url
         )
-        return v1.SetProductPictureResponse(product=product_to_proto(product), old_picture_url=old_picture_url)
+        return v1.SetProductPictureResponse(
+            product=proto_mapping.product_to_proto(product), old_picture_url=old_picture_url
+        )
 
     async def list_partner_pictures(self, request: v1.ListPartnerPicturesRequest) -> v1.ListPartnerPicturesResponse:
         """Return a page of picture URLs."""
@@ -147,7 +146,7 @@ class PartnersRpc(PartnersServicer):
             principal,
             Partner(id=0, **values, webhook_secret=self._secret_box.encrypt(secret)),
             build_idempotency_key(principal, "createPartner", request.idempotency_key, values),
-            encode_created_partner,
+            proto_mapping.encode_created_partner,
         )
         webhook_secret = None if response.replayed else secret
         return get_codec().extend(
@@ -158,13 +157,14 @@ class PartnersRpc(PartnersServicer):
         """Return a page of partners."""
         page = await usecases.list_partners(self._repository, principal, request.page_size, request.page_token)
         return v1.ListPartnersResponse(
-            items=[partner_to_proto(partner) for partner in page.items], next_page_token=page.next_page_token
+            items=[proto_mapping.partner_to_proto(partner) for partner in page.items],
+            next_page_token=page.next_page_token,
         )
 
     async def get_partner(self, request: v1.GetPartnerRequest, principal: Principal) -> v1.GetPartnerResponse:
         """Return a partner."""
         partner = await usecases.get_partner(self._repository, principal, request.partner_id)
-        return v1.GetPartnerResponse(partner=partner_to_proto(partner), version=partner.version)
+        return v1.GetPartnerResponse(partner=proto_mapping.partner_to_proto(partner), version=partner.version)
 
     async def update_partner(self, request: v1.UpdatePartnerRequest, principal: Principal) -> v1.UpdatePartnerResponse:
         """Update the given fields of a partner and return it."""
@@ -175,18 +175,18 @@ class PartnersRpc(PartnersServicer):
         partner = await usecases.update_partner(
             self._repository, self._clock, principal, request.partner_id, expected, updates
         )
-        return v1.UpdatePartnerResponse(partner=partner_to_proto(partner), version=partner.version)
+        return v1.UpdatePartnerResponse(partner=proto_mapping.partner_to_proto(partner), version=partner.version)
 
     async def set_opening_hours(
         self, request: v1.SetOpeningHoursRequest, principal: Principal
     ) -> v1.SetOpeningHoursResponse:
         """Set the opening hours of a partner and return it."""
         expected = list_expected_versions(request.version, request.versions)
-        hours = opening_hours_from_proto(request)
+        hours = proto_mapping.opening_hours_from_proto(request)
         partner = await usecases.set_opening_hours(
             self._repository, self._clock, principal, request.partner_id, expected, hours
         )
-        return v1.SetOpeningHoursResponse(partner=partner_to_proto(partner), version=partner.version)
+        return v1.SetOpeningHoursResponse(partner=proto_mapping.partner_to_proto(partner), version=partner.version)
 
     async def remove_opening_hours(
         self, request: v1.RemoveOpeningHoursRequest, principal: Principal
@@ -216,13 +216,15 @@ class PartnersRpc(PartnersServicer):
         self, request: v1.CreateProductRequest, principal: Principal
     ) -> PreEncoded[v1.CreateProductResponse]:
         """Create a product and return it."""
-        values = tuple(getattr(request, name) for name in PRODUCT_FIELDS)
+        values = {name: getattr(request, name) for name in PRODUCT_FIELDS}
+        # Without an absent category, so that the fingerprint equals that of earlier releases.
+        fingerprint = tuple(value for name, value in values.items() if name != "category" or value is not None)
         response = await usecases.create_product(
             self._repository,
             principal,
-            Product(0, *values),
-            build_idempotency_key(principal, "createProduct", request.idempotency_key, values),
-            encode_created_product,
+            Product(id=0, **values),
+            build_idempotency_key(principal, "createProduct", request.idempotency_key, fingerprint),
+            proto_mapping.encode_created_product,
         )
         return get_codec().extend(response.data, v1.CreateProductResponse(replayed=True) if response.replayed else None)
 
@@ -230,13 +232,14 @@ class PartnersRpc(PartnersServicer):
         """Return a page of products."""
         page = await usecases.list_products(self._repository, principal, request.page_size, request.page_token)
         return v1.ListProductsResponse(
-            items=[product_to_proto(product) for product in page.items], next_page_token=page.next_page_token
+            items=[proto_mapping.product_to_proto(product) for product in page.items],
+            next_page_token=page.next_page_token,
         )
 
     async def get_product(self, request: v1.GetProductRequest, principal: Principal) -> v1.GetProductResponse:
         """Return a product."""
         product = await usecases.get_product(self._repository, principal, request.product_id)
-        return v1.GetProductResponse(product=product_to_proto(product), version=product.version)
+        return v1.GetProductResponse(product=proto_mapping.product_to_proto(product), version=product.version)
 
     async def update_product(self, request: v1.UpdateProductRequest, principal: Principal) -> v1.UpdateProductResponse:
         """Update the given fields of a product and return it."""
@@ -247,7 +250,7 @@ class PartnersRpc(PartnersServicer):
         product = await usecases.update_product(
             self._repository, self._clock, principal, request.product_id, expected, updates
         )
-        return v1.UpdateProductResponse(product=product_to_proto(product), version=product.version)
+        return v1.UpdateProductResponse(product=proto_mapping.product_to_proto(product), version=product.version)
 
     async def delete_product(self, request: v1.DeleteProductRequest, principal: Principal) -> v1.DeleteProductResponse:
         """Delete a product."""
@@ -266,7 +269,7 @@ class PartnersRpc(PartnersServicer):
             request.product_id,
             Availability(request.price, request.currency, request.active),
         )
-        return v1.SetAvailabilityResponse(availability=availability_to_proto(availability))
+        return v1.SetAvailabilityResponse(availability=proto_mapping.availability_to_proto(availability))
 
     async def remove_availability(
         self, request: v1.RemoveAvailabilityRequest, principal: Principal
@@ -281,12 +284,12 @@ class PartnersRpc(PartnersServicer):
         self, request: v1.ListPartnerCallsRequest, principal: Principal
     ) -> v1.ListPartnerCallsResponse:
         """Return a page of calls to partner systems."""
-        state = None if request.status is None else call_state_from_proto(request.status)
+        state = None if request.status is None else proto_mapping.call_state_from_proto(request.status)
         call_filter = CallFilter(request.partner_id, request.order_id, state)
         page = await usecases.list_partner_calls(
             self._repository, principal, request.page_size, request.page_token, call_filter
         )
-        items = [call_to_proto(call) for call in page.items]
+        items = [proto_mapping.call_to_proto(call) for call in page.items]
         return v1.ListPartnerCallsResponse(items=items, next_page_token=page.next_page_token)
 
     async def replay_partner_call(

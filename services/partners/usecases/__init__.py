@@ -1,19 +1,20 @@
 """Use cases of partners, by module.
 
-- catalog: list_catalog, check_products
+- catalog: list_catalog, list_partner_products, check_products
 - opening_hours: set_opening_hours, remove_opening_hours
 - partner_calls: plan_order_call, plan_cancellation_call, make_call, record_call_error
 - partners: create_partner, list_partners, get_partner, update_partner, disable_partner, rotate_partner_secret
 - pictures: set_partner_picture, set_product_picture, list_partner_pictures, list_product_pictures
 - products: create_product, list_products, get_product, update_product, delete_product, set_availability,
-  remove_availability, list_partner_products
+  remove_availability
 - ready_callbacks: handle_ready_callback
 - replay_calls: list_partner_calls, replay_partner_call
 
-`catalog_events` builds the events of catalog changes. `ports` defines the interfaces that the adapters implement.
+`catalog_events` builds the events of catalog changes, and `sorted_pages` the pages of
+lists with several orders. `ports` defines the interfaces that the adapters implement.
 """
 
-from services.partners.usecases.catalog import check_products, list_catalog
+from services.partners.usecases.catalog import check_products, list_catalog, list_partner_products
 from services.partners.usecases.opening_hours import remove_opening_hours, set_opening_hours
 from services.partners.usecases.partner_calls import (
     make_call,
@@ -39,7 +40,6 @@ from services.partners.usecases.products import (
     create_product,
     delete_product,
     get_product,
-    list_partner_products,
     list_products,
     remove_availability,
     set_availability,

@@ -3,25 +3,58 @@
 from collections.abc import Sequence
 
 from generated.problems import Reason
-from services.partners.domain.partners import BasketLine, CatalogEntry, Partner, PricedLine, check_basket
+from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort, Position, ProductSort
+from services.partners.domain.partners import (
+    BasketLine,
+    CatalogEntry,
+    CatalogOffer,
+    Partner,
+    PricedLine,
+    check_basket,
+)
 from services.partners.usecases.ports import Repository
-from services.runtime.core import pagination
+from services.partners.usecases.sorted_pages import build_sorted_page, decode_position
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.pagination import Page
 
 
 async def list_catalog(
-    repository: Repository, clock: Clock, size: int, token: str, partner_id: int | None, q: str | None
+    repository: Repository, clock: Clock, size: int, token: str, sort: CatalogSort, catalog_filter: CatalogFilter
 ) -> Page[CatalogEntry]:
-    """Return a page of the available partners that have products on sale, by id, as of now.
+    """Return a page of the available partners that have products on sale, as of now.
 
     Raises ApiError: INVALID_REQUEST for an invalid page token.
     """
-    after = pagination.decode_page_token(token, tuple[int]) or (0,)
-    entries = await repository.catalog.list_entries(after[0], size + 1, partner_id, q)
+    after = decode_position(token, sort)
+    entries = await repository.catalog.list_entries(sort, after, size + 1, catalog_filter)
     now = clock()
-    return pagination.build_page([entry.with_opening_at(now) for entry in entries], size, lambda entry: (entry.id,))
+    return build_sorted_page(
+        [entry.with_opening_at(now) for entry in entries],
+        size,
+        sort,
+        lambda entry: Position(entry.sort_title, entry.id),
+    )
+
+
+async def list_partner_products(
+    repository: Repository, partner_id: int, size: int, token: str, sort: ProductSort, category: str | None
+) -> Page[CatalogOffer]:
+    """Return a page of the products on sale at an available partner.
+
+    Raises ApiError: PARTNER_NOT_FOUND, INVALID_REQUEST for an invalid page token.
+    """
+    partner = await repository.partners.get(partner_id)
+    if partner is None or not partner.is_available:
+        raise ApiError(Reason.PARTNER_NOT_FOUND)
+    after = decode_position(token, sort)
+    offers = await repository.catalog.list_offers(partner_id, sort, after, size + 1, category)
+    return build_sorted_page(
+        offers,
+        size,
+        sort,
+        lambda offer: Position(offer.sort_title if sort is ProductSort.ALPHABETICAL else offer.price, offer.id),
+    )
 
 
 async def check_products(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from generated.events import PartnersEvent
+from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort, Position, ProductSort
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer, Partner, Product
 from services.runtime.core.repository import EntityRepository, SortedEntityReader
 from services.runtime.core.unit_of_work import EventUnitOfWork, IdempotentUnitOfWorkFactory
@@ -37,12 +38,14 @@ class CatalogReader(Protocol):
     """Read access to the products on sale at partners."""
 
     async def list_entries(
-        self, after: int, size: int, partner_id: int | None, q: str | None
+        self, sort: CatalogSort, after: Position | None, size: int, catalog_filter: CatalogFilter
     ) -> Sequence[CatalogEntry]:
-        """Return at most `size` catalog entries whose partner id is above `after`, by partner id."""
+        """Return at most `size` catalog entries after a position, in the given order."""
 
-    async def list_offers(self, partner_id: int, after: int, size: int) -> Sequence[CatalogOffer]:
-        """Return at most `size` products on sale at a partner whose id is above `after`, by id."""
+    async def list_offers(
+        self, partner_id: int, sort: ProductSort, after: Position | None, size: int, category: str | None
+    ) -> Sequence[CatalogOffer]:
+        """Return at most `size` products on sale at a partner after a position, in the given order."""
 
     async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> Mapping[int, Offer]:
         """Return those of the products that are on sale at the partner, by product id."""

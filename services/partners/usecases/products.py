@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from generated.problems import Reason
-from services.partners.domain.partners import Availability, CatalogOffer, Product
+from services.partners.domain.partners import Availability, Product
 from services.partners.usecases import catalog_events
 from services.partners.usecases.ports import Repository, UnitOfWork
 from services.runtime.core import pagination
@@ -124,19 +124,6 @@ async def remove_availability(
         if not await unit.availability.remove(partner_id, product_id):
             raise ApiError(Reason.PRODUCT_NOT_FOUND, "The partner does not sell this product.")
         await unit.publish(catalog_events.build_offer_changed_event(partner_id, product_id, clock()))
-
-
-async def list_partner_products(repository: Repository, partner_id: int, size: int, token: str) -> Page[CatalogOffer]:
-    """Return a page of the products on sale at an available partner, by id.
-
-    Raises ApiError: PARTNER_NOT_FOUND.
-    """
-    partner = await repository.partners.get(partner_id)
-    if partner is None or not partner.is_available:
-        raise ApiError(Reason.PARTNER_NOT_FOUND)
-    after = pagination.decode_page_token(token, tuple[int]) or (0,)
-    rows = await repository.catalog.list_offers(partner_id, after[0], size + 1)
-    return pagination.build_page(rows, size, lambda offer: (offer.id,))
 
 
 async def _lock_product(unit: UnitOfWork, product_id: int) -> Product:

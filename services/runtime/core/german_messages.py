@@ -38,6 +38,7 @@ GERMAN_MESSAGES = {
     "is not a valid page token": "ist kein gültiges Seitentoken",
     "is not a known status": "ist kein bekannter Status",
     "is not a day of the week": "ist kein Wochentag",
+    "is not a known order": "ist keine bekannte Sortierung",
     "is not a known reason": "ist kein bekannter Grund",
     "cannot be removed": "kann nicht entfernt werden",
     "is a duplicate product": "kommt mehrfach vor",

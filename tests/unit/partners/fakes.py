@@ -1,11 +1,12 @@
 """In-memory fakes of the repository and the partner systems."""
 
 from collections import UserDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.partners.domain.call_policy import Call, CallFilter, CallKind, CallState, PartnerResponse
+from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort, Position, ProductSort
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer, Partner, Product
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.repository import TimeKey
@@ -112,17 +113,35 @@ class FakeCatalog:
             if product.id in product_ids
         }
 
-    async def list_offers(self, partner_id: int, after: int, size: int) -> list[CatalogOffer]:
+    async def list_offers(
+        self, partner_id: int, sort: ProductSort, after: Position | None, size: int, category: str | None
+    ) -> list[CatalogOffer]:
         offers = [
             CatalogOffer(
-                product.id, product.title, product.description, product.picture_url, price.price, price.currency
+                product.id,
+                product.title,
+                product.description,
+                product.picture_url,
+                product.category,
+                price.price,
+                price.currency,
+                product.title.lower(),
             )
             for product, price in self._list_prices(partner_id)
+            if category in (None, product.category)
         ]
-        return [offer for offer in offers if offer.id > after][:size]
+        keys: dict[ProductSort, Callable[[CatalogOffer], Position]] = {
+            ProductSort.ID: lambda offer: Position("", offer.id),
+            ProductSort.ALPHABETICAL: lambda offer: Position(offer.sort_title, offer.id),
+            ProductSort.PRICE: lambda offer: Position(offer.price, offer.id),
+            ProductSort.PRICE_DESCENDING: lambda offer: Position(offer.price, offer.id),
+        }
+        return _list_after(offers, keys[sort], after, size, is_descending=sort is ProductSort.PRICE_DESCENDING)
 
-    async def list_entries(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
-        return [
+    async def list_entries(
+        self, sort: CatalogSort, after: Position | None, size: int, catalog_filter: CatalogFilter
+    ) -> list[CatalogEntry]:
+        entries = [
             CatalogEntry(
                 partner.id,
                 partner.title,
@@ -132,10 +151,31 @@ class FakeCatalog:
                 products=[],
                 products_truncated=False,
                 opening_hours=partner.opening_hours,
+                sort_title=partner.title.lower(),
             )
-            for partner in sorted(self.repository.partners.values(), key=lambda partner: partner.id)
-            if partner.id > after and partner.is_available and partner_id in (None, partner.id)
-        ][:size]
+            for partner in self.repository.partners.values()
+            if partner.is_available and catalog_filter.partner_id in (None, partner.id)
+        ]
+        keys: dict[CatalogSort, Callable[[CatalogEntry], Position]] = {
+            CatalogSort.ID: lambda entry: Position("", entry.id),
+            CatalogSort.ALPHABETICAL: lambda entry: Position(entry.sort_title, entry.id),
+        }
+        return _list_after(entries, keys[sort], after, size)
+
+
+def _list_after[Row](
+    rows: Sequence[Row],
+    get_key: Callable[[Row], Position],
+    after: Position | None,
+    size: int,
+    *,
+    is_descending: bool = False,
+) -> list[Row]:
+    """Return the rows after a position in the order of their keys."""
+    ordered = sorted(rows, key=get_key, reverse=is_descending)
+    return [
+        row for row in ordered if after is None or (get_key(row) < after if is_descending else get_key(row) > after)
+    ][:size]
 
 
 class FakeCalls(UserDict[str, Call]):

@@ -1,14 +1,16 @@
 """Catalog and prices in PostgreSQL."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple, override
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, delete, func, select, true
+from sqlalchemy import BigInteger, ColumnElement, Table, Text, bindparam, delete, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from services.partners.adapters.postgres.tables import availability, partners, products
+from services.partners.adapters.postgres.tables import SORT_TITLE_LENGTH, availability, partners, products
+from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort, Position, ProductSort
 from services.partners.domain.opening_hours import OpeningHours
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer
 from services.partners.usecases.ports import AvailabilityRepository, CatalogReader
@@ -16,6 +18,13 @@ from services.runtime.storage.database import Database, Statement, Transaction, 
 
 MAX_PRODUCTS_PER_ENTRY = 50
 """Maximum number of products in a catalog entry."""
+
+MAX_PRICE = 1_000_000_000
+"""Maximum price, which the table and the contract limit."""
+
+
+type _Order = tuple[ColumnElement[bool], Sequence[ColumnElement[Any]]]
+"""Keyset condition and ORDER BY of a list."""
 
 
 class _CatalogRow(NamedTuple):
@@ -25,11 +34,12 @@ class _CatalogRow(NamedTuple):
     address: str
     picture_url: str | None
     opening_hours: dict[str, Any] | None
+    sort_title: str
     products: list[dict[str, Any]]  # one more than the maximum if the entry is truncated
 
 
 _PARTNER_COLUMNS = [partners.c[name] for name in ("id", "title", "brand", "address", "picture_url", "opening_hours")]
-_CATALOG_COLUMNS = [products.c[name] for name in ("id", "title", "description", "picture_url")]
+_CATALOG_COLUMNS = [products.c[name] for name in ("id", "title", "description", "picture_url", "category")]
 
 
 def build_like_pattern(text: str) -> str:
@@ -38,18 +48,35 @@ def build_like_pattern(text: str) -> str:
     return f"%{escaped}%"
 
 
+def _build_sort_title(table: Table) -> ColumnElement[str]:
+    return func.left(func.lower(table.c.title), SORT_TITLE_LENGTH)
+
+
 _title_matches = func.lower(products.c.title).like(func.lower(bindparam("pattern", type_=Text)))
 """Condition supported by the index `products_by_title_trigrams`; the pattern is made by `build_like_pattern`."""
 
+_category_matches = products.c.category == bindparam("category", type_=Text)
+
+_after_id = bindparam("after_id", type_=BigInteger)
+_PARTNER_TITLE = _build_sort_title(partners)
+_CATALOG_ORDERS: Mapping[CatalogSort, _Order] = {
+    CatalogSort.ID: (partners.c.id > _after_id, [partners.c.id]),
+    CatalogSort.ALPHABETICAL: (
+        tuple_(_PARTNER_TITLE, partners.c.id) > tuple_(bindparam("after_key", type_=Text), _after_id),
+        [_PARTNER_TITLE, partners.c.id],
+    ),
+}
+"""Orders of the partners."""
+
 
 def _build_catalog_statement(
-    product_filter: ColumnElement[bool], *partner_filters: ColumnElement[bool], is_replanned: bool = False
+    sort: CatalogSort, product_filters: Sequence[ColumnElement[bool]]
 ) -> Statement[_CatalogRow]:
-    """Return the statement for available partners with products on sale, both restricted by the given conditions."""
+    """Return the statement for available partners with products on sale that match the filters."""
     offers = (
         select(*_CATALOG_COLUMNS, availability.c.price, availability.c.currency)
         .join_from(availability, products, availability.c.product_id == products.c.id)
-        .where(availability.c.partner_id == partners.c.id, availability.c.active, product_filter)
+        .where(availability.c.partner_id == partners.c.id, availability.c.active, *product_filters)
         .order_by(products.c.id)
         .limit(MAX_PRODUCTS_PER_ENTRY + 1)
         .correlate(partners)
@@ -58,46 +85,88 @@ def _build_catalog_statement(
     # JSON objects of whole rows: faster than json_build_object with each column.
     entry_products = select(func.json_agg(offers.table_valued()).label("products")).select_from(offers).lateral()
     partner_id = bindparam("partner_id", type_=BigInteger)
+    sellers = (
+        select(availability.c.partner_id)
+        .join_from(products, availability, availability.c.product_id == products.c.id)
+        .where(*product_filters, availability.c.active)
+    )
+    is_after, order = _CATALOG_ORDERS[sort]
     return Statement(
-        select(*_PARTNER_COLUMNS, entry_products.c.products)
+        select(*_PARTNER_COLUMNS, _PARTNER_TITLE.label("sort_title"), entry_products.c.products)
         .join_from(partners, entry_products, true())
         .where(
             partners.c.verified,
             partners.c.enabled,
             entry_products.c.products.is_not(None),
-            partners.c.id > bindparam("after", type_=BigInteger),
+            is_after,
             partner_id.is_(None) | (partners.c.id == partner_id),
-            *partner_filters,
+            *([partners.c.id.in_(sellers)] if product_filters else []),
         )
-        .order_by(partners.c.id)
+        .order_by(*order)
         .limit(bindparam("size")),
         row_type=_CatalogRow,
-        is_replanned=is_replanned,
+        is_replanned=bool(product_filters),  # the best plan depends on how frequent the text or category is
     )
 
 
-_CATALOG = _build_catalog_statement(true())
-_CATALOG_SEARCH = _build_catalog_statement(
-    _title_matches,
-    partners.c.id.in_(
-        select(availability.c.partner_id)
-        .join_from(products, availability, availability.c.product_id == products.c.id)
-        .where(_title_matches, availability.c.active)
+def build_catalog_statements() -> Mapping[tuple[CatalogSort, bool, bool], Statement[_CatalogRow]]:
+    """Return the statements of the catalog, by order and by whether text and category restrict the products."""
+    filters = itertools.product((False, True), repeat=2)
+    return {
+        (sort, has_q, has_category): _build_catalog_statement(
+            sort, [*([_title_matches] if has_q else []), *([_category_matches] if has_category else [])]
+        )
+        for sort, (has_q, has_category) in itertools.product(CatalogSort, filters)
+    }
+
+
+_CATALOG = build_catalog_statements()
+
+_PRODUCT_TITLE = _build_sort_title(products)
+_after_price = bindparam("after_key", type_=BigInteger)
+_price, _product_id = availability.c.price, availability.c.product_id
+_OFFER_ORDERS: Mapping[ProductSort, _Order] = {
+    ProductSort.ID: (products.c.id > _after_id, [products.c.id]),
+    ProductSort.ALPHABETICAL: (
+        tuple_(_PRODUCT_TITLE, products.c.id) > tuple_(bindparam("after_key", type_=Text), _after_id),
+        [_PRODUCT_TITLE, products.c.id],
     ),
-    is_replanned=True,  # the best plan depends on how frequent the text is
-)
-_PARTNER_PRODUCTS = Statement(
-    select(*_CATALOG_COLUMNS, availability.c.price, availability.c.currency)
-    .join_from(availability, products, availability.c.product_id == products.c.id)
-    .where(
-        availability.c.partner_id == bindparam("partner_id"),
-        availability.c.active,
-        products.c.id > bindparam("after"),
+    ProductSort.PRICE: (tuple_(_price, _product_id) > tuple_(_after_price, _after_id), [_price, _product_id]),
+    ProductSort.PRICE_DESCENDING: (
+        tuple_(_price, _product_id) < tuple_(_after_price, _after_id),
+        [_price.desc(), _product_id.desc()],
+    ),
+}
+"""Orders of the products of a partner."""
+
+_FIRST_POSITIONS: Mapping[str, Position] = {
+    "id": Position("", 0),
+    "alphabetical": Position("", 0),
+    "price": Position(-1, 0),
+    "price_descending": Position(MAX_PRICE + 1, 0),
+}
+"""Position before the first row, by order. Titles are not empty."""
+
+
+def _build_offers_statement(sort: ProductSort) -> Statement[CatalogOffer]:
+    category = bindparam("category", type_=Text)
+    is_after, order = _OFFER_ORDERS[sort]
+    return Statement(
+        select(*_CATALOG_COLUMNS, availability.c.price, availability.c.currency, _PRODUCT_TITLE.label("sort_title"))
+        .join_from(availability, products, availability.c.product_id == products.c.id)
+        .where(
+            availability.c.partner_id == bindparam("partner_id"),
+            availability.c.active,
+            is_after,
+            category.is_(None) | (products.c.category == category),
+        )
+        .order_by(*order)
+        .limit(bindparam("size")),
+        row_type=CatalogOffer,
     )
-    .order_by(products.c.id)
-    .limit(bindparam("size")),
-    row_type=CatalogOffer,
-)
+
+
+_PARTNER_PRODUCTS = {sort: _build_offers_statement(sort) for sort in ProductSort}
 _OFFERS = Statement(
     select(availability.c.product_id, products.c.title, availability.c.price, availability.c.currency)
     .join_from(availability, products, availability.c.product_id == products.c.id)
@@ -117,6 +186,11 @@ _SAVE_AVAILABILITY = build_upsert(availability)
 _REMOVE_AVAILABILITY = Statement(delete(availability).where(*_matches_ids))
 
 
+def _bind_position(sort: CatalogSort | ProductSort, after: Position | None) -> dict[str, Any]:
+    key, entity_id = after or _FIRST_POSITIONS[sort.value]
+    return {"after_key": key, "after_id": entity_id}
+
+
 class PostgresCatalogReader(CatalogReader):
     """Read access to the catalog in PostgreSQL."""
 
@@ -124,9 +198,18 @@ class PostgresCatalogReader(CatalogReader):
         self._database = database
 
     @override
-    async def list_entries(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
-        statement, filters = (_CATALOG, {}) if q is None else (_CATALOG_SEARCH, {"pattern": build_like_pattern(q)})
-        rows = await self._database.fetch_all(statement, after=after, size=size, partner_id=partner_id, **filters)
+    async def list_entries(
+        self, sort: CatalogSort, after: Position | None, size: int, catalog_filter: CatalogFilter
+    ) -> list[CatalogEntry]:
+        partner_id, q, category = catalog_filter
+        rows = await self._database.fetch_all(
+            _CATALOG[sort, q is not None, category is not None],
+            size=size,
+            partner_id=partner_id,
+            pattern=None if q is None else build_like_pattern(q),
+            category=category,
+            **_bind_position(sort, after),
+        )
         return [
             CatalogEntry(
                 id=row.id,
@@ -137,13 +220,22 @@ class PostgresCatalogReader(CatalogReader):
                 products=row.products[:MAX_PRODUCTS_PER_ENTRY],
                 products_truncated=len(row.products) > MAX_PRODUCTS_PER_ENTRY,
                 opening_hours=msgspec.convert(row.opening_hours, OpeningHours | None),
+                sort_title=row.sort_title,
             )
             for row in rows
         ]
 
     @override
-    async def list_offers(self, partner_id: int, after: int, size: int) -> list[CatalogOffer]:
-        return await self._database.fetch_all(_PARTNER_PRODUCTS, partner_id=partner_id, after=after, size=size)
+    async def list_offers(
+        self, partner_id: int, sort: ProductSort, after: Position | None, size: int, category: str | None
+    ) -> list[CatalogOffer]:
+        return await self._database.fetch_all(
+            _PARTNER_PRODUCTS[sort],
+            partner_id=partner_id,
+            size=size,
+            category=category,
+            **_bind_position(sort, after),
+        )
 
     @override
     async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> dict[int, Offer]:

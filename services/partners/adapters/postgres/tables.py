@@ -10,6 +10,9 @@ from services.runtime.messaging.outbox import define_outbox_table
 from services.runtime.storage.database import TIMESTAMPTZ
 from services.runtime.storage.idempotency import build_keys_table
 
+SORT_TITLE_LENGTH = 64
+"""Length of the start of a title by which lists are ordered, so that a page token is short."""
+
 metadata = MetaData()
 define_outbox_table(metadata)
 define_inbox_table(metadata)
@@ -44,8 +47,11 @@ products = Table(
     Column("title", Text, nullable=False),
     Column("description", Text, nullable=False),
     Column("picture_url", Text),
+    Column("category", Text),
     Column("version", BigInteger, nullable=False, server_default="1"),
+    Index("products_by_category", "category", postgresql_where="category IS NOT NULL"),
 )
+Index("partners_by_title", func.left(func.lower(partners.c.title), SORT_TITLE_LENGTH), partners.c.id)
 Index(
     "products_by_title_trigrams",
     func.lower(products.c.title).label("words"),
@@ -62,6 +68,7 @@ availability = Table(
     Column("active", Boolean, nullable=False),
     CheckConstraint("price BETWEEN 0 AND 1000000000", name="availability_price"),
     Index("availability_by_product", "product_id"),
+    Index("availability_by_price", "partner_id", "price", "product_id"),
 )
 calls = Table(
     "partner_calls",

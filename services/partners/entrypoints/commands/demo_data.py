@@ -41,10 +41,12 @@ PARTNERS: list[dict[str, Any]] = [
     },
 ]
 PRODUCTS = [
-    Product(1, "Lemonade", "Half a litre, cold.", format_picture_url("pictures", "lemonade")),
-    Product(2, "Tomato soup", "With bread.", format_picture_url("pictures", "tomato-soup")),
-    Product(3, "Margherita", "Tomato, mozzarella, basil.", format_picture_url("pictures", "margherita")),
-    Product(4, "Apple pie", "One slice.", format_picture_url("pictures", "apple-pie")),
+    Product(1, "Lemonade", "Half a litre, cold.", format_picture_url("pictures", "lemonade"), category="drinks"),
+    Product(2, "Tomato soup", "With bread.", format_picture_url("pictures", "tomato-soup"), category="soups"),
+    Product(
+        3, "Margherita", "Tomato, mozzarella, basil.", format_picture_url("pictures", "margherita"), category="pizzas"
+    ),
+    Product(4, "Apple pie", "One slice.", format_picture_url("pictures", "apple-pie"), category="desserts"),
 ]
 PRICES = {1: (100, 120), 2: (350, 350), 3: (1500, 1200), 4: (500, 500)}
 """Prices in cents at partners 1 and 2, by product id."""

@@ -9,6 +9,7 @@ import pytest
 from generated.problems import Reason
 from generated.proto.delivery.partners import v1
 from services.partners.domain.call_policy import Attempt, CallKind, CallState
+from services.partners.domain.catalog_sorting import CatalogSort, ProductSort
 from services.partners.domain.opening_hours import OpeningPeriod, Weekday
 from services.partners.domain.partners import Availability, CatalogEntry
 from services.partners.entrypoints import proto_mapping
@@ -59,6 +60,7 @@ def test_catalog_entry_is_encoded_without_message_objects() -> None:
         "title": "Lemonade",
         "description": "",
         "picture_url": None,
+        "category": "drinks",
         "price": 100,
         "currency": "USD",
     }
@@ -125,3 +127,13 @@ def test_opening_is_encoded_in_catalog_entry() -> None:
     (partner,) = get_codec().decode(v1.ListCatalogResponse, encoded.data).items
     assert (partner.is_open, partner.opens_at) == (False, NOW)
     assert partner.opening_hours == proto_mapping.opening_hours_to_proto(hours)
+
+
+def test_sort_is_by_id_if_absent_and_known_otherwise() -> None:
+    assert proto_mapping.sort_from_proto(CatalogSort, None) is CatalogSort.ID
+    assert proto_mapping.sort_from_proto(CatalogSort, v1.CatalogSort.ALPHABETICAL) is CatalogSort.ALPHABETICAL
+    for sort in ProductSort:
+        assert proto_mapping.sort_from_proto(ProductSort, v1.ProductSort[sort.name]) is sort
+    for unknown in (v1.ProductSort.UNSPECIFIED, v1.ProductSort(99)):
+        with raises_reason(Reason.INVALID_REQUEST):
+            proto_mapping.sort_from_proto(ProductSort, unknown)

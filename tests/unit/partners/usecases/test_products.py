@@ -107,17 +107,3 @@ async def test_unknown_product_and_missing_role_raise(principal, reason: Reason)
     ):
         with raises_reason(reason):
             await operation
-
-
-async def test_products_on_sale_are_listed_in_pages() -> None:
-    repository = FakeRepository(BOWL, products=[replace(LEMONADE, id=index) for index in range(1, 5)])
-    repository.prices |= {(1, index): replace(PRICE, active=index != 2) for index in range(1, 5)}
-    first = await products.list_partner_products(repository, 1, 2, "")
-    last = await products.list_partner_products(repository, 1, 2, first.next_page_token or "")
-    assert [offer.id for offer in [*first.items, *last.items]] == [1, 3, 4]
-
-
-@pytest.mark.parametrize("partner", [replace(BOWL, enabled=False), replace(BOWL, verified=False), replace(BOWL, id=2)])
-async def test_products_of_closed_partner_are_not_listed(partner) -> None:
-    with raises_reason(Reason.PARTNER_NOT_FOUND):
-        await products.list_partner_products(FakeRepository(partner), 1, 10, "")

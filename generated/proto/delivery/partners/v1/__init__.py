@@ -8,6 +8,7 @@ __all__ = (
     "BasketItem",
     "CatalogPartner",
     "CatalogProduct",
+    "CatalogSort",
     "CheckProductsRequest",
     "CheckProductsResponse",
     "CreatePartnerRequest",
@@ -48,6 +49,7 @@ __all__ = (
     "PartnerSummary",
     "PricedItem",
     "Product",
+    "ProductSort",
     "RemoveAvailabilityRequest",
     "RemoveAvailabilityResponse",
     "RemoveOpeningHoursRequest",
@@ -80,6 +82,43 @@ from ....message_pool import default_message_pool
 
 _COMPILER_VERSION = "0.10.1"
 betterproto2.check_compiler_version(_COMPILER_VERSION)
+
+
+class CatalogSort(betterproto2.Enum):
+    """
+    Order of the partners in the catalog.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Unused default.
+    """
+
+    ID = 1
+    """
+    By id.
+    """
+
+    ALPHABETICAL = 2
+    """
+    By title, case-insensitive.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "CATALOG_SORT_UNSPECIFIED",
+            1: "CATALOG_SORT_ID",
+            2: "CATALOG_SORT_ALPHABETICAL",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "CATALOG_SORT_UNSPECIFIED": 0,
+            "CATALOG_SORT_ID": 1,
+            "CATALOG_SORT_ALPHABETICAL": 2,
+        }
 
 
 class PartnerCallKind(betterproto2.Enum):
@@ -167,6 +206,57 @@ class PartnerCallStatus(betterproto2.Enum):
             "PARTNER_CALL_STATUS_DELIVERED": 2,
             "PARTNER_CALL_STATUS_FAILED": 3,
             "PARTNER_CALL_STATUS_WITHDRAWN": 4,
+        }
+
+
+class ProductSort(betterproto2.Enum):
+    """
+    Order of the products of a partner.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Unused default.
+    """
+
+    ID = 1
+    """
+    By id.
+    """
+
+    ALPHABETICAL = 2
+    """
+    By title, case-insensitive.
+    """
+
+    PRICE = 3
+    """
+    By price.
+    """
+
+    PRICE_DESCENDING = 4
+    """
+    By price, the highest first.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "PRODUCT_SORT_UNSPECIFIED",
+            1: "PRODUCT_SORT_ID",
+            2: "PRODUCT_SORT_ALPHABETICAL",
+            3: "PRODUCT_SORT_PRICE",
+            4: "PRODUCT_SORT_PRICE_DESCENDING",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "PRODUCT_SORT_UNSPECIFIED": 0,
+            "PRODUCT_SORT_ID": 1,
+            "PRODUCT_SORT_ALPHABETICAL": 2,
+            "PRODUCT_SORT_PRICE": 3,
+            "PRODUCT_SORT_PRICE_DESCENDING": 4,
         }
 
 
@@ -388,6 +478,11 @@ class CatalogProduct(betterproto2.Message):
     ISO 4217 code.
     """
 
+    category: "str | None" = betterproto2.field(7, betterproto2.TYPE_STRING, optional=True)
+    """
+    Category: lower-case words, separated by hyphens.
+    """
+
 
 default_message_pool.register_message("delivery.partners.v1", "CatalogProduct", CatalogProduct)
 
@@ -571,6 +666,11 @@ class CreateProductRequest(betterproto2.Message):
     idempotency_key: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
     Value of the client's Idempotency-Key header.
+    """
+
+    category: "str | None" = betterproto2.field(5, betterproto2.TYPE_STRING, optional=True)
+    """
+    Category: lower-case words, separated by hyphens.
     """
 
 
@@ -801,6 +901,16 @@ class ListCatalogRequest(betterproto2.Message):
     Only products whose title contains this text; case-insensitive.
     """
 
+    category: "str | None" = betterproto2.field(5, betterproto2.TYPE_STRING, optional=True)
+    """
+    Only products of this category.
+    """
+
+    sort: "CatalogSort | None" = betterproto2.field(6, betterproto2.TYPE_ENUM, optional=True)
+    """
+    Order of the partners; by id if absent.
+    """
+
 
 default_message_pool.register_message("delivery.partners.v1", "ListCatalogRequest", ListCatalogRequest)
 
@@ -813,7 +923,7 @@ class ListCatalogResponse(betterproto2.Message):
 
     items: "list[CatalogPartner]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The partners, by id.
+    The partners, in the requested order.
     """
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
@@ -943,6 +1053,16 @@ class ListPartnerProductsRequest(betterproto2.Message):
     The partner.
     """
 
+    category: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    Only products of this category.
+    """
+
+    sort: "ProductSort | None" = betterproto2.field(5, betterproto2.TYPE_ENUM, optional=True)
+    """
+    Order of the products; by id if absent.
+    """
+
 
 default_message_pool.register_message("delivery.partners.v1", "ListPartnerProductsRequest", ListPartnerProductsRequest)
 
@@ -955,7 +1075,7 @@ class ListPartnerProductsResponse(betterproto2.Message):
 
     items: "list[CatalogProduct]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The products, by id.
+    The products, in the requested order.
     """
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
@@ -1382,6 +1502,11 @@ class Product(betterproto2.Message):
     picture_url: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
     URL of the picture.
+    """
+
+    category: "str | None" = betterproto2.field(5, betterproto2.TYPE_STRING, optional=True)
+    """
+    Category: lower-case words, separated by hyphens.
     """
 
 
@@ -1824,7 +1949,7 @@ class UpdateProductRequest(betterproto2.Message):
 
     remove: "list[str]" = betterproto2.field(7, betterproto2.TYPE_STRING, repeated=True)
     """
-    Fields to remove: "picture_url".
+    Fields to remove: "picture_url", "category".
     """
 
     version: "int | None" = betterproto2.field(6, betterproto2.TYPE_INT64, optional=True)
@@ -1835,6 +1960,11 @@ class UpdateProductRequest(betterproto2.Message):
     versions: "list[int]" = betterproto2.field(8, betterproto2.TYPE_INT64, repeated=True)
     """
     Expected versions in addition to `version`, of which the product must have one. Any version if both are empty.
+    """
+
+    category: "str | None" = betterproto2.field(9, betterproto2.TYPE_STRING, optional=True)
+    """
+    Category: lower-case words, separated by hyphens.
     """
 
 

@@ -79,6 +79,7 @@ LIST_CATALOG: Method[ListCatalogRequest, ListCatalogResponse] = Method(
             "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
             "q": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00]*$", "type": "string"},
+            "category": {"maxLength": 50, "minLength": 1, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "type": "string"},
         },
         "required": [],
         "x-implicit-presence": ["page_size", "page_token"],
@@ -253,6 +254,7 @@ LIST_PARTNER_PRODUCTS: Method[ListPartnerProductsRequest, ListPartnerProductsRes
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+            "category": {"maxLength": 50, "minLength": 1, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "type": "string"},
         },
         "required": ["partner_id"],
         "x-implicit-presence": ["page_size", "page_token"],
@@ -439,6 +441,7 @@ CREATE_PRODUCT: Method[CreateProductRequest, CreateProductResponse] = Method(
             "description": {"maxLength": 2000, "pattern": "^[^\\x00]*$", "type": "string"},
             "picture_url": {"format": "uri", "maxLength": 500, "pattern": "^https://[\\x21-\\x7e]+$", "type": "string"},
             "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
+            "category": {"maxLength": 50, "minLength": 1, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "type": "string"},
         },
         "required": ["description", "title"],
         "x-implicit-presence": [],
@@ -507,7 +510,8 @@ UPDATE_PRODUCT: Method[UpdateProductRequest, UpdateProductResponse] = Method(
             "title": {"maxLength": 200, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
             "description": {"maxLength": 2000, "pattern": "^[^\\x00]*$", "type": "string"},
             "picture_url": {"format": "uri", "maxLength": 500, "pattern": "^https://[\\x21-\\x7e]+$", "type": "string"},
-            "remove": {"items": {"enum": ["picture_url"]}},
+            "category": {"maxLength": 50, "minLength": 1, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "type": "string"},
+            "remove": {"items": {"enum": ["category", "picture_url"]}},
         },
         "required": ["product_id"],
         "x-implicit-presence": ["remove"],
@@ -683,7 +687,7 @@ class PartnersServicer(Servicer):
 
     @abstractmethod
     async def list_catalog(self, request: ListCatalogRequest) -> ListCatalogResponse | PreEncoded[ListCatalogResponse]:
-        """Lists the verified, enabled partners that have products on sale, by id."""
+        """Lists the verified, enabled partners that have products on sale."""
 
     @abstractmethod
     async def check_products(self, request: CheckProductsRequest) -> CheckProductsResponse:
@@ -725,7 +729,7 @@ class PartnersServicer(Servicer):
     async def list_partner_products(
         self, request: ListPartnerProductsRequest
     ) -> ListPartnerProductsResponse | PreEncoded[ListPartnerProductsResponse]:
-        """Lists the products on sale at a verified, enabled partner, by id. Errors: PARTNER_NOT_FOUND."""
+        """Lists the products on sale at a verified, enabled partner. Errors: PARTNER_NOT_FOUND."""
 
     @abstractmethod
     async def create_partner(
@@ -823,7 +827,7 @@ class PartnersStub(Stub):
     async def list_catalog[Page](
         self, request: ListCatalogRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-        """Lists the verified, enabled partners that have products on sale, by id."""
+        """Lists the verified, enabled partners that have products on sale."""
         return await self.call_unary_wire(LIST_CATALOG, request, read, timeout)
 
     async def check_products(
@@ -873,7 +877,7 @@ class PartnersStub(Stub):
     async def list_partner_products[Page](
         self, request: ListPartnerProductsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-        """Lists the products on sale at a verified, enabled partner, by id. Errors: PARTNER_NOT_FOUND."""
+        """Lists the products on sale at a verified, enabled partner. Errors: PARTNER_NOT_FOUND."""
         return await self.call_unary_wire(LIST_PARTNER_PRODUCTS, request, read, timeout)
 
     async def create_partner(
