@@ -142,6 +142,7 @@ def adapt_deployment(deployment: dict[str, Any], pod: str) -> dict[str, Any]:
     """Adapt a Deployment to the features that Podman supports."""
     deployment["metadata"] = {"name": pod, "annotations": INIT_CONTAINER_ANNOTATIONS}
     spec = deployment["spec"]["template"]["spec"]
+    spec["restartPolicy"] = "OnFailure"  # Podman applies that of a Deployment, Always, to completed init containers too
     renamed = {volume["name"]: f"{pod}-{volume['name']}" for volume in spec.get("volumes", []) if "emptyDir" in volume}
     for volume in spec.get("volumes", []):
         volume["name"] = renamed.get(volume["name"], volume["name"])
