@@ -182,7 +182,7 @@ STRING = {"type": "string"}
         (with_optional("SetAvailabilityRequest", "price"), r"setAvailability\.price is not required but the field"),
         (with_optional("CreateProductRequest", "description"), r"createProduct\.description is not required but"),
         (with_property("BankPatch", "title", type=["string", "null"]), r"updateBank\.remove has no field"),
-        (with_property("ProductPatch", "picture_url", type="string"), r"updateProduct\.remove has no parameter"),
+        (with_property("PartnerPatch", "picture_url", type="string"), r"updatePartner\.remove has no parameter"),
         (with_property("PreferencesPatch", "collapse", type="string"), r"PreferencesPatch\.collapse has a different"),
         (
             with_property("CreateAgentRequest", "preferences", type="object"),
