@@ -184,3 +184,8 @@ def test_tls_between_sidecars_is_mutual_with_exact_identity(profile: str, name: 
         (san,) = context["combined_validation_context"]["default_validation_context"]["match_typed_subject_alt_names"]
         assert san == {"san_type": "URI", "matcher": {"exact": f"spiffe://delivery.local/{cluster['name']}"}}
         assert cluster["common_lb_config"]["healthy_panic_threshold"] == {"value": 0}
+
+
+@pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if "requestBody" in operation.raw])
+def test_operation_with_body_documents_rejections_by_the_edge(name: str) -> None:
+    assert {"408", "413"} <= OPERATIONS[name].raw["responses"].keys(), "unfinished and too large bodies"
