@@ -21,7 +21,7 @@ from services.orders.domain.reconciliation import DiscrepancyKind
 from services.partners.domain.call_policy import CallKind
 from services.partners.domain.call_policy import Outcome as CallOutcome
 from services.runtime.messaging.events import EXCHANGE
-from services.runtime.messaging.topology import QUEUES, RETRY_QUEUES
+from services.runtime.messaging.topology import QUEUES, RETRY_QUEUES, get_dead_letter_queue
 from services.runtime.telemetry.http_server import METHODS, OTHER_METHOD
 from tests import metrics_scraping
 from tests.conftest import ROOT, Mesh
@@ -106,7 +106,7 @@ def test_labels_are_names_of_contracts(scraped: dict[str, Scrape]) -> None:
             method.path.removeprefix("/") for service in loaded.protos.services for method in service.methods
         },
         "event": {*events, "other"},
-        "queue": {*QUEUES, *RETRY_QUEUES},
+        "queue": {*QUEUES, *map(get_dead_letter_queue, QUEUES), *RETRY_QUEUES},
         "outcome": {
             "consumed",
             "retried",
@@ -119,7 +119,7 @@ def test_labels_are_names_of_contracts(scraped: dict[str, Scrape]) -> None:
             "repaired",
             "reported",
         },
-        "kind": {*CallKind, *DiscrepancyKind},
+        "kind": {*CallKind, *DiscrepancyKind, "refund", "partner_call", "notification"},
         "provider": set(Provider),
         "from": {*OrderStatus, "none"},
         "to": set(OrderStatus),
