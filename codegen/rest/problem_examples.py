@@ -32,7 +32,7 @@ EXAMPLE_MEMBERS: dict[str, dict[str, Any]] = {
     "PARTNER_CLOSED": {"opens_at": "2026-11-30T10:00:00Z", "time_zone": "Europe/Berlin"},
     "PAYLOAD_TOO_LARGE": {"max_bytes": 65536},
     "PRODUCT_UNAVAILABLE": {"product_ids": [4]},
-    "TOTAL_MISMATCH": {"total_amount": 1700, "currency": "USD"},
+    "TOTAL_MISMATCH": {"total_amount": 1700, "delivery_fee": 0, "currency": "USD"},
 }
 _FORMATTED_MEMBERS = {
     "opens_at": "Monday, 30 November, at 11:00 (Europe/Berlin)",

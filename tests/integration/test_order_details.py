@@ -1,4 +1,4 @@
-"""Notes, addresses and tips of orders on real servers: storage, refunds and anonymisation."""
+"""Notes, addresses, tips and delivery fees of orders on real servers: storage, refunds and anonymisation."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ ADDRESS = Address("1 Long Street", "Springfield", "US", postal_code="62701")
 
 
 async def create_order(orders: Orders, address: Address | None, customer_id: str = "ada") -> str:
-    basket = replace(BASKET, address=address, note="No onions", tip_amount=50, total_amount=250)
+    basket = replace(BASKET, address=address, note="No onions", tip_amount=50, delivery_fee=250, total_amount=500)
     request = OrderRequest(generate_id(), basket)
     customer = replace(ADA, user_id=customer_id)
     created = await usecases.create_order(
@@ -27,17 +27,18 @@ async def create_order(orders: Orders, address: Address | None, customer_id: str
 @pytest.mark.parametrize(
     "address", [None, ADDRESS, replace(ADDRESS, coordinates=Coordinates(39.78, -89.65))], ids=["none", "text", "full"]
 )
-async def test_address_note_and_tip_are_stored_with_the_order(orders: Orders, address: Address | None) -> None:
+async def test_address_note_tip_and_fee_are_stored_with_the_order(orders: Orders, address: Address | None) -> None:
     order = await orders.get_order(await create_order(orders, address))
-    assert (order.address, order.note, order.tip_amount, order.total_amount) == (address, "No onions", 50, 250)
+    assert (order.address, order.note) == (address, "No onions")
+    assert (order.tip_amount, order.delivery_fee, order.total_amount) == (50, 250, 500)
 
 
-async def test_paid_order_with_tip_is_refunded_whole(orders: Orders) -> None:
+async def test_paid_order_with_tip_and_fee_is_refunded_whole(orders: Orders) -> None:
     order_id = await create_order(orders, None)
-    await orders.pay(order_id, 250)
+    await orders.pay(order_id, 500)
     await usecases.cancel_order(orders.repository, now, ADA, order_id, None)
     [refund] = await orders.execute_sql("SELECT amount FROM refunds WHERE order_id = %(id)s", id=order_id)
-    assert refund["amount"] == 250
+    assert refund["amount"] == 500
 
 
 async def test_deletion_of_account_removes_address_and_note(orders: Orders) -> None:

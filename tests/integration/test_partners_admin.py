@@ -466,3 +466,21 @@ async def test_opening_hours_are_stored_and_published(partners: PartnersFixture,
     await rpc.remove_opening_hours(v1.RemoveOpeningHoursRequest(partner_id=partner_id), ADMIN)
     assert await drain_events(partners, f"partner:{partner_id}") == CATALOG_CHANGED
     assert (await rpc.check_products(basket)).total_amount == 350
+
+
+async def test_delivery_fee_is_stored_and_part_of_the_total(partners: PartnersFixture, rpc: PartnersRpc) -> None:
+    partner_id, product = await create_partner(rpc, delivery_fee=250), await create_product(rpc)
+    await rpc.set_availability(availability_request(partner_id, product), ADMIN)
+    (entry,) = (await list_catalog(rpc, partner_id=partner_id)).items
+    assert (entry.delivery_fee, entry.delivery_fee_currency) == (250, "USD")
+    basket = v1.CheckProductsRequest(
+        partner_id=partner_id,
+        items=[v1.BasketItem(product_id=product, quantity=1)],
+        total_amount=600,
+        currency="USD",
+    )
+    assert (await rpc.check_products(basket)).delivery_fee == 250
+    await drain_events(partners, f"partner:{partner_id}")
+    await rpc.update_partner(v1.UpdatePartnerRequest(partner_id=partner_id, delivery_fee=0), ADMIN)
+    assert await drain_events(partners, f"partner:{partner_id}") == CATALOG_CHANGED
+    assert await get_error_reason(rpc.check_products(basket)) is Reason.TOTAL_MISMATCH

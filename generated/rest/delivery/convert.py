@@ -101,6 +101,8 @@ def partner(message: partners_v1.Partner) -> models.Partner:
         enabled=message.enabled,
         picture_url=UNSET if message.picture_url is None else message.picture_url,
         opening_hours=UNSET if message.opening_hours is None else opening_hours(message.opening_hours),
+        delivery_fee=UNSET if message.delivery_fee is None else message.delivery_fee,
+        delivery_fee_currency=UNSET if message.delivery_fee_currency is None else message.delivery_fee_currency,
     )
 
 
@@ -119,6 +121,8 @@ def created_partner(message: partners_v1.CreatePartnerResponse) -> models.Create
         enabled=partner.enabled,
         picture_url=UNSET if partner.picture_url is None else partner.picture_url,
         opening_hours=UNSET if partner.opening_hours is None else opening_hours(partner.opening_hours),
+        delivery_fee=UNSET if partner.delivery_fee is None else partner.delivery_fee,
+        delivery_fee_currency=UNSET if partner.delivery_fee_currency is None else partner.delivery_fee_currency,
         webhook_secret=UNSET if message.webhook_secret is None else message.webhook_secret,
     )
 
@@ -304,6 +308,7 @@ def order(message: orders_v1.Order) -> models.Order:
         items=[order_item(item) for item in message.items],
         total_amount=message.total_amount,
         tip_amount=message.tip_amount,
+        delivery_fee=message.delivery_fee,
         currency=message.currency,
         paid_amount=message.paid_amount,
         refunded_amount=message.refunded_amount,

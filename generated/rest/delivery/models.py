@@ -440,6 +440,28 @@ class CreatePartnerRequest(Struct, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    delivery_fee: (
+        Annotated[
+            int,
+            Meta(
+                description="Fee of each order, in minor units; 0 if absent.",
+                ge=0,
+                le=1000000000,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    delivery_fee_currency: (
+        Annotated[
+            str,
+            Meta(
+                description="ISO 4217; USD if absent.",
+                examples=["USD"],
+                pattern="^[A-Z]{3}$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class PartnerPatch(Struct, kw_only=True):
@@ -458,6 +480,16 @@ class PartnerPatch(Struct, kw_only=True):
         ]
         | None
         | UnsetType
+    ) = UNSET
+    delivery_fee: (
+        Annotated[
+            int,
+            Meta(description="Fee of each order, in minor units.", ge=0, le=1000000000),
+        ]
+        | UnsetType
+    ) = UNSET
+    delivery_fee_currency: (
+        Annotated[str, Meta(description="ISO 4217.", examples=["USD"], pattern="^[A-Z]{3}$")] | UnsetType
     ) = UNSET
 
 
@@ -1170,6 +1202,14 @@ class OrderCheck(Struct, kw_only=True):
     expires_at: datetime
     total_amount: Annotated[int, Meta(description="Minor units, with the tip.", ge=0, le=9007199254740991)]
     tip_amount: Annotated[int, Meta(description="Minor units.", ge=0, le=1000000000)]
+    delivery_fee: Annotated[
+        int,
+        Meta(
+            description="Delivery fee of the partner in minor units, a part of `total_amount`.",
+            ge=0,
+            le=1000000000,
+        ),
+    ]
     currency: str
     partner: PartnerSummary
     items: Annotated[list[PricedItem], Meta(max_length=50)]
@@ -1190,6 +1230,14 @@ class Order(Struct, kw_only=True):
     tip_amount: Annotated[
         int,
         Meta(description="Tip for the deliverer, in minor units.", ge=0, le=1000000000),
+    ]
+    delivery_fee: Annotated[
+        int,
+        Meta(
+            description="Delivery fee of the partner in minor units, a part of `total_amount`.",
+            ge=0,
+            le=1000000000,
+        ),
     ]
     currency: str
     paid_amount: Annotated[
@@ -1303,6 +1351,14 @@ class CatalogPartner(Struct, kw_only=True):
         UNSET
     )
     opening_hours: OpeningHours | UnsetType = UNSET
+    delivery_fee: (
+        Annotated[
+            int,
+            Meta(description="Fee of each order, in minor units.", ge=0, le=1000000000),
+        ]
+        | UnsetType
+    ) = UNSET
+    delivery_fee_currency: Annotated[str, Meta(description="ISO 4217.", pattern="^[A-Z]{3}$")] | UnsetType = UNSET
 
 
 class Partner(Struct, kw_only=True):
@@ -1317,6 +1373,14 @@ class Partner(Struct, kw_only=True):
     enabled: Annotated[bool, Meta(description="Whether a verified partner accepts orders.")]
     picture_url: str | UnsetType = UNSET
     opening_hours: OpeningHours | UnsetType = UNSET
+    delivery_fee: (
+        Annotated[
+            int,
+            Meta(description="Fee of each order, in minor units.", ge=0, le=1000000000),
+        ]
+        | UnsetType
+    ) = UNSET
+    delivery_fee_currency: Annotated[str, Meta(description="ISO 4217.", pattern="^[A-Z]{3}$")] | UnsetType = UNSET
 
 
 class PartnerPage(Struct, kw_only=True):
@@ -1336,6 +1400,14 @@ class CreatedPartner(Struct, kw_only=True):
     enabled: bool
     picture_url: str | UnsetType = UNSET
     opening_hours: OpeningHours | UnsetType = UNSET
+    delivery_fee: (
+        Annotated[
+            int,
+            Meta(description="Fee of each order, in minor units.", ge=0, le=1000000000),
+        ]
+        | UnsetType
+    ) = UNSET
+    delivery_fee_currency: Annotated[str, Meta(description="ISO 4217.", pattern="^[A-Z]{3}$")] | UnsetType = UNSET
     webhook_secret: (
         Annotated[
             str,
@@ -1359,7 +1431,7 @@ class CheckOrderRequest(Struct, kw_only=True):
     total_amount: Annotated[
         int,
         Meta(
-            description="Total that the customer expects, in minor units, with the tip.",
+            description="Total that the customer expects, in minor units: items, delivery fee and tip.",
             ge=0,
             le=9007199254740991,
         ),

@@ -27,6 +27,8 @@ def catalog_partner(message: Wire) -> models.CatalogPartner:
         is_open=UNSET if not message.HasField("is_open") else message.is_open,
         opens_at=UNSET if not message.HasField("opens_at") else parse_timestamp(message.opens_at),
         opening_hours=UNSET if not message.HasField("opening_hours") else opening_hours(message.opening_hours),
+        delivery_fee=UNSET if not message.HasField("delivery_fee") else message.delivery_fee,
+        delivery_fee_currency=UNSET if not message.HasField("delivery_fee_currency") else message.delivery_fee_currency,
     )
 
 
@@ -84,6 +86,8 @@ def partner(message: Wire) -> models.Partner:
         enabled=message.enabled,
         picture_url=UNSET if not message.HasField("picture_url") else message.picture_url,
         opening_hours=UNSET if not message.HasField("opening_hours") else opening_hours(message.opening_hours),
+        delivery_fee=UNSET if not message.HasField("delivery_fee") else message.delivery_fee,
+        delivery_fee_currency=UNSET if not message.HasField("delivery_fee_currency") else message.delivery_fee_currency,
     )
 
 
@@ -265,6 +269,7 @@ def order(message: Wire) -> models.Order:
         items=[order_item(item) for item in message.items],
         total_amount=message.total_amount,
         tip_amount=message.tip_amount,
+        delivery_fee=message.delivery_fee,
         currency=message.currency,
         paid_amount=message.paid_amount,
         refunded_amount=message.refunded_amount,

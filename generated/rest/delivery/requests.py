@@ -247,6 +247,8 @@ def create_partner(
         verified=body.verified,
         enabled=body.enabled,
         picture_url=unset_to_none(body.picture_url),
+        delivery_fee=unset_to_none(body.delivery_fee),
+        delivery_fee_currency=unset_to_none(body.delivery_fee_currency),
     )
 
 
@@ -275,6 +277,8 @@ def update_partner(
         verified=unset_to_none(body.verified),
         enabled=unset_to_none(body.enabled),
         picture_url=unset_to_none(body.picture_url),
+        delivery_fee=unset_to_none(body.delivery_fee),
+        delivery_fee_currency=unset_to_none(body.delivery_fee_currency),
         version=None,
         versions=[*(parse_if_match_versions(if_match) or ())],
         remove=list_null_fields(body),

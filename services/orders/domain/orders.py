@@ -80,13 +80,15 @@ class Basket:
     address: Address | None = None
     note: str | None = None
     tip_amount: int = 0
+    delivery_fee: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """Order. Amounts are in minor units of `currency`; `version` increases by one with every change.
 
-    `address` contains the parts of `delivery_address`; `note` is a message to the partner. The total contains the tip.
+    `address` contains the parts of `delivery_address`; `note` is a message to the partner. The total contains
+    the tip and the delivery fee.
     """
 
     id: str
@@ -113,6 +115,7 @@ class Order:
     address: Address | None = None
     note: str | None = None
     tip_amount: int = 0
+    delivery_fee: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ def create_order(order_id: str, customer_id: str, basket: Basket, at: datetime) 
         address=basket.address,
         note=basket.note,
         tip_amount=basket.tip_amount,
+        delivery_fee=basket.delivery_fee,
     )
 
 

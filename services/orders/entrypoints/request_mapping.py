@@ -34,6 +34,7 @@ def _basket_from_proto(basket: v1.CheckedBasket) -> Basket:
         address=None if basket.address is None else _address_from_proto(basket.address),
         note=basket.note,
         tip_amount=basket.tip_amount,
+        delivery_fee=basket.delivery_fee,
     )
 
 

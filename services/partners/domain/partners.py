@@ -32,6 +32,9 @@ class Partner:
     older_secrets: bytes | None = None
     picture_url: str | None = None
     opening_hours: OpeningHours | None = None
+    delivery_fee: int = 0
+    """Fee of each order, in minor units of `delivery_fee_currency`."""
+    delivery_fee_currency: str = "USD"
 
     @property
     def is_available(self) -> bool:
@@ -39,7 +42,10 @@ class Partner:
         return self.verified and self.enabled
 
 
-CATALOG_FIELDS = ("title", "brand", "address", "verified", "enabled", "picture_url", "opening_hours")
+CATALOG_FIELDS = (
+    *("title", "brand", "address", "verified", "enabled"),
+    *("picture_url", "opening_hours", "delivery_fee", "delivery_fee_currency"),
+)
 """Fields of a partner that affect its catalog entry."""
 
 
@@ -100,6 +106,8 @@ class CatalogEntry:
     is_open: bool = True
     opens_at: datetime | None = None
     sort_title: str = ""
+    delivery_fee: int = 0
+    delivery_fee_currency: str = "USD"
 
     def with_opening_at(self, moment: datetime) -> "CatalogEntry":
         """Return the entry with the state of its opening hours at a moment."""
@@ -152,12 +160,18 @@ def check_basket(
 ) -> list[PricedLine]:
     """Return the basket lines with the prices of a partner that takes orders at a moment.
 
+    The total contains the tip and the delivery fee of the partner.
+
     Raises ApiError: PARTNER_UNAVAILABLE, PARTNER_CLOSED, and those of `price_basket`.
     """
     if not partner.is_available:
         raise ApiError(Reason.PARTNER_UNAVAILABLE)
     check_is_open(partner, at)
-    return price_basket(lines, offers, total, currency, tip)
+    if partner.delivery_fee and partner.delivery_fee_currency != currency:
+        fee_currency = partner.delivery_fee_currency
+        error = FieldError("currency", f"differs from the currency of the delivery fee, {fee_currency}")
+        raise ApiError(Reason.CURRENCY_MISMATCH, errors=[error], members={"currency": fee_currency})
+    return price_basket(lines, offers, total, currency, tip, partner.delivery_fee)
 
 
 def check_is_open(partner: Partner, at: datetime) -> None:
@@ -174,9 +188,14 @@ def check_is_open(partner: Partner, at: datetime) -> None:
 
 
 def price_basket(
-    lines: Sequence[BasketLine], offers: Mapping[int, Offer], total: int, currency: str, tip: int = 0
+    lines: Sequence[BasketLine],
+    offers: Mapping[int, Offer],
+    total: int,
+    currency: str,
+    tip: int = 0,
+    delivery_fee: int = 0,
 ) -> list[PricedLine]:
-    """Return the basket lines with the partner's prices, in request order. The total contains the tip.
+    """Return the basket lines with the partner's prices, in request order. The total contains tip and delivery fee.
 
     Raises ApiError: PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, or TOTAL_MISMATCH, whose members contain the correct total.
     """
@@ -201,11 +220,11 @@ def price_basket(
         PricedLine(line.product_id, offers[line.product_id].title, line.quantity, offers[line.product_id].price)
         for line in lines
     ]
-    correct_total = sum(line.price * line.quantity for line in priced) + tip
+    correct_total = sum(line.price * line.quantity for line in priced) + tip + delivery_fee
     if correct_total != total:
         raise ApiError(
             Reason.TOTAL_MISMATCH,
             errors=[FieldError("total", "does not match the partner's current prices")],
-            members={"total_amount": correct_total, "currency": currency},
+            members={"total_amount": correct_total, "delivery_fee": delivery_fee, "currency": currency},
         )
     return priced

@@ -16,6 +16,18 @@ from services.partners.domain.partners import Availability, CatalogEntry, Catalo
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.rpc.codec import get_codec
 
+OPTIONAL_PARTNER_FIELDS = ("picture_url",)
+PARTNER_FIELDS = (
+    *("title", "brand", "phone", "email", "address", "api_url", "verified", "enabled"),
+    *("delivery_fee", "delivery_fee_currency"),
+    *OPTIONAL_PARTNER_FIELDS,
+)
+"""Fields of a partner that admins set."""
+
+OPTIONAL_PRODUCT_FIELDS = ("picture_url", "category")
+PRODUCT_FIELDS = ("title", "description", *OPTIONAL_PRODUCT_FIELDS)
+"""Fields of a product that admins set."""
+
 _LOCAL_TIME_PATTERN = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 FIELD_POINTERS = {
@@ -24,6 +36,7 @@ FIELD_POINTERS = {
     "periods[].closes": "/periods/{}/closes",
     "api_url": "/api_url",
     "currency": "/currency",
+    "delivery_fee_currency": "/delivery_fee_currency",
     "picture_url": "/picture_url",
     "lines[].product_id": "/items/{}/product_id",
     "total": "/total_amount",
@@ -42,6 +55,8 @@ def catalog_partner_to_proto(entry: CatalogEntry) -> dict[str, Any]:
         "products": entry.products,
         "products_truncated": entry.products_truncated,
         "is_open": entry.is_open,
+        "delivery_fee": entry.delivery_fee,
+        "delivery_fee_currency": entry.delivery_fee_currency,
         "opens_at": None if entry.opens_at is None else {"seconds": int(entry.opens_at.timestamp())},
         "opening_hours": None if entry.opening_hours is None else _list_opening_hours_fields(entry.opening_hours),
     }
@@ -98,6 +113,8 @@ def partner_to_proto(partner: Partner) -> v1.Partner:
         enabled=partner.enabled,
         picture_url=partner.picture_url,
         opening_hours=None if partner.opening_hours is None else opening_hours_to_proto(partner.opening_hours),
+        delivery_fee=partner.delivery_fee,
+        delivery_fee_currency=partner.delivery_fee_currency,
     )
 
 

@@ -20,17 +20,6 @@ from services.runtime.rpc.codec import PreEncoded, get_codec
 from services.runtime.rpc.request_validation import check_removed_fields
 from services.runtime.storage.encryption import SecretBox
 
-OPTIONAL_PARTNER_FIELDS = ("picture_url",)
-PARTNER_FIELDS = (
-    *("title", "brand", "phone", "email", "address", "api_url", "verified", "enabled"),
-    *OPTIONAL_PARTNER_FIELDS,
-)
-"""Fields of a partner that admins set."""
-
-OPTIONAL_PRODUCT_FIELDS = ("picture_url", "category")
-PRODUCT_FIELDS = ("title", "description", *OPTIONAL_PRODUCT_FIELDS)
-"""Fields of a product that admins set."""
-
 
 class PartnersRpc(PartnersServicer):
     """Implementation of the generated servicer."""
@@ -120,6 +109,7 @@ class PartnersRpc(PartnersServicer):
             items=[v1.PricedItem(**asdict(line)) for line in priced],
             total_amount=request.total_amount,
             currency=request.currency,
+            delivery_fee=partner.delivery_fee,
         )
 
     async def handle_ready_callback(self, request: v1.HandleReadyCallbackRequest) -> v1.HandleReadyCallbackResponse:
@@ -139,7 +129,7 @@ class PartnersRpc(PartnersServicer):
     ) -> PreEncoded[v1.CreatePartnerResponse]:
         """Create a partner. Return it with its webhook secret, which a replayed response does not contain."""
         # Without absent fields, so that new ones do not change the fingerprint of an idempotent request.
-        values = {name: value for name in PARTNER_FIELDS if (value := getattr(request, name)) is not None}
+        values = {name: value for name in proto_mapping.PARTNER_FIELDS if (value := getattr(request, name)) is not None}
         secret = webhook_secrets.generate_secret()
         response = await usecases.create_partner(
             self._repository,
@@ -168,8 +158,10 @@ class PartnersRpc(PartnersServicer):
 
     async def update_partner(self, request: v1.UpdatePartnerRequest, principal: Principal) -> v1.UpdatePartnerResponse:
         """Update the given fields of a partner and return it."""
-        updates = {name: value for name in PARTNER_FIELDS if (value := getattr(request, name)) is not None}
-        check_removed_fields(request.remove, OPTIONAL_PARTNER_FIELDS)
+        updates = {
+            name: value for name in proto_mapping.PARTNER_FIELDS if (value := getattr(request, name)) is not None
+        }
+        check_removed_fields(request.remove, proto_mapping.OPTIONAL_PARTNER_FIELDS)
         updates |= dict.fromkeys(request.remove)
         expected = list_expected_versions(request.version, request.versions)
         partner = await usecases.update_partner(
@@ -216,7 +208,7 @@ class PartnersRpc(PartnersServicer):
         self, request: v1.CreateProductRequest, principal: Principal
     ) -> PreEncoded[v1.CreateProductResponse]:
         """Create a product and return it."""
-        values = {name: getattr(request, name) for name in PRODUCT_FIELDS}
+        values = {name: getattr(request, name) for name in proto_mapping.PRODUCT_FIELDS}
         # Without an absent category, so that the fingerprint equals that of earlier releases.
         fingerprint = tuple(value for name, value in values.items() if name != "category" or value is not None)
         response = await usecases.create_product(
@@ -243,8 +235,10 @@ class PartnersRpc(PartnersServicer):
 
     async def update_product(self, request: v1.UpdateProductRequest, principal: Principal) -> v1.UpdateProductResponse:
         """Update the given fields of a product and return it."""
-        updates = {name: value for name in PRODUCT_FIELDS if (value := getattr(request, name)) is not None}
-        check_removed_fields(request.remove, OPTIONAL_PRODUCT_FIELDS)
+        updates = {
+            name: value for name in proto_mapping.PRODUCT_FIELDS if (value := getattr(request, name)) is not None
+        }
+        check_removed_fields(request.remove, proto_mapping.OPTIONAL_PRODUCT_FIELDS)
         updates |= dict.fromkeys(request.remove)
         expected = list_expected_versions(request.version, request.versions)
         product = await usecases.update_product(

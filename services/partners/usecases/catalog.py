@@ -66,7 +66,7 @@ async def check_products(
     currency: str,
     tip: int = 0,
 ) -> tuple[Partner, list[PricedLine]]:
-    """Return the partner and the priced basket, whose total contains the tip.
+    """Return the partner and the priced basket, whose total contains the tip and the delivery fee.
 
     Raises ApiError: PARTNER_UNAVAILABLE, PARTNER_CLOSED, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH.
     """

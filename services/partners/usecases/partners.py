@@ -12,6 +12,7 @@ from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
+from services.runtime.core.money import MINOR_UNIT_DIGITS
 from services.runtime.core.pagination import Page
 from services.runtime.core.preconditions import check_version
 from services.runtime.core.principal import Principal, require_role
@@ -35,7 +36,7 @@ async def create_partner(
     require_role(principal, "admin")
     async with repository.idempotent_unit_of_work(key) as (unit, response):
         if not response.replayed:
-            response.data = encode(await unit.partners.add(_normalise_url(partner)))
+            response.data = encode(await unit.partners.add(_normalise_url(_check_currency(partner))))
     return response
 
 
@@ -73,7 +74,7 @@ async def update_partner(
     async with repository.unit_of_work() as unit:
         partner = await lock_partner(unit, partner_id)
         check_version(expected, partner.version)
-        after = replace(partner, **updates)
+        after = _check_currency(replace(partner, **updates))
         # A URL that an earlier release accepted does not prevent the change of another field.
         return await save_partner(unit, clock, partner, _normalise_url(after) if "api_url" in updates else after)
 
@@ -135,6 +136,14 @@ async def save_partner(unit: UnitOfWork, clock: Clock, before: Partner, after: P
     if affects_catalog and (before.is_available or after.is_available):
         await unit.publish(catalog_events.build_partner_changed_event(after.id, clock()))
     return after
+
+
+def _check_currency(partner: Partner) -> Partner:
+    """Return the partner. Raises ApiError: INVALID_REQUEST for an unknown currency of its delivery fee."""
+    if partner.delivery_fee_currency not in MINOR_UNIT_DIGITS:
+        error = FieldError("delivery_fee_currency", "is not a currency of ISO 4217")
+        raise ApiError(Reason.INVALID_REQUEST, errors=[error])
+    return partner
 
 
 def _normalise_url(partner: Partner) -> Partner:

@@ -39,6 +39,7 @@ GERMAN_MESSAGES = {
     "is not a known status": "ist kein bekannter Status",
     "is not a day of the week": "ist kein Wochentag",
     "is not a known order": "ist keine bekannte Sortierung",
+    "differs from the currency of the delivery fee, {0}": "weicht von der Währung der Liefergebühr ab, {0}",
     "is not a known reason": "ist kein bekannter Grund",
     "cannot be removed": "kann nicht entfernt werden",
     "is a duplicate product": "kommt mehrfach vor",

@@ -134,6 +134,7 @@ def _to_order_check(check_id: str, basket: v1.CheckedBasket) -> OrderCheck:
         check_id=check_id,
         expires_at=require(basket.expires_at),
         total_amount=basket.total_amount,
+        delivery_fee=basket.delivery_fee,
         tip_amount=basket.tip_amount,
         currency=basket.currency,
         partner=PartnerSummary(id=partner.id, title=partner.title, brand=partner.brand),
@@ -162,6 +163,7 @@ def _to_basket(body: CheckOrderRequest, checked: CheckProductsResponse) -> v1.Ch
         address=None if body.address is UNSET else requests.to_check_order_address(body.address),
         note=unset_to_none(body.note),
         tip_amount=body.tip_amount,
+        delivery_fee=checked.delivery_fee,
     )
 
 

@@ -60,6 +60,7 @@ orders = Table(
     Column("address", JSONB(none_as_null=True)),
     Column("note", Text),
     Column("tip_amount", BigInteger, nullable=False, server_default="0"),
+    Column("delivery_fee", BigInteger, nullable=False, server_default="0"),
     CheckConstraint(f"status IN {tuple(map(str, OrderStatus))}", name="orders_status"),
     CheckConstraint(f"refund_status IN {tuple(map(str, RefundStatus))}", name="orders_refund_status"),
     CheckConstraint(

@@ -34,11 +34,19 @@ class _CatalogRow(NamedTuple):
     address: str
     picture_url: str | None
     opening_hours: dict[str, Any] | None
+    delivery_fee: int
+    delivery_fee_currency: str
     sort_title: str
     products: list[dict[str, Any]]  # one more than the maximum if the entry is truncated
 
 
-_PARTNER_COLUMNS = [partners.c[name] for name in ("id", "title", "brand", "address", "picture_url", "opening_hours")]
+_PARTNER_COLUMNS = [
+    partners.c[name]
+    for name in (
+        *("id", "title", "brand", "address"),
+        *("picture_url", "opening_hours", "delivery_fee", "delivery_fee_currency"),
+    )
+]
 _CATALOG_COLUMNS = [products.c[name] for name in ("id", "title", "description", "picture_url", "category")]
 
 
@@ -221,6 +229,8 @@ class PostgresCatalogReader(CatalogReader):
                 products_truncated=len(row.products) > MAX_PRODUCTS_PER_ENTRY,
                 opening_hours=msgspec.convert(row.opening_hours, OpeningHours | None),
                 sort_title=row.sort_title,
+                delivery_fee=row.delivery_fee,
+                delivery_fee_currency=row.delivery_fee_currency,
             )
             for row in rows
         ]

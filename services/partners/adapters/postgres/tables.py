@@ -36,6 +36,8 @@ partners = Table(
     Column("older_secrets", LargeBinary),
     Column("picture_url", Text),
     Column("opening_hours", JSONB(none_as_null=True)),
+    Column("delivery_fee", BigInteger, nullable=False, server_default="0"),
+    Column("delivery_fee_currency", Text, nullable=False, server_default="USD"),
     Column("gone", Boolean, nullable=False, server_default="false"),
     Column("version", BigInteger, nullable=False, server_default="1"),
     CheckConstraint("NOT (gone AND enabled)", name="partners_gone"),

@@ -42,9 +42,10 @@ def test_order_message_contains_every_field(status: OrderStatus, refund_status: 
 @pytest.mark.parametrize("coordinates", [None, Coordinates(39.78, -89.65)])
 def test_order_message_contains_address(coordinates: Coordinates | None) -> None:
     address = Address("1 Long Street", "Springfield", "US", coordinates=coordinates)
-    message = proto_mapping.order_to_proto(replace(build_order(), address=address, note="No onions", tip_amount=50))
+    order = replace(build_order(), address=address, note="No onions", tip_amount=50, delivery_fee=250)
+    message = proto_mapping.order_to_proto(order)
     decoded = get_codec().decode(v1.Order, get_codec().encode(message))
-    assert (decoded.note, decoded.tip_amount) == ("No onions", 50)
+    assert (decoded.note, decoded.tip_amount, decoded.delivery_fee) == ("No onions", 50, 250)
     position = coordinates and v1.Coordinates(latitude=coordinates.latitude, longitude=coordinates.longitude)
     assert decoded.address == v1.Address(street="1 Long Street", city="Springfield", country="US", coordinates=position)
 

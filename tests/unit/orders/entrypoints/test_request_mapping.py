@@ -29,11 +29,11 @@ def test_basket_message_becomes_equal_basket() -> None:
 
 def test_address_note_and_tip_become_part_of_basket() -> None:
     address = v1.Address(street="1 Long Street", unit="2 B", postal_code="62701", city="Springfield", country="US")
-    message = v1.CheckedBasket(address=address, note="No onions", tip_amount=50)
+    message = v1.CheckedBasket(address=address, note="No onions", tip_amount=50, delivery_fee=250)
     basket = order_request_from_proto(v1.CreateOrderRequest(basket=message)).basket
     expected = Address("1 Long Street", "Springfield", "US", "2 B", "62701")
     assert basket is not None
-    assert (basket.address, basket.note, basket.tip_amount) == (expected, "No onions", 50)
+    assert (basket.address, basket.note, basket.tip_amount, basket.delivery_fee) == (expected, "No onions", 50, 250)
     address.coordinates = v1.Coordinates(latitude=39.78, longitude=-89.65)
     basket = order_request_from_proto(v1.CreateOrderRequest(basket=message)).basket
     assert basket is not None

@@ -19,10 +19,11 @@ from tests.unit.partners.fakes import BOWL, CALL, LEMONADE, PRICE
 
 
 def test_partner_message_has_no_secret() -> None:
-    message = proto_mapping.partner_to_proto(replace(BOWL, old_secret=b"old"))
-    for name in ("id", "title", "brand", "phone", "email", "address", "api_url", "verified", "enabled"):
-        assert getattr(message, name) == getattr(BOWL, name), name
-    encoded = proto_mapping.encode_created_partner(BOWL)
+    partner = replace(BOWL, old_secret=b"old", picture_url="/p", delivery_fee=250, delivery_fee_currency="EUR")
+    message = proto_mapping.partner_to_proto(partner)
+    for name in ("id", *proto_mapping.PARTNER_FIELDS):
+        assert getattr(message, name) == getattr(partner, name), name
+    encoded = proto_mapping.encode_created_partner(partner)
     assert b"encrypted" not in encoded
     response = get_codec().decode(v1.CreatePartnerResponse, encoded)
     assert (response.partner, response.version, response.webhook_secret) == (message, 1, None)
@@ -120,12 +121,15 @@ def test_opening_is_encoded_in_catalog_entry() -> None:
         opening_hours=hours,
         is_open=False,
         opens_at=NOW,
+        delivery_fee=250,
+        delivery_fee_currency="EUR",
     )
     encoded = get_codec().encode_fields(
         v1.ListCatalogResponse, items=[proto_mapping.catalog_partner_to_proto(entry)], next_page_token=None
     )
     (partner,) = get_codec().decode(v1.ListCatalogResponse, encoded.data).items
     assert (partner.is_open, partner.opens_at) == (False, NOW)
+    assert (partner.delivery_fee, partner.delivery_fee_currency) == (250, "EUR")
     assert partner.opening_hours == proto_mapping.opening_hours_to_proto(hours)
 
 

@@ -115,6 +115,27 @@ async def test_picture_is_set_and_listed() -> None:
     assert listed.picture_urls == ["/a"]
 
 
+async def test_checked_basket_contains_delivery_fee() -> None:
+    repository = FakeRepository(replace(BOWL, delivery_fee=250), products=[LEMONADE])
+    repository.prices[1, 7] = PRICE
+    request = v1.CheckProductsRequest(
+        partner_id=1, items=[v1.BasketItem(product_id=7, quantity=1)], total_amount=400, currency="USD", tip_amount=50
+    )
+    response = await build_rpc(repository).check_products(request)
+    assert (response.total_amount, response.delivery_fee) == (400, 250)
+
+
+async def test_delivery_fee_is_updated_in_a_known_currency() -> None:
+    rpc = build_rpc(FakeRepository(BOWL))
+    request = v1.UpdatePartnerRequest(partner_id=1, delivery_fee=250, delivery_fee_currency="EUR")
+    updated = (await rpc.update_partner(request, ADMIN)).partner
+    assert updated is not None
+    assert (updated.delivery_fee, updated.delivery_fee_currency) == (250, "EUR")
+    with raises_reason(Reason.INVALID_REQUEST) as raised:
+        await rpc.update_partner(v1.UpdatePartnerRequest(partner_id=1, delivery_fee_currency="ZZQ"), ADMIN)
+    assert [error.field for error in raised.value.errors] == ["delivery_fee_currency"]
+
+
 async def test_opening_hours_are_set_and_removed() -> None:
     rpc = build_rpc(FakeRepository(BOWL))
     period = v1.OpeningPeriod(day=v1.Weekday.MONDAY, opens="10:00", closes="22:00")

@@ -545,6 +545,11 @@ class CheckedBasket(betterproto2.Message):
     Tip for the deliverer, in minor units; a part of the amount.
     """
 
+    delivery_fee: "int" = betterproto2.field(13, betterproto2.TYPE_INT64)
+    """
+    Delivery fee of the partner, in minor units; a part of the total.
+    """
+
 
 default_message_pool.register_message("delivery.orders.v1", "CheckedBasket", CheckedBasket)
 
@@ -1349,6 +1354,11 @@ class Order(betterproto2.Message):
     tip_amount: "int" = betterproto2.field(24, betterproto2.TYPE_INT64)
     """
     Tip for the deliverer, in minor units; a part of the total.
+    """
+
+    delivery_fee: "int" = betterproto2.field(25, betterproto2.TYPE_INT64)
+    """
+    Delivery fee of the partner, in minor units; a part of the total.
     """
 
 

@@ -438,6 +438,16 @@ class CatalogPartner(betterproto2.Message):
     Opening hours; a partner without them is always open.
     """
 
+    delivery_fee: "int | None" = betterproto2.field(11, betterproto2.TYPE_INT64, optional=True)
+    """
+    Delivery fee of each order, in minor units.
+    """
+
+    delivery_fee_currency: "str | None" = betterproto2.field(12, betterproto2.TYPE_STRING, optional=True)
+    """
+    ISO 4217 code.
+    """
+
 
 default_message_pool.register_message("delivery.partners.v1", "CatalogPartner", CatalogPartner)
 
@@ -548,6 +558,11 @@ class CheckProductsResponse(betterproto2.Message):
     ISO 4217 code.
     """
 
+    delivery_fee: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
+    """
+    Delivery fee that the total contains, in minor units.
+    """
+
 
 default_message_pool.register_message("delivery.partners.v1", "CheckProductsResponse", CheckProductsResponse)
 
@@ -606,6 +621,16 @@ class CreatePartnerRequest(betterproto2.Message):
     picture_url: "str | None" = betterproto2.field(10, betterproto2.TYPE_STRING, optional=True)
     """
     URL of the picture.
+    """
+
+    delivery_fee: "int | None" = betterproto2.field(11, betterproto2.TYPE_INT64, optional=True)
+    """
+    Delivery fee of each order, in minor units.
+    """
+
+    delivery_fee_currency: "str | None" = betterproto2.field(12, betterproto2.TYPE_STRING, optional=True)
+    """
+    ISO 4217 code.
     """
 
 
@@ -1317,6 +1342,16 @@ class Partner(betterproto2.Message):
     Opening hours; a partner without them is always open.
     """
 
+    delivery_fee: "int | None" = betterproto2.field(12, betterproto2.TYPE_INT64, optional=True)
+    """
+    Delivery fee of each order, in minor units.
+    """
+
+    delivery_fee_currency: "str | None" = betterproto2.field(13, betterproto2.TYPE_STRING, optional=True)
+    """
+    ISO 4217 code.
+    """
+
 
 default_message_pool.register_message("delivery.partners.v1", "Partner", Partner)
 
@@ -1895,6 +1930,16 @@ class UpdatePartnerRequest(betterproto2.Message):
     remove: "list[str]" = betterproto2.field(13, betterproto2.TYPE_STRING, repeated=True)
     """
     Fields to remove: "picture_url".
+    """
+
+    delivery_fee: "int | None" = betterproto2.field(14, betterproto2.TYPE_INT64, optional=True)
+    """
+    Delivery fee of each order, in minor units.
+    """
+
+    delivery_fee_currency: "str | None" = betterproto2.field(15, betterproto2.TYPE_STRING, optional=True)
+    """
+    ISO 4217 code.
     """
 
 

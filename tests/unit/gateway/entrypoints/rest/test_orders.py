@@ -88,6 +88,7 @@ async def test_checked_basket_is_returned_and_cached_for_the_customer() -> None:
         check_id=check_id,
         expires_at=NOW + CHECK_TTL,
         total_amount=200,
+        delivery_fee=0,
         tip_amount=0,
         currency="USD",
         partner=models.PartnerSummary(id=1, title="Green Bowl", brand="B"),
@@ -111,6 +112,13 @@ async def test_cached_basket_contains_contact_data() -> None:
     await make_orders(stub, cache).check_order(principal=ADA, body=body)
     (basket,) = cache.baskets.values()
     assert (basket.customer_name, basket.customer_phone) == ("Ada", "+12025550101")
+
+
+async def test_cached_basket_contains_delivery_fee() -> None:
+    stub, cache = RecordingStub(check_products=replace(CHECKED, delivery_fee=250)), FakeCheckCache()
+    response = await make_orders(stub, cache).check_order(principal=ADA, body=check_request(7))
+    (basket,) = cache.baskets.values()
+    assert (basket.delivery_fee, response.body.delivery_fee) == (250, 250)
 
 
 async def test_cached_basket_contains_address_note_and_tip() -> None:
