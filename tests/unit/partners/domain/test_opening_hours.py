@@ -128,7 +128,7 @@ def test_next_opening_is_the_first_open_minute(
     st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)),
     st.lists(periods, min_size=1, max_size=28).map(tuple),
 )
-def test_opening_is_never_earlier_than_asked_for(
+def test_opening_is_never_earlier_than_given_time(
     zone: str, local: datetime, schedule: tuple[OpeningPeriod, ...]
 ) -> None:
     hours, at = OpeningHours(zone, schedule), local.replace(tzinfo=UTC)
