@@ -2,9 +2,6 @@
 
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
-from enum import StrEnum
-from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
@@ -12,6 +9,18 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from services.sandbox.bank.messages import (
+    MAX_AMOUNT,
+    CapturedPayment,
+    Checkout,
+    CheckoutOutcome,
+    CheckoutResult,
+    LedgerEntry,
+    PaymentCallback,
+    PaymentList,
+    PaymentListRequest,
+    Refund,
+)
 from services.sandbox.fault_injection import BankFault, BankFaultMode, FaultInjector
 from services.sandbox.http_helpers import (
     HttpError,
@@ -24,104 +33,10 @@ from services.sandbox.rendering import PageRenderer
 from services.sandbox.store import SqliteDatabase, format_now, format_time
 from services.sandbox.webhooks import CallbackResponse, SetSecretRequest, WebhookClient
 
-MAX_AMOUNT = 2**53 - 1
 PAYMENTS_PER_PAGE = 100
-
-type Amount = Annotated[int, msgspec.Meta(ge=0, le=MAX_AMOUNT)]
-type Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
-type Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
-type Url = Annotated[str, msgspec.Meta(max_length=2000, pattern="^https?://")]
-
-
-class CheckoutOutcome(StrEnum):
-    """Outcome of a checkout, selected by the payer.
-
-    `less` and `more` are off by one minor unit; `twice` sends the callback twice.
-    """
-
-    PAY = "pay"
-    FAIL = "fail"
-    TWICE = "twice"
-    LESS = "less"
-    MORE = "more"
-
-
 _RETURN_FIELDS = ("return_url", "timestamp", "return_url_signature")
 _RETURN_DELAY_S = 5
 _AMOUNT_OFFSETS = {CheckoutOutcome.LESS: -1, CheckoutOutcome.MORE: 1}
-
-
-class Checkout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A payment to make; the amount is in minor units."""
-
-    order_id: Identifier
-    amount: Amount
-    currency: Currency
-    callback_url: Url
-    outcome: CheckoutOutcome
-    return_url: Url | None = None
-    timestamp: str | None = None
-    return_url_signature: str | None = None
-
-
-class PaymentCallback(msgspec.Struct, frozen=True):
-    """Callback that reports a payment to the merchant."""
-
-    payment_id: str
-    order_id: str
-    amount: int
-    currency: str
-    status: str
-
-
-class CheckoutResult(msgspec.Struct, frozen=True):
-    """Result of a checkout: the response to each callback, in the order of sending."""
-
-    payment_id: str
-    callbacks: list[CallbackResponse]
-
-
-class Refund(msgspec.Struct, frozen=True):
-    """Refund of an amount in minor units, idempotent by its id."""
-
-    refund_id: Identifier
-    payment_id: Identifier
-    amount: Annotated[int, msgspec.Meta(ge=1, le=MAX_AMOUNT)]
-    currency: Currency
-
-
-class LedgerEntry(msgspec.Struct, frozen=True):
-    """One payment, in minor units. A failed payment has captured nothing."""
-
-    payment_id: str
-    order_id: str
-    captured: int
-    refunded: int
-    currency: str
-
-
-class PaymentListRequest(msgspec.Struct, frozen=True):
-    """Request for the payments of a period; the token is the position of the last payment of the previous page."""
-
-    captured_since: datetime
-    captured_until: datetime
-    page_token: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}$")] | None = None
-
-
-class CapturedPayment(msgspec.Struct, frozen=True):
-    """Captured payment; the amount is in minor units."""
-
-    payment_id: str
-    order_id: str
-    amount: int
-    currency: str
-
-
-class PaymentList(msgspec.Struct, frozen=True):
-    """Page of captured payments."""
-
-    payments: list[CapturedPayment]
-    next_page_token: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Bank:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from services.sandbox.bank.payment_system import Identifier, Url
+from services.sandbox.bank.messages import Identifier, Url
 from services.sandbox.fault_injection import FaultInjector, PartnerFault, PartnerFaultMode
 from services.sandbox.http_helpers import (
     HttpError,

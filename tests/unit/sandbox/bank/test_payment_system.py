@@ -12,7 +12,8 @@ from markupsafe import escape
 
 from services.runtime.outbound.webhooks import sign_checkout, sign_return_url
 from services.sandbox.bank import payment_system
-from services.sandbox.bank.payment_system import MAX_AMOUNT, Bank
+from services.sandbox.bank.messages import MAX_AMOUNT
+from services.sandbox.bank.payment_system import Bank
 from services.sandbox.fault_injection import BankFaultMode, FaultInjector
 from services.sandbox.rendering import PageRenderer
 from services.sandbox.store import SqliteDatabase
