@@ -1,4 +1,7 @@
-"""Emulated banks and partner systems: signatures, idempotency, faults and secrets."""
+"""Emulated banks and partner systems: signatures, idempotency, faults and secrets.
+
+The messages of banks are those of services.sandbox.bank.messages.
+"""
 
 import json
 from uuid import uuid4
