@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
 from codegen.kubernetes.objects import PART_OF_LABEL, add_recommended_labels, build_kustomization, build_object
-from codegen.observability import alerts
+from codegen.observability import alert_rules
 
 NAME = "delivery"
 DASHBOARD_NAME = "delivery-dashboard"
@@ -34,7 +34,7 @@ def build_pod_monitor() -> Config:
 
 def build_objects(contracts: Contracts) -> Mapping[str, Config]:
     """Return the objects by file name."""
-    rules = alerts.build_alert_rules(contracts)
+    rules = alert_rules.build_alert_rules(contracts)
     return {
         "pod-monitor": build_pod_monitor(),
         "prometheus-rule": build_object("monitoring.coreos.com/v1", "PrometheusRule", NAME, NAME, spec=rules),

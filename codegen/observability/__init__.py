@@ -9,7 +9,7 @@ import yaml
 from codegen.contracts import Contracts, Files
 from codegen.envoy import MESH_FILE, operator_proxy
 from codegen.envoy.common import Config
-from codegen.observability import alerts, dashboard
+from codegen.observability import alert_rules, dashboard
 from codegen.yaml_output import dump_yaml
 
 HEADER = "# Written by `make generate` from api-specs and envoy/mesh.yaml. Do not edit.\n"
@@ -40,7 +40,7 @@ def generate(contracts: Contracts) -> Files:
     mesh: Config = yaml.load(MESH_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     return {
         "observability/prometheus.yml": dump_yaml(HEADER, build_scrape_config(mesh), width=LINE_WIDTH),
-        "observability/alerts.yml": dump_yaml(HEADER, alerts.build_alert_rules(contracts), width=LINE_WIDTH),
+        "observability/alerts.yml": dump_yaml(HEADER, alert_rules.build_alert_rules(contracts), width=LINE_WIDTH),
         "observability/dashboard.json": json.dumps(dashboard.build_dashboard(contracts), indent=1, ensure_ascii=False)
         + "\n",
     }

@@ -1,11 +1,10 @@
-"""Alert rules with links to the runbook; thresholds are derived from the contracts and objectives."""
+"""Alerts with links to the runbook; thresholds are derived from the contracts and objectives."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from codegen.contracts import Contracts
 from codegen.envoy.common import Config
-from codegen.observability.objectives import iter_recording_rules, load_specification
+from codegen.observability.objectives import load_specification
 from codegen.observability.promql import (
     EDGE_SELECTOR,
     EVENT_PROCESS_DURATION,
@@ -15,8 +14,6 @@ from codegen.observability.promql import (
     RPC_SERVER_DURATION,
     RPC_STATUS_LABEL,
     SERVER_ERROR_CODES,
-    get_method_timeouts_s,
-    get_operation_timeouts_s,
     render_error_ratio,
     render_error_ratio_above,
     render_quantile,
@@ -294,24 +291,3 @@ ALERT_GROUPS = {
     "events": iter_event_alerts,
     "third-parties": iter_third_party_alerts,
 }
-
-
-def build_alert_rules(contracts: Contracts) -> Config:
-    """Return the rules file; its first groups record timeouts of the contracts and error ratios of objectives."""
-    timeout_rules = [
-        {"record": record, "expr": f"vector({seconds:g})", "labels": {label: name}}
-        for record, label, timeouts_s in (
-            (OPERATION_TIMEOUT_METRIC, "operation", get_operation_timeouts_s(contracts)),
-            (METHOD_TIMEOUT_METRIC, "rpc_method", get_method_timeouts_s(contracts)),
-        )
-        for name, seconds in timeouts_s.items()
-    ]
-    groups = [
-        {"name": name, "rules": [alert.to_rule() for alert in group_alerts()]}
-        for name, group_alerts in ALERT_GROUPS.items()
-    ]
-    recording_groups = [
-        {"name": "timeouts", "rules": timeout_rules},
-        {"name": "objectives", "rules": list(iter_recording_rules(contracts))},
-    ]
-    return {"groups": [*recording_groups, *groups]}

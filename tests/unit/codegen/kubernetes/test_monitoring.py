@@ -3,7 +3,7 @@
 from codegen import observability
 from codegen.contracts import load
 from codegen.kubernetes import monitoring
-from codegen.observability import alerts
+from codegen.observability import alert_rules
 from tests.conftest import ROOT
 
 
@@ -36,7 +36,7 @@ def test_prometheus_rule_contains_all_alert_rules() -> None:
     contracts = load(ROOT)
     rule = monitoring.build_objects(contracts)["prometheus-rule"]
     assert rule["kind"] == "PrometheusRule"
-    assert rule["spec"] == alerts.build_alert_rules(contracts)
+    assert rule["spec"] == alert_rules.build_alert_rules(contracts)
 
 
 def test_dashboard_has_the_label_of_grafana_and_a_constant_name() -> None:
