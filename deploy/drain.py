@@ -14,7 +14,7 @@ from deploy.render_bootstrap import get_default_value, load_placeholders
 
 
 def start_draining(admin: httpx.Client) -> None:
-    """Fail Envoy's health checks and drain its listeners, which asks clients to close their connections.
+    """Fail Envoy's health checks and drain its listeners, so that clients close their connections.
 
     Raises httpx.HTTPError.
     """

@@ -24,7 +24,7 @@ MAX_LIMITED_UNITS = 3
 """Maximum number of units of work that call another system at a time. Each holds a connection meanwhile."""
 
 type RevocationHook = Callable[[TokenRevocation], None]
-"""Called after the commit of a revocation, which the process must not learn later than others."""
+"""Called after the commit of a revocation, which this process must apply at least as early as others."""
 
 
 class PostgresUnitOfWork(VerificationUnitOfWork):
