@@ -2,13 +2,13 @@
 
 import json
 from datetime import UTC, datetime
+from html import escape
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from markupsafe import escape
 
 from services.runtime.outbound.webhooks import sign_checkout, sign_return_url
 from services.sandbox.bank import payment_system
