@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-_MAX_DOUBLINGS = 10
+from services.runtime.core.backoff import compute_exponential_delay_s
 
 
 class CircuitBreakerState(StrEnum):
@@ -99,8 +99,12 @@ class CircuitBreaker:
         failures = self.failures + 1
         if failures < policy.failure_threshold:
             return CircuitBreaker(failures, self.open_until)
-        doublings = min(failures - policy.failure_threshold, _MAX_DOUBLINGS)
-        return CircuitBreaker(failures, now + min(policy.open_duration * 2**doublings, policy.max_open_duration))
+        open_duration_s = compute_exponential_delay_s(
+            failures - policy.failure_threshold + 1,
+            policy.open_duration.total_seconds(),
+            policy.max_open_duration.total_seconds(),
+        )
+        return CircuitBreaker(failures, now + timedelta(seconds=open_duration_s))
 
     def _has_fixed_end(self, policy: CircuitBreakerPolicy, now: datetime) -> bool:
         return self.get_state(policy, now) is CircuitBreakerState.OPEN and not policy.counts_results_while_open
