@@ -3,7 +3,7 @@
 - accounts: sign_up, confirm_email, delete_account, finish_interrupted_accounts
 - avatars: set_avatar, get_avatar, delete_avatar, delete_orphaned_avatars
 - catalog_pictures: set_picture, get_picture, delete_orphaned_pictures
-- order_checks: save_check, get_basket, load_basket
+- order_checks: save_check, get_basket, confirm_check
 - passwords: sign_in, refresh_session, sign_out, change_password, reset_password
 - provider_sign_in: sign_in_with_provider
 - profiles: get_profile, update_profile, list_accounts, set_role, verify_email, set_disabled

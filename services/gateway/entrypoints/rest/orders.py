@@ -9,7 +9,7 @@ from msgspec import UNSET
 from generated.problems import Reason
 from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
-from generated.proto.delivery.partners.v1 import BasketItem, CheckProductsRequest, CheckProductsResponse
+from generated.proto.delivery.partners.v1 import CheckProductsRequest, CheckProductsResponse
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery import convert, requests
 from generated.rest.delivery.forwarding_handlers import ForwardingOrdersHandler
@@ -35,9 +35,6 @@ MAX_VERSION_DIGITS = 19
 
 POSITION_EVENT = "deliverer_position"
 """Name of the events with a position, which clients that do not know it ignore. Status changes have no name."""
-
-PRICE_CHANGES = frozenset({Reason.TOTAL_MISMATCH, Reason.CURRENCY_MISMATCH})
-"""Reasons of partners that do not end an order check, whose prices are valid until it expires."""
 
 
 class Orders(ForwardingOrdersHandler):
@@ -76,36 +73,20 @@ class Orders(ForwardingOrdersHandler):
 
         Without the check, or after a rejection, only an order already created from it is returned.
         """
-        basket, cache_unavailable = await order_checks.load_basket(
-            self._check_cache, self._clock, body.check_id, principal.user_id
+        confirmation = await order_checks.confirm_check(
+            self._check_cache, self._partners, self._clock, body.check_id, principal.user_id
         )
-        rejection = None if basket is None else await self._find_rejection(basket)
         request = v1.CreateOrderRequest(
             check_id=body.check_id,
-            basket=basket if rejection is None else None,
+            basket=confirmation.basket,
             idempotency_key=idempotency_key,
-            cache_unavailable=cache_unavailable,
-            rejection=rejection,
+            cache_unavailable=confirmation.cache_unavailable,
+            rejection=confirmation.rejection,
             return_url=unset_to_none(body.return_url),
         )
         created = await self._orders.create_order(request)
         confirmed = convert.confirmed_order(created)
         return Response(confirmed, {"Location": f"/api/v1/orders/{confirmed.order.id}"}, replayed=created.replayed)
-
-    async def _find_rejection(self, basket: v1.CheckedBasket) -> Reason | None:
-        """Return the reason for which partners does not accept a checked basket; changed prices are no reason."""
-        request = CheckProductsRequest(
-            partner_id=require(basket.partner).id,
-            items=[BasketItem(product_id=item.product_id, quantity=item.quantity) for item in basket.items],
-            total_amount=basket.total_amount,
-            currency=basket.currency,
-            tip_amount=basket.tip_amount,
-        )
-        try:
-            await self._partners.check_products(request)
-        except ApiError as error:
-            return None if error.reason in PRICE_CHANGES else error.reason
-        return None
 
     async def watch_order(
         self, *, principal: Principal, order_id: str, last_event_id: str | None = None
