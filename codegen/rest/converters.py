@@ -7,7 +7,7 @@ instead of that message.
 handlers only forward them and decoding a message object per item would dominate the cost of the request.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
@@ -15,6 +15,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from codegen.contracts import Contracts, Files
 from codegen.naming import to_snake_case
 from codegen.rest.message_fields import (
+    API,
     HEADER,
     NOT_OPTIONAL,
     FieldConverter,
@@ -24,10 +25,11 @@ from codegen.rest.message_fields import (
     get_referenced_name,
     list_enum_members,
     list_page_responses,
-    list_reachable_messages,
     list_response_names,
     list_schema_message_pairs,
 )
+from codegen.rest.models import SCHEMAS_PREFIX, list_referenced_schemas
+from codegen.rest.operations import iter_operations
 
 HEADER_FIELDS = frozenset({"etag", "replayed", "version"})
 """Fields of RPC responses that become the headers ETag and Idempotency-Replayed."""
@@ -157,19 +159,27 @@ class ConverterModule(FieldConverter):
         )
 
 
+def list_response_schemas(contracts: Contracts) -> frozenset[str]:
+    """Return the names of the schemas that success responses reference directly."""
+    operations = iter_operations(contracts, API) if API in contracts.openapi else ()
+    contents = [content for operation in operations for content in operation.content.values()]
+    return frozenset(get_referenced_name(content["schema"]) for content in contents if "$ref" in content["schema"])
+
+
+def list_nested_schemas(contracts: Contracts, names: Iterable[str]) -> Collection[str]:
+    """Return the names of the schemas and their nested schemas."""
+    return list_referenced_schemas(contracts, API, [{"$ref": f"{SCHEMAS_PREFIX}{name}"} for name in names])
+
+
 def generate(contracts: Contracts) -> Files:
-    """Generate `rest/delivery/convert.py` and `rest/delivery/pages.py`."""
-    pairs, pages = list_schema_message_pairs(contracts).values(), list_page_responses(contracts)
-    page_messages = list_reachable_messages([pair.message for pair in pairs if pair.message.full_name in pages])
-    object_messages = list_reachable_messages(
-        [contracts.protos.pool.FindMessageTypeByName(name) for name in list_response_names(contracts) - pages]
-    )
-    wire_pairs = [pair for pair in pairs if pair.message.full_name in page_messages]
-    object_pairs = [
-        pair
-        for pair in pairs
-        if pair.message.full_name in object_messages or pair.message.full_name not in page_messages
-    ]
+    """Generate `rest/delivery/convert.py` and `rest/delivery/pages.py`, for the schemas of success responses."""
+    pairs, pages = list_schema_message_pairs(contracts), list_page_responses(contracts)
+    roots = list_response_schemas(contracts)
+    page_roots = [name for name in roots if name in pairs and pairs[name].message.full_name in pages]
+    wire_schemas = list_nested_schemas(contracts, page_roots)
+    object_schemas = list_nested_schemas(contracts, roots - {*page_roots})
+    wire_pairs = [pair for name, pair in pairs.items() if name in wire_schemas]
+    object_pairs = [pair for name, pair in pairs.items() if name in object_schemas]
     wire_module, object_module = ConverterModule(contracts, from_wire=True), ConverterModule(contracts)
     wire_text = wire_module.render_module(wire_pairs)
     # Both modules share the enum tables of convert.py.

@@ -4,9 +4,7 @@ A field and a property match if they have the same name and compatible types; a 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
@@ -159,17 +157,6 @@ def list_page_responses(contracts: Contracts) -> frozenset[str]:
 def list_response_names(contracts: Contracts) -> frozenset[str]:
     """Return the names of the response messages of all methods."""
     return frozenset(method.response for service in contracts.protos.services for method in service.methods)
-
-
-def list_reachable_messages(messages: Iterable[Descriptor]) -> frozenset[str]:
-    """Return the names of the messages and their nested messages."""
-
-    @cache
-    def list_nested(message: Descriptor) -> frozenset[str]:
-        parts = (field.message_type for field in message.fields if field.message_type is not None)
-        return frozenset({message.full_name}).union(*map(list_nested, parts))
-
-    return frozenset[str]().union(*map(list_nested, messages))
 
 
 def list_enum_members(enum: EnumDescriptor) -> dict[str, str]:

@@ -56,6 +56,17 @@ def list_merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
 
 def list_used_schemas(contracts: Contracts, api: str) -> dict[str, Any]:
     """Return the schemas that parameters, request bodies and success responses contain, in file order."""
+    nodes: list[Any] = []
+    for item in contracts.openapi[api].get("paths", {}).values():
+        nodes.append(item.get("parameters"))
+        for operation in (item[method] for method in HTTP_METHODS if method in item):
+            successes = [each for status, each in operation["responses"].items() if status.startswith("2")]
+            nodes += [operation.get("parameters"), successes, operation.get("requestBody")]
+    return list_referenced_schemas(contracts, api, nodes)
+
+
+def list_referenced_schemas(contracts: Contracts, api: str, root: Any) -> dict[str, Any]:
+    """Return the schemas that a part of a file references, directly or not, in file order."""
     schemas, references = contracts.get_schemas(api), set[str]()
 
     def collect(node: Any) -> None:
@@ -70,12 +81,7 @@ def list_used_schemas(contracts: Contracts, api: str) -> dict[str, Any]:
                 name = reference.removeprefix(SCHEMAS_PREFIX)
                 collect(schemas[name] if name in schemas else contracts.resolve_reference(api, node))
 
-    for item in contracts.openapi[api].get("paths", {}).values():
-        collect(item.get("parameters"))
-        for operation in (item[method] for method in HTTP_METHODS if method in item):
-            collect(operation.get("parameters"))
-            collect([each for status, each in operation["responses"].items() if status.startswith("2")])
-            collect(operation.get("requestBody"))
+    collect(root)
     return {name: schema for name, schema in schemas.items() if SCHEMAS_PREFIX + name in references}
 
 

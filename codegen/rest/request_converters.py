@@ -74,10 +74,17 @@ class RequestModule(FieldConverter):
         self._object_functions: list[str] = []
 
     def render_module(self, forwarded: Iterable[tuple[Operation, Method]]) -> str:
-        """Render the module."""
-        operation_functions = [self.render_operation(operation, method) for operation, method in forwarded]
+        """Render the module, with functions for the nested objects of requests that handlers convert."""
+        operations = list(forwarded)
+        operation_functions = [self.render_operation(operation, method) for operation, method in operations]
+        bodies = {
+            get_referenced_name(content["schema"])
+            for operation, _ in operations
+            for content in (operation.body or {}).values()
+        }
         for pair in list_schema_message_pairs(self.contracts).values():
-            if pair.schema.get("additionalProperties") is False:  # a schema of requests, which handlers convert
+            # Only schemas of requests reject additional properties. The function of its operation converts a body.
+            if pair.schema.get("additionalProperties") is False and pair.name not in bodies:
                 self.add_object_function(pair)
         functions = "".join([*self._object_functions, *operation_functions])
         models = sorted(

@@ -219,19 +219,6 @@ def refund(message: orders_v1.Refund) -> models.Refund:
     )
 
 
-def check_order_address(message: orders_v1.Address) -> models.CheckOrderAddress:
-    """delivery.orders.v1.Address → CheckOrderAddress."""
-    return models.CheckOrderAddress(
-        street=message.street,
-        unit=UNSET if message.unit is None else message.unit,
-        postal_code=UNSET if message.postal_code is None else message.postal_code,
-        city=message.city,
-        region=UNSET if message.region is None else message.region,
-        country=message.country,
-        coordinates=UNSET if message.coordinates is None else coordinates(message.coordinates),
-    )
-
-
 def coordinates(message: orders_v1.Coordinates) -> models.Coordinates:
     """delivery.orders.v1.Coordinates → Coordinates."""
     return models.Coordinates(
@@ -250,33 +237,6 @@ def address(message: orders_v1.Address) -> models.Address:
         region=UNSET if message.region is None else message.region,
         country=message.country,
         coordinates=UNSET if message.coordinates is None else coordinates(message.coordinates),
-    )
-
-
-def basket_item(message: partners_v1.BasketItem) -> models.BasketItem:
-    """delivery.partners.v1.BasketItem → BasketItem."""
-    return models.BasketItem(
-        product_id=message.product_id,
-        quantity=message.quantity,
-    )
-
-
-def partner_summary(message: partners_v1.PartnerSummary) -> models.PartnerSummary:
-    """delivery.partners.v1.PartnerSummary → PartnerSummary."""
-    return models.PartnerSummary(
-        id=message.id,
-        title=message.title,
-        brand=message.brand,
-    )
-
-
-def priced_item(message: partners_v1.PricedItem) -> models.PricedItem:
-    """delivery.partners.v1.PricedItem → PricedItem."""
-    return models.PricedItem(
-        product_id=message.product_id,
-        title=message.title,
-        quantity=message.quantity,
-        price=message.price,
     )
 
 

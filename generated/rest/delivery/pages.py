@@ -223,19 +223,6 @@ def refund_page(message: Wire) -> models.RefundPage:
     )
 
 
-def check_order_address(message: Wire) -> models.CheckOrderAddress:
-    """delivery.orders.v1.Address → CheckOrderAddress."""
-    return models.CheckOrderAddress(
-        street=message.street,
-        unit=UNSET if not message.HasField("unit") else message.unit,
-        postal_code=UNSET if not message.HasField("postal_code") else message.postal_code,
-        city=message.city,
-        region=UNSET if not message.HasField("region") else message.region,
-        country=message.country,
-        coordinates=UNSET if not message.HasField("coordinates") else coordinates(message.coordinates),
-    )
-
-
 def coordinates(message: Wire) -> models.Coordinates:
     """delivery.orders.v1.Coordinates → Coordinates."""
     return models.Coordinates(

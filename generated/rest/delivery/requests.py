@@ -97,13 +97,6 @@ def to_agent_keys_patch(model: AgentKeysPatch) -> notifications_v1.AgentKeysPatc
     )
 
 
-def to_opening_hours(model: OpeningHours) -> partners_v1.OpeningHours:
-    """OpeningHours → delivery.partners.v1.OpeningHours."""
-    return partners_v1.OpeningHours(
-        time_zone=model.time_zone, periods=[to_opening_period(item) for item in model.periods]
-    )
-
-
 def to_coordinates(model: Coordinates) -> orders_v1.Coordinates:
     """Coordinates → delivery.orders.v1.Coordinates."""
     return orders_v1.Coordinates(latitude=model.latitude, longitude=model.longitude)

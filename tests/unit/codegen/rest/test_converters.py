@@ -1,6 +1,9 @@
 import ast
+import inspect
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -19,10 +22,11 @@ from generated.proto.delivery.orders.v1 import (
 )
 from generated.proto.delivery.orders.v1 import OrderStatus as Status
 from generated.proto.delivery.orders.v1 import RefundStatus as Refund
-from generated.rest.delivery import convert, models, pages
+from generated.rest.delivery import convert, models, pages, requests
 from services.runtime.core.json_schema import compile_schema
 from services.runtime.rpc.codec import DecodeError, get_codec
 from tests.changed_contracts import repository_contracts, with_change
+from tests.conftest import ROOT
 
 type Schemas = dict[str, dict[str, Any]]
 
@@ -69,8 +73,23 @@ def test_every_schema_with_message_has_typed_converter() -> None:
         functions = [
             function for module in (convert, pages) if (function := getattr(module, to_snake_case(name), None))
         ]
-        assert bool(functions) == ("x-message" in schema), name
+        if "x-message" in schema:
+            assert functions or hasattr(requests, f"to_{to_snake_case(name)}"), name
+        else:
+            assert not functions, name
         assert all(function.__annotations__["return"] is getattr(models, name) for function in functions)
+
+
+@pytest.mark.parametrize("module", [convert, pages, requests], ids=lambda module: module.__name__)
+def test_every_converter_is_used(module: ModuleType) -> None:
+    names = {name for name, _ in inspect.getmembers(module, inspect.isfunction) if not name.startswith("_")}
+    functions = {name for name in names if getattr(module, name).__module__ == module.__name__}
+    alias = module.__name__.rpartition(".")[2]
+    files = [*(ROOT / "services").rglob("*.py"), *(ROOT / "generated/rest/delivery").glob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    used = {name for text in texts for name in re.findall(rf"\b{alias}\.(\w+)", text)}
+    used |= set(re.findall(r"(?<!def )\b(\w+)\(", inspect.getsource(module)))
+    assert functions - used == set()
 
 
 def test_page_converters_exist_only_for_the_wire_format() -> None:

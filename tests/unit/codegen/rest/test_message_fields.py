@@ -9,7 +9,6 @@ from codegen.rest.message_fields import (
     get_module_alias,
     list_enum_members,
     list_page_responses,
-    list_reachable_messages,
     list_schema_message_pairs,
     remove_null,
 )
@@ -40,12 +39,6 @@ def test_null_is_separated_from_other_values(schema: dict[str, Any], expected: d
 def test_enum_members_omit_prefix_and_unspecified_value() -> None:
     enum = POOL.FindEnumTypeByName("delivery.notifications.v1.Provider")
     assert list_enum_members(enum) == {"fcm": "FCM", "apns": "APNS", "email": "EMAIL"}
-
-
-def test_reachable_messages_include_nested_messages() -> None:
-    order = POOL.FindMessageTypeByName("delivery.orders.v1.Order")
-    assert {"delivery.orders.v1.Order", "delivery.orders.v1.OrderItem"} <= list_reachable_messages([order])
-    assert list_reachable_messages([]) == frozenset()
 
 
 def test_page_is_response_with_items() -> None:
