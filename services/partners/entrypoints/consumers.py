@@ -7,7 +7,7 @@ import msgspec
 
 from generated.events.consumers import PartnersCallsConsumer
 from generated.proto.delivery.events.v1 import OrderCancelled, OrderPaid
-from generated.rest.partner_system.models import PartnerItem, PartnerOrder
+from generated.rest.partner_system.models import PartnerCancellation, PartnerItem, PartnerOrder
 from services.partners import usecases
 from services.partners.domain.call_policy import Call, CallKind, CallState
 from services.partners.usecases.partner_calls import PartnerCallsRepository
@@ -72,13 +72,15 @@ class OrderEventsConsumer(PartnersCallsConsumer):
         """Plan the call about a cancellation, if the partner may have received the order."""
         if event.order is None:
             raise MalformedEvent("orders.cancelled has no order")
-        reason = event.reason and event.reason[:MAX_REASON_LENGTH]
+        order_id = event.order.order_id
+        reason = event.reason[:MAX_REASON_LENGTH] if event.reason else msgspec.UNSET
+        cancellation = PartnerCancellation(order_id=order_id, reason=reason)
         if await usecases.plan_cancellation_call(
             self._repository,
             self.QUEUE,
             delivery.event_id,
-            event.order.order_id,
-            reason,
+            order_id,
+            msgspec.to_builtins(cancellation),
             self._clock(),
             self._initial_delay_s,
         ):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from generated.proto.delivery.events.v1 import PartnerNotified, PartnerUnreachable
 from services.partners.domain import call_policy
@@ -103,11 +103,11 @@ async def plan_cancellation_call(
     queue: str,
     event_id: str,
     order_id: str,
-    reason: str | None,
+    payload: dict[str, Any],
     at: datetime,
     initial_delay_s: float,
 ) -> bool:
-    """Withdraw a waiting call about a cancelled order, and plan the call about the cancellation.
+    """Withdraw a waiting call about a cancelled order, and plan the call about the cancellation with this payload.
 
     Return False if no cancellation is planned: for a repeated event, or if no attempt was made to call the partner
     about the order.
@@ -124,7 +124,6 @@ async def plan_cancellation_call(
             await unit.calls.save(replace(order_call, state=CallState.WITHDRAWN))
         if order_call.attempts == 0 and not order_call.tries:
             return False
-        payload = {"order_id": order_id} | ({"reason": reason} if reason else {})
         await unit.calls.add(
             Call(
                 id=event_id,

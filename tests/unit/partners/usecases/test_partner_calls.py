@@ -27,6 +27,7 @@ ACCEPTED = PartnerResponse(Outcome.ACCEPTED, "200")
 REJECTED = PartnerResponse(Outcome.REJECTED, "404")
 FAILED = PartnerResponse(Outcome.FAILED, "503")
 REMOVED = PartnerResponse(Outcome.GONE, "410")
+CANCELLATION = {"order_id": "o1", "reason": "why not"}
 OPEN_BREAKER = CircuitBreaker(CIRCUIT_BREAKER_POLICY.failure_threshold, NOW + timedelta(minutes=1))
 
 
@@ -36,8 +37,8 @@ async def attempt(repository: FakeRepository, *responses: PartnerResponse, call:
     return system
 
 
-async def cancel(repository: FakeRepository, event_id: str = "e2", reason: str | None = "why not") -> bool:
-    return await plan_cancellation_call(repository, "q", event_id, "o1", reason, NOW, 5.0)
+async def cancel(repository: FakeRepository, event_id: str = "e2") -> bool:
+    return await plan_cancellation_call(repository, "q", event_id, "o1", CANCELLATION, NOW, 5.0)
 
 
 async def test_order_call_is_planned_once_per_event() -> None:
@@ -69,18 +70,17 @@ async def test_untried_call_is_withdrawn_without_cancellation_call() -> None:
         replace(CALL, attempts=0, tries=(Attempt(NOW, "503", 10),)),
     ],
 )
-@pytest.mark.parametrize("reason", ["why not", None])
-async def test_tried_call_is_followed_by_cancellation_call(call: Call, reason: str | None) -> None:
+async def test_tried_call_is_followed_by_cancellation_call(call: Call) -> None:
     repository = FakeRepository(BOWL, calls=[call])
-    assert await cancel(repository, reason=reason)
-    assert not await cancel(repository, reason=reason)
+    assert await cancel(repository)
+    assert not await cancel(repository)
     cancellation = repository.calls["e2"]
     assert (cancellation.kind, cancellation.state, cancellation.attempts) == (
         CallKind.CANCELLATION,
         CallState.WAITING,
         0,
     )
-    assert cancellation.payload == {"order_id": "o1"} | ({"reason": reason} if reason else {})
+    assert cancellation.payload == CANCELLATION
     assert cancellation.next_at == NOW + timedelta(seconds=5)
     expected = CallState.WITHDRAWN if call.state is CallState.WAITING else call.state
     assert repository.calls["c1"].state is expected
