@@ -157,7 +157,7 @@ def _decode_response[T](
     except msgspec.MsgspecError as error:
         raise create_unavailable_error() from error
     if code in expected_codes:
-        raise ApiError(reason, headers={"WWW-Authenticate": "Bearer"})
+        raise ApiError(reason)
     raise create_unavailable_error()
 
 

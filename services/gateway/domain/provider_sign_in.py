@@ -69,16 +69,11 @@ def get_verified_email(id_token: str) -> str:
         payload = id_token.split(".")[1].encode()
         claims = msgspec.json.decode(urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)), type=_IdTokenClaims)
     except (IndexError, ValueError) as error:
-        raise create_invalid_token_error() from error
+        raise ApiError(Reason.PROVIDER_TOKEN_INVALID) from error
     # Apple sends the claim as text.
     if not claims.email or claims.email_verified not in (True, "true"):
         raise ApiError(Reason.PROVIDER_EMAIL_UNVERIFIED)
     return normalise_email(claims.email)
-
-
-def create_invalid_token_error() -> ApiError:
-    """Return the error of a token that is not accepted."""
-    return ApiError(Reason.PROVIDER_TOKEN_INVALID, headers={"WWW-Authenticate": "Bearer"})
 
 
 def create_account(request: ProviderSignIn, session: ProviderSession, email: str, now: datetime) -> Account:

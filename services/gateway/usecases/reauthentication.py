@@ -6,14 +6,11 @@ from generated.problems import Reason
 from services.gateway.domain.accounts import Account
 from services.gateway.usecases.ports import IdentityProvider, LoginRateLimiter
 from services.runtime.core.clock import Clock
-from services.runtime.core.errors import ApiError
+from services.runtime.core.errors import ApiError, ReauthenticationRequiredError
 from services.runtime.core.principal import Principal
 
 MAX_SIGN_IN_AGE = timedelta(minutes=5)
 """Maximum age of a sign-in that counts as recent."""
-
-_CHALLENGE = f'Bearer error="insufficient_user_authentication", max_age={MAX_SIGN_IN_AGE.seconds}'
-"""Step-up challenge of RFC 9470."""
 
 
 async def check_password(
@@ -35,7 +32,7 @@ async def check_password(
 def require_recent_sign_in(clock: Clock, principal: Principal) -> None:
     """Require that the session began at most MAX_SIGN_IN_AGE ago.
 
-    Raises ApiError: REAUTHENTICATION_REQUIRED.
+    Raises ReauthenticationRequiredError.
     """
     if clock() - principal.authenticated_at > MAX_SIGN_IN_AGE:
-        raise ApiError(Reason.REAUTHENTICATION_REQUIRED, headers={"WWW-Authenticate": _CHALLENGE})
+        raise ReauthenticationRequiredError(MAX_SIGN_IN_AGE)

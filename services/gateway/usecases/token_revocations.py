@@ -20,8 +20,6 @@ MAX_TOKEN_LIFETIME = timedelta(hours=1, minutes=5)
 TOKEN_TIME_RESOLUTION = timedelta(seconds=1)
 """Resolution of a token's time of issue."""
 
-_CHALLENGE = 'Bearer error="invalid_token", error_description="The token is revoked."'
-
 
 class TokenRevocation(NamedTuple):
     """Revocation of the user's tokens that were issued until `revoked_at`."""
@@ -70,7 +68,7 @@ class RevokedTokens:
         if not self._is_loaded:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Token revocations are not loaded yet.", retry_after=1)
         if self.find_revocation(principal.user_id, principal.issued_at) is not None:
-            raise ApiError(Reason.TOKEN_REVOKED, headers={"WWW-Authenticate": _CHALLENGE})
+            raise ApiError(Reason.TOKEN_REVOKED)
 
     @contextmanager
     def watch(self, principal: Principal) -> Iterator[asyncio.Event]:

@@ -1,7 +1,8 @@
-"""ApiError, which is converted to a gRPC status or a problem document."""
+"""Errors that are converted to a gRPC status or a problem document."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from generated.problems import Reason
@@ -42,3 +43,11 @@ class ApiError(Exception):
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"
+
+
+class ReauthenticationRequiredError(ApiError):
+    """A request for which the caller has not signed in recently enough: at most `max_age` ago."""
+
+    def __init__(self, max_age: timedelta) -> None:
+        super().__init__(Reason.REAUTHENTICATION_REQUIRED)
+        self.max_age = max_age

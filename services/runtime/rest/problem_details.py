@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core import localisation
-from services.runtime.core.errors import ApiError
+from services.runtime.core.errors import ApiError, ReauthenticationRequiredError
 from services.runtime.rest import ProblemException
 from services.runtime.telemetry import http_server, tracing
 from services.runtime.telemetry.histograms import CLOCK
@@ -64,11 +64,21 @@ def iter_problem_headers(api_error: ApiError, language: str) -> Iterator[tuple[b
     yield b"vary", b"Accept-Language"
     yield b"cache-control", b"no-store"
     if PROBLEMS[api_error.reason].status == 401 and "WWW-Authenticate" not in api_error.headers:
-        yield b"www-authenticate", b"Bearer"
+        yield b"www-authenticate", _build_challenge(api_error).encode()
     if api_error.retry_after is not None:
         yield b"retry-after", b"%d" % api_error.retry_after
     for name, value in api_error.headers.items():
         yield name.lower().encode(), value.encode("latin-1")
+
+
+def _build_challenge(api_error: ApiError) -> str:
+    """Return the challenge of RFC 6750, or of RFC 9470 if the caller has to sign in again."""
+    if isinstance(api_error, ReauthenticationRequiredError):
+        max_age_s = int(api_error.max_age.total_seconds())
+        return f'Bearer error="insufficient_user_authentication", max_age={max_age_s}'
+    if api_error.reason is Reason.TOKEN_REVOKED:
+        return 'Bearer error="invalid_token", error_description="The token is revoked."'
+    return "Bearer"
 
 
 def to_api_error(error: Exception) -> ApiError:

@@ -27,9 +27,8 @@ def load_revocations(*revocations: TokenRevocation) -> RevokedTokens:
 @pytest.mark.parametrize("issued_at", [NOW - timedelta(minutes=59), NOW - SECOND, NOW])
 def test_token_issued_until_revocation_is_rejected(issued_at: datetime) -> None:
     revoked_tokens = load_revocations(TokenRevocation("ada", NOW + timedelta(milliseconds=700)))
-    with raises_reason(Reason.TOKEN_REVOKED) as raised:
+    with raises_reason(Reason.TOKEN_REVOKED):
         revoked_tokens.require_valid(build_principal(issued_at))
-    assert raised.value.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token"')
 
 
 def test_later_token_and_tokens_of_other_users_are_valid() -> None:

@@ -1,6 +1,7 @@
 import logging
 import subprocess
 import sys
+from datetime import timedelta
 from functools import cache
 from typing import Any, Never
 from urllib.parse import quote, unquote, urlsplit
@@ -17,7 +18,7 @@ from starlette.exceptions import HTTPException
 from codegen import contracts
 from deploy.local.mesh_config import ROOT
 from generated.problems import PROBLEMS, Reason
-from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.errors import ApiError, FieldError, ReauthenticationRequiredError
 from services.runtime.core.json_schema import compile_schema
 from services.runtime.core.localisation import LANGUAGES
 from services.runtime.core.principal import current_token
@@ -129,6 +130,26 @@ def test_untranslated_detail_falls_back_to_catalogue() -> None:
     app = create_app(failing_handler(error))
     response = send_request(app, "GET", "/things/latest", headers={"accept-language": "de"})
     assert response.json()["detail"] == "Dieses Bild kann nicht verwendet werden."
+
+
+@pytest.mark.parametrize(
+    ("error", "challenge"),
+    [
+        (ApiError(Reason.CREDENTIALS_INVALID), "Bearer"),
+        (ApiError(Reason.PROVIDER_TOKEN_INVALID), "Bearer"),
+        (
+            ApiError(Reason.TOKEN_REVOKED),
+            'Bearer error="invalid_token", error_description="The token is revoked."',
+        ),
+        (
+            ReauthenticationRequiredError(timedelta(minutes=5)),
+            'Bearer error="insufficient_user_authentication", max_age=300',
+        ),
+    ],
+)
+def test_challenge_states_how_to_authenticate(error: ApiError, challenge: str) -> None:
+    response = send_request(create_app(failing_handler(error)), "GET", "/things/latest")
+    assert response.headers.get_list("www-authenticate") == [challenge]
 
 
 def test_custom_www_authenticate_replaces_default() -> None:
