@@ -45,7 +45,7 @@ SUITE: Sequence[Series] = (
     (Group("mesh", ["e2e", "security", "browser", "fuzz", "contract_coverage"]),),
 )
 MEASUREMENTS: Series = (Group("performance", ["performance"]),)
-"""Measures ratios, so it runs alone, after the others."""
+"""Measures ratios, so no other group runs at the same time."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class BankFaultMode(StrEnum):
     NONE = "none"
     ERROR = "error"
     SLOW = "slow"
-    REFUSE = "refuse"
+    REJECT = "refuse"
 
 
 class PartnerFaultMode(StrEnum):
@@ -26,7 +26,7 @@ class PartnerFaultMode(StrEnum):
     NONE = "none"
     ERROR = "error"
     SLOW = "slow"
-    REFUSE = "refuse"
+    REJECT = "refuse"
     BUSY = "busy"
     """Responds with 503 and Retry-After."""
     GONE = "gone"

@@ -165,7 +165,7 @@ class Bank:
         mode = self._fault_injector.consume(f"bank:{bank_id}")
         if mode == BankFaultMode.ERROR:
             raise HttpError(503, "injected fault: error")
-        if mode == BankFaultMode.REFUSE:
+        if mode == BankFaultMode.REJECT:
             raise HttpError(422, "injected fault: reject")
         self._refund(bank_id, refund)
         if mode == BankFaultMode.SLOW:

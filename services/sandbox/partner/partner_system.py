@@ -33,7 +33,7 @@ _RECORD_CALL = (
 
 _FAULT_STATUSES: dict[str, int] = {
     PartnerFaultMode.ERROR: 503,
-    PartnerFaultMode.REFUSE: 422,
+    PartnerFaultMode.REJECT: 422,
     PartnerFaultMode.GONE: 410,
 }
 _FAULT_RESPONSES: dict[str, Callable[[], Response]] = {

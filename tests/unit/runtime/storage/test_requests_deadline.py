@@ -19,7 +19,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield call_socket, peer
 
 
-def is_shut_down(peer: socket.socket) -> bool:
+def has_end_of_stream(peer: socket.socket) -> bool:
     peer.setblocking(False)
     try:
         return peer.recv(1) == b""
@@ -30,9 +30,9 @@ def is_shut_down(peer: socket.socket) -> bool:
 def test_abort_shuts_down_the_socket(pair: tuple[socket.socket, socket.socket]) -> None:
     with AbortableCall() as call:
         call.track(pair[0])
-        assert not is_shut_down(pair[1])
+        assert not has_end_of_stream(pair[1])
         call.abort()
-        assert is_shut_down(pair[1])
+        assert has_end_of_stream(pair[1])
 
 
 def test_abort_interrupts_a_blocked_read(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -59,7 +59,7 @@ def test_request_after_abort_is_rejected(pair: tuple[socket.socket, socket.socke
         call.abort()
         with pytest.raises(TimeoutError, match="call aborted"):
             call.track(pair[0])
-        assert not is_shut_down(pair[1])
+        assert not has_end_of_stream(pair[1])
 
 
 def test_abort_after_the_end_leaves_the_pooled_socket(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -67,7 +67,7 @@ def test_abort_after_the_end_leaves_the_pooled_socket(pair: tuple[socket.socket,
     with AbortableCall() as call:
         call.track(pair[0])
     call.abort()
-    assert not is_shut_down(pair[1])
+    assert not has_end_of_stream(pair[1])
 
 
 def test_abort_of_closed_socket_is_ignored(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -77,12 +77,12 @@ def test_abort_of_closed_socket_is_ignored(pair: tuple[socket.socket, socket.soc
         call.abort()
 
 
-def test_latest_socket_of_a_call_is_shut_down(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_latest_socket_of_a_call_is_closed(pair: tuple[socket.socket, socket.socket]) -> None:
     with AbortableCall() as call:
         call.track(pair[1])
         call.track(pair[0])
         call.abort()
-    assert is_shut_down(pair[1])
+    assert has_end_of_stream(pair[1])
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ async def test_ready_report_without_address_is_rejected(client: httpx.AsyncClien
         (PartnerFaultMode.SLOW, 204),
         (PartnerFaultMode.ERROR, 503),
         (PartnerFaultMode.BUSY, 503),
-        (PartnerFaultMode.REFUSE, 422),
+        (PartnerFaultMode.REJECT, 422),
         (PartnerFaultMode.GONE, 410),
         (PartnerFaultMode.INVALID_RESPONSE, 200),
         (PartnerFaultMode.REDIRECT, 307),
