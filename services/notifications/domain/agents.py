@@ -36,11 +36,6 @@ class Agent:
     collapse: bool | None = None
     version: int = 1
 
-    @property
-    def etag(self) -> str:
-        """Return the entity tag of this version."""
-        return f'"{self.version}"'
-
 
 class ProviderKeys(NamedTuple):
     """An agent's own credentials for providers, as JSON; None if the default ones are used."""

@@ -19,6 +19,7 @@ from services.notifications.usecases.ports import HistoryRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import build_idempotency_key
+from services.runtime.core.preconditions import check_if_match, format_etag
 from services.runtime.core.principal import Principal, require_role
 from services.runtime.rpc.codec import PreEncoded, get_codec
 from services.runtime.rpc.request_validation import check_removed_fields
@@ -135,7 +136,7 @@ class NotificationsRpc(NotificationsServicer):
         """
         require_role(principal, "admin")
         agent = await agents.get_agent(self._repository, request.agent_id)
-        return v1.GetAgentResponse(agent=_to_agent_message(agent), etag=agent.etag)
+        return v1.GetAgentResponse(agent=_to_agent_message(agent), etag=format_etag(agent.version))
 
     async def update_agent(self, request: v1.UpdateAgentRequest, principal: Principal) -> v1.UpdateAgentResponse:
         """Apply a patch to an agent.
@@ -143,8 +144,12 @@ class NotificationsRpc(NotificationsServicer):
         Raises ApiError: FORBIDDEN, INVALID_REQUEST, AGENT_NOT_FOUND, AGENT_KEY_INVALID, PRECONDITION_FAILED.
         """
         require_role(principal, "admin")
-        agent = await agents.update_agent(self._repository, request.agent_id, _to_patch(request), request.if_match)
-        return v1.UpdateAgentResponse(agent=_to_agent_message(agent), etag=agent.etag)
+
+        def check_version(version: int) -> None:
+            check_if_match(request.if_match, format_etag(version))
+
+        agent = await agents.update_agent(self._repository, request.agent_id, _to_patch(request), check_version)
+        return v1.UpdateAgentResponse(agent=_to_agent_message(agent), etag=format_etag(agent.version))
 
 
 def _to_patch(request: v1.UpdateAgentRequest) -> AgentPatch:
@@ -204,7 +209,7 @@ def _to_apns_key_json(key: v1.ApnsKey | None) -> str | None:
 
 
 def _encode_created_agent(agent: Agent) -> bytes:
-    return get_codec().encode(v1.CreateAgentResponse(agent=_to_agent_message(agent), etag=agent.etag))
+    return get_codec().encode(v1.CreateAgentResponse(agent=_to_agent_message(agent), etag=format_etag(agent.version)))
 
 
 def _to_agent_message(agent: Agent) -> v1.Agent:

@@ -20,7 +20,6 @@ from services.runtime.core import ids, pagination
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.pagination import Page
-from services.runtime.core.preconditions import check_if_match
 from services.runtime.core.repository import SortedEntityReader
 
 MAX_TTL_S = 28 * 86400
@@ -108,13 +107,17 @@ async def get_agent(repository: AgentsRepository, agent_id: str) -> Agent:
     return agent
 
 
-async def update_agent(repository: AgentsRepository, agent_id: str, patch: AgentPatch, if_match: str | None) -> Agent:
-    """Apply a patch to an agent; `if_match` lists the expected entity tags.
+async def update_agent(
+    repository: AgentsRepository, agent_id: str, patch: AgentPatch, check_version: Callable[[int], None]
+) -> Agent:
+    """Apply a patch to an agent.
+
+    `check_version` raises an error for a current version that the caller does not expect.
 
     Raises ApiError: AGENT_NOT_FOUND, PRECONDITION_FAILED, INVALID_REQUEST, AGENT_KEY_INVALID.
     """
     before = await get_agent(repository, agent_id)
-    check_if_match(if_match, before.etag)
+    check_version(before.version)
     after = replace(before, version=before.version + 1, **patch.values)  # type: ignore[arg-type]
     _validate(after, patch.keys)
     async with repository.unit_of_work() as unit:

@@ -37,6 +37,28 @@ async def test_agent_is_created_once_and_updated() -> None:
     assert (await rpc.list_agents(v1.ListAgentsRequest(page_size=10), ADMIN)).items == [updated.agent]
 
 
+@pytest.mark.parametrize("if_match", [None, "*", '"1"', '"zzz", "1"'])
+async def test_update_that_matches_the_version_is_applied(if_match: str | None) -> None:
+    update = v1.UpdateAgentRequest(agent_id="orders", if_match=if_match, priority=10)
+    assert (await build_rpc(FakeBackend()).update_agent(update, ADMIN)).etag == '"2"'
+
+
+@pytest.mark.parametrize(
+    ("agent_id", "if_match", "reason"),
+    [
+        ("orders", '"2", W/"1"', Reason.PRECONDITION_FAILED),
+        ("orders", '"zzz"', Reason.PRECONDITION_FAILED),
+        ("orders", "1", Reason.INVALID_REQUEST),
+        ("unknown", "1", Reason.AGENT_NOT_FOUND),
+    ],
+)
+async def test_update_that_does_not_match_is_rejected(agent_id: str, if_match: str, reason: Reason) -> None:
+    rpc = build_rpc(FakeBackend())
+    with raises_reason(reason):
+        await rpc.update_agent(v1.UpdateAgentRequest(agent_id=agent_id, if_match=if_match, priority=10), ADMIN)
+    assert (await rpc.get_agent(v1.GetAgentRequest(agent_id="orders"), ADMIN)).etag == '"1"'
+
+
 @pytest.mark.parametrize(
     "update",
     [

@@ -1,7 +1,7 @@
 """Management of notification agents: validation, versions, keys and idempotency."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -16,6 +16,7 @@ from services.notifications.entrypoints.rpc import FIELD_POINTERS, OPTIONAL_KEYS
 from services.notifications.usecases import agents
 from services.notifications.usecases.agents import MAX_TTL_S, AgentPatch
 from services.runtime.core.idempotency import IdempotencyKey
+from services.runtime.core.preconditions import check_version
 from tests.unit.fake_transactions import raises_reason
 from tests.unit.notifications.fakes import AGENT, FakeAgents, FakeBackend
 
@@ -37,6 +38,10 @@ ACCOUNT = {
     "private_key": RSA,
     "token_uri": "https://t.test",
 }
+
+
+def expect(version: int) -> Callable[[int], None]:
+    return lambda current: check_version({version}, current)
 
 
 async def test_agent_is_created_once_per_idempotency_key() -> None:
@@ -70,16 +75,15 @@ async def test_agent_is_created_once_per_idempotency_key() -> None:
 async def test_invalid_agent_is_rejected(changes: dict[str, object], field: str) -> None:
     repository = FakeBackend()
     with raises_reason(Reason.INVALID_REQUEST) as raised:
-        await agents.update_agent(repository, "orders", AgentPatch(changes), None)
+        await agents.update_agent(repository, "orders", AgentPatch(changes), expect(1))
     assert [error.field for error in raised.value.errors] == [field]
     assert field in FIELD_POINTERS
     assert repository.agents == {"orders": AGENT}
 
 
-@pytest.mark.parametrize("if_match", [None, "*", '"1"', '"zzz", "1"'])
-async def test_update_increments_version(if_match: str | None) -> None:
+async def test_update_increments_version() -> None:
     repository = FakeBackend()
-    after = await agents.update_agent(repository, "orders", AgentPatch({"priority": 10}, {"fcm": None}), if_match)
+    after = await agents.update_agent(repository, "orders", AgentPatch({"priority": 10}, {"fcm": None}), expect(1))
     assert after == repository.agents["orders"] == replace(AGENT, priority=10, version=2)
     assert repository.agents.keys_by_agent == {"orders": {"fcm": None}}
     assert repository.events == [AgentChanged(agent_id="orders", version=2)]
@@ -90,17 +94,17 @@ async def test_conflicting_update_changes_nothing() -> None:
         async def save(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
             return False
 
-    for stored, if_match in ((FakeAgents(AGENT), '"2", W/"1"'), (RacingAgents(AGENT), '"1"')):
+    for stored, version in ((FakeAgents(AGENT), 2), (RacingAgents(AGENT), 1)):
         repository = FakeBackend()
         repository.agents = stored
         with raises_reason(Reason.PRECONDITION_FAILED):
-            await agents.update_agent(repository, "orders", AgentPatch({"priority": 10}), if_match)
+            await agents.update_agent(repository, "orders", AgentPatch({"priority": 10}), expect(version))
         assert (repository.agents, repository.events) == ({"orders": AGENT}, [])
 
 
 async def test_unknown_agent_raises() -> None:
     with raises_reason(Reason.AGENT_NOT_FOUND):
-        await agents.update_agent(FakeBackend(agent=None), "orders", AgentPatch(), None)
+        await agents.update_agent(FakeBackend(agent=None), "orders", AgentPatch(), expect(1))
 
 
 async def test_agents_are_listed_in_pages() -> None:
@@ -134,7 +138,7 @@ def test_provider_key_is_checked(provider: Provider, key: object, error: str | N
 async def test_invalid_key_is_rejected_without_its_content() -> None:
     repository = FakeBackend()
     with raises_reason(Reason.AGENT_KEY_INVALID) as raised:
-        await agents.update_agent(repository, "orders", AgentPatch({}, {"fcm": "s3cret"}), None)
+        await agents.update_agent(repository, "orders", AgentPatch({}, {"fcm": "s3cret"}), expect(1))
     assert [error.field for error in raised.value.errors] == ["keys.fcm"]
     assert {f"keys.{provider}" for provider in OPTIONAL_KEYS} < FIELD_POINTERS.keys()
     assert "s3cret" not in str(raised.value.errors)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from generated.proto.delivery.events.v1 import NotificationFailed, NotificationSent
 from services.notifications.adapters import template_loader
-from services.notifications.domain.agents import Agent, QuietHours, find_quiet_hours_end
+from services.notifications.domain.agents import QuietHours, find_quiet_hours_end
 from services.notifications.domain.delivery_state import RetryPolicy
 from services.notifications.domain.notifications import (
     ACCEPTED_RESPONSE,
@@ -383,7 +383,3 @@ def test_provider_is_detected_from_token() -> None:
     assert detect_provider("ab" * 32) is Provider.APNS
     assert detect_provider("demo-customer") is Provider.FCM
     assert detect_provider("a:b" * 40) is Provider.FCM
-
-
-def test_agent_etag_is_its_version() -> None:
-    assert Agent("a", "A", 1, (Provider.FCM,), 1, enabled=True, version=3).etag == '"3"'
