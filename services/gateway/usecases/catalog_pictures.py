@@ -15,24 +15,24 @@ log = logging.getLogger(__name__)
 
 
 class PictureUpdate[Entity](NamedTuple):
-    """Result of `set_picture_url`."""
+    """Result of `set_picture`: the changed entity, and the object name of its previous picture."""
 
     entity: Entity | None
-    old_picture_url: str | None
+    old_name: str | None
 
 
 class PictureRegistry[Entity](Protocol):
-    """Picture URLs of partners or products, owned by the partners service."""
+    """Pictures of partners or products by object name, owned by the partners service."""
 
-    async def set_picture_url(self, entity_id: int, picture_url: str) -> PictureUpdate[Entity]:
-        """Set the picture URL of an entity. Raises ApiError: PARTNER_NOT_FOUND or PRODUCT_NOT_FOUND."""
+    async def set_picture(self, entity_id: int, name: str) -> PictureUpdate[Entity]:
+        """Set the picture of an entity. Raises ApiError: PARTNER_NOT_FOUND or PRODUCT_NOT_FOUND."""
 
-    async def list_picture_urls(self) -> set[str]:
-        """Return the picture URLs of all entities."""
+    async def list_pictures(self) -> set[str]:
+        """Return the object names of the pictures of all entities."""
 
 
 class PictureRegistries(NamedTuple):
-    """Picture URLs of the catalog."""
+    """Pictures of the catalog."""
 
     partners: PictureRegistry[Partner]
     products: PictureRegistry[Product]
@@ -40,23 +40,14 @@ class PictureRegistries(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PictureFolder:
-    """Folder of the object storage for the images of partners or products, and where the public API serves them."""
+    """Folder of the object storage for the images of partners or products."""
 
     name: str
-    public_path_prefix: str
     not_found_reason: Reason
 
-    def get_public_path(self, object_name: str) -> str:
-        """Return the path of an image: products/x → /api/v1/pictures/x."""
-        return self.public_path_prefix + object_name.removeprefix(f"{self.name}/")
 
-    def get_object_name(self, public_path: str) -> str:
-        """Return the object name of an image: /api/v1/pictures/x → products/x."""
-        return f"{self.name}/{public_path.removeprefix(self.public_path_prefix)}"
-
-
-PARTNERS = PictureFolder("partners", "/api/v1/partner-pictures/", Reason.PARTNER_NOT_FOUND)
-PRODUCTS = PictureFolder("products", "/api/v1/pictures/", Reason.PRODUCT_NOT_FOUND)
+PARTNERS = PictureFolder("partners", Reason.PARTNER_NOT_FOUND)
+PRODUCTS = PictureFolder("products", Reason.PRODUCT_NOT_FOUND)
 
 
 async def set_picture[Entity](
@@ -67,17 +58,16 @@ async def set_picture[Entity](
     Raises ApiError: the folder's reason for an unknown entity, PICTURE_REFUSED, UNSUPPORTED_MEDIA_TYPE.
     """
     name = await image_store.add(folder.name, image)
-    url = folder.get_public_path(name)
     try:
-        entity, old_url = await registry.set_picture_url(entity_id, url)
+        entity, old_name = await registry.set_picture(entity_id, name)
     except ApiError as error:
         if error.reason is folder.not_found_reason:
             await image_store.delete(name)
         raise
-    # A retried call returns the URL that its first attempt has set as the old one.
-    if old_url is not None and old_url != url:
+    # A retried call returns the name that its first attempt has set as the old one.
+    if old_name is not None and old_name != name:
         try:
-            await image_store.delete(folder.get_object_name(old_url))
+            await image_store.delete(old_name)
         except ApiError as error:
             log.warning("old image not deleted: %s; left to the orphan clean-up", error)
     return entity
@@ -104,5 +94,4 @@ async def delete_orphaned_pictures(registries: PictureRegistries, image_store: I
 async def _delete_orphans[Entity](
     folder: PictureFolder, registry: PictureRegistry[Entity], image_store: ImageStore
 ) -> None:
-    referenced_names = set(map(folder.get_object_name, await registry.list_picture_urls()))
-    await image_store.delete_orphans(folder.name, referenced_names, ORPHAN_MIN_AGE)
+    await image_store.delete_orphans(folder.name, await registry.list_pictures(), ORPHAN_MIN_AGE)

@@ -8,7 +8,7 @@ from generated.problems import Reason
 from generated.proto.delivery.partners.v1 import Product
 from services.gateway.domain.images import Image
 from services.gateway.usecases import catalog_pictures
-from services.gateway.usecases.catalog_pictures import PARTNERS, PRODUCTS, PictureRegistries, PictureUpdate
+from services.gateway.usecases.catalog_pictures import PRODUCTS, PictureRegistries, PictureUpdate
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import raises_reason
 from tests.unit.gateway.fakes import FakeImageStore
@@ -17,39 +17,38 @@ PICTURE = Image("image/png", b"new")
 
 
 class FakeRegistry:
-    """Picture URL of one product; with an `error`, it cannot be set."""
+    """Picture of one product by object name; with an `error`, it cannot be set."""
 
-    def __init__(self, url: str | None = None, error: Reason | None = None) -> None:
-        self.url = url
+    def __init__(self, name: str | None = None, error: Reason | None = None) -> None:
+        self.name = name
         self.error = error
 
-    async def set_picture_url(self, entity_id: int, picture_url: str) -> PictureUpdate[Product]:
+    async def set_picture(self, entity_id: int, name: str) -> PictureUpdate[Product]:
         if self.error is not None:
             raise ApiError(self.error)
-        old_url, self.url = self.url, picture_url
-        return PictureUpdate[Product](Product(id=entity_id, picture_url=picture_url), old_url)
+        old_name, self.name = self.name, name
+        return PictureUpdate[Product](Product(id=entity_id, picture_url=f"/{name}"), old_name)
 
-    async def list_picture_urls(self) -> set[str]:
-        return set() if self.url is None else {self.url}
+    async def list_pictures(self) -> set[str]:
+        return set() if self.name is None else {self.name}
 
 
 class RetriedRegistry(FakeRegistry):
-    """Registry whose first attempt succeeds without a response, so the second returns its own URL as the old one."""
+    """Registry whose first attempt succeeds without a response, so the second returns its own name as the old one."""
 
-    async def set_picture_url(self, entity_id: int, picture_url: str) -> PictureUpdate[Product]:
-        await super().set_picture_url(entity_id, picture_url)
-        return await super().set_picture_url(entity_id, picture_url)
+    async def set_picture(self, entity_id: int, name: str) -> PictureUpdate[Product]:
+        await super().set_picture(entity_id, name)
+        return await super().set_picture(entity_id, name)
 
 
 @pytest.mark.parametrize("old_names", [(), ("products/old",)])
 async def test_new_image_replaces_old_one(old_names: tuple[str, ...]) -> None:
     images = FakeImageStore(*old_names)
-    registry = FakeRegistry("/api/v1/pictures/old" if old_names else None)
+    registry = FakeRegistry(old_names[0] if old_names else None)
     product = await catalog_pictures.set_picture(PRODUCTS, registry, images, 7, PICTURE)
-    assert product is not None
-    assert product.picture_url == registry.url
-    assert list(images.images.values()) == [PICTURE]
-    name = (registry.url or "").removeprefix("/api/v1/pictures/")
+    assert product == Product(id=7, picture_url=f"/{registry.name}")
+    assert images.images == {registry.name: PICTURE}
+    name = (registry.name or "").removeprefix("products/")
     assert await catalog_pictures.get_picture(PRODUCTS, images, name) == ("digest", PICTURE)
 
 
@@ -76,9 +75,9 @@ async def test_image_is_retained_if_result_is_unknown() -> None:
 
 
 async def test_image_is_set_although_old_one_cannot_be_deleted() -> None:
-    images, registry = FakeImageStore("products/old", delete_fails=True), FakeRegistry("/api/v1/pictures/old")
+    images, registry = FakeImageStore("products/old", delete_fails=True), FakeRegistry("products/old")
     await catalog_pictures.set_picture(PRODUCTS, registry, images, 7, PICTURE)
-    assert registry.url != "/api/v1/pictures/old"
+    assert registry.name != "products/old"
     assert len(images.images) == 2
 
 
@@ -89,17 +88,9 @@ async def test_missing_image_raises() -> None:
 
 async def test_clean_up_retains_referenced_images() -> None:
     images = FakeImageStore()
-    registries = PictureRegistries(
-        cast(Any, FakeRegistry("/api/v1/partner-pictures/c.d")), FakeRegistry("/api/v1/pictures/a.b")
-    )
+    registries = PictureRegistries(cast(Any, FakeRegistry("partners/c.d")), FakeRegistry("products/a.b"))
     assert await catalog_pictures.delete_orphaned_pictures(registries, images) == 0
     assert images.clean_ups == [
         ("products", {"products/a.b"}, catalog_pictures.ORPHAN_MIN_AGE),
         ("partners", {"partners/c.d"}, catalog_pictures.ORPHAN_MIN_AGE),
     ]
-
-
-def test_public_path_of_image_identifies_its_folder() -> None:
-    for folder, path in ((PARTNERS, "/api/v1/partner-pictures/a.b"), (PRODUCTS, "/api/v1/pictures/a.b")):
-        assert folder.get_public_path(f"{folder.name}/a.b") == path
-        assert folder.get_object_name(path) == f"{folder.name}/a.b"

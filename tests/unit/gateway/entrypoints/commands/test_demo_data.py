@@ -3,8 +3,8 @@
 import hashlib
 import re
 
+from services.gateway.adapters.picture_registries import PARTNER_PATHS, PRODUCT_PATHS
 from services.gateway.entrypoints.commands import demo_data
-from services.gateway.usecases import catalog_pictures
 from services.partners.entrypoints.commands.demo_data import PARTNERS, PRODUCTS
 from services.runtime.outbound.images import OUTPUT_MEDIA_TYPE, OUTPUT_SIZE_PX, ImageNormaliser
 
@@ -23,8 +23,8 @@ async def test_stored_pictures_are_those_of_the_demo_catalog() -> None:
 
     for _ in range(2):
         await demo_data.save_pictures(put)
-    product_names = {catalog_pictures.PRODUCTS.get_object_name(str(product.picture_url)) for product in PRODUCTS}
-    partner_names = {catalog_pictures.PARTNERS.get_object_name(partner["picture_url"]) for partner in PARTNERS}
+    product_names = {PRODUCT_PATHS.get_object_name(str(product.picture_url)) for product in PRODUCTS}
+    partner_names = {PARTNER_PATHS.get_object_name(partner["picture_url"]) for partner in PARTNERS}
     assert product_names | partner_names == stored.keys()
     for name, content in stored.items():
         assert re.fullmatch(f"(partners|products)/{PICTURE_PATTERN}", name)

@@ -9,6 +9,7 @@ from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import BankSummary, ListBanksRequest, ListBanksResponse
 from generated.proto.delivery.partners.v1 import Partner, Product
 from generated.rest.delivery import models
+from services.gateway.adapters.picture_registries import PARTNER_PATHS, PRODUCT_PATHS
 from services.gateway.domain.images import Image
 from services.gateway.entrypoints.rest.catalog import Catalog
 from services.gateway.usecases.catalog_pictures import PictureRegistries, PictureUpdate
@@ -27,24 +28,25 @@ class FakeProducts:
     """Registry with the product 1."""
 
     def __init__(self) -> None:
-        self.old_url: str | None = None
+        self.old_name: str | None = None
 
-    async def set_picture_url(self, entity_id: int, picture_url: str) -> PictureUpdate[Product]:
+    async def set_picture(self, entity_id: int, name: str) -> PictureUpdate[Product]:
         """Set the picture of the product."""
         if entity_id != 1:
             raise ApiError(Reason.PRODUCT_NOT_FOUND)
-        old_url, self.old_url = self.old_url, picture_url
-        return PictureUpdate(Product(id=1, title="Soup", description="Warm.", picture_url=picture_url), old_url)
+        old_name, self.old_name = self.old_name, name
+        product = Product(id=1, title="Soup", description="Warm.", picture_url=PRODUCT_PATHS.get_path(name))
+        return PictureUpdate(product, old_name)
 
 
 class FakePartners:
     """Registry with the partner 1."""
 
-    async def set_picture_url(self, entity_id: int, picture_url: str) -> PictureUpdate[Partner]:
+    async def set_picture(self, entity_id: int, name: str) -> PictureUpdate[Partner]:
         """Set the picture of the partner."""
         if entity_id != 1:
             raise ApiError(Reason.PARTNER_NOT_FOUND)
-        return PictureUpdate(Partner(id=1, title="Green Bowl", picture_url=picture_url), None)
+        return PictureUpdate(Partner(id=1, title="Green Bowl", picture_url=PARTNER_PATHS.get_path(name)), None)
 
 
 def make_catalog(store: FakeImageStore, stub: RecordingStub | None = None) -> Catalog:
