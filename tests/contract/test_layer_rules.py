@@ -1,4 +1,4 @@
-"""Rules about the layers of a service that imports do not show: JSON pointers and transactions."""
+"""Rules about the layers of a service that imports do not show: JSON pointers, HTTP and transactions."""
 
 import ast
 import importlib
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from deploy.local.mesh_config import SERVICES
 from tests.conftest import ROOT
 
-SERVICES = ("gateway", "orders", "partners", "notifications")
-RPC_SERVICES = ("orders", "partners", "notifications")
+RPC_SERVICES = tuple(name for name in SERVICES if name != "gateway")
 JSON_POINTER = re.compile(r"(/[a-z0-9_~{}]+)+")
 
 
@@ -53,10 +53,73 @@ def test_domain_and_use_cases_contain_no_json_pointer() -> None:
     assert {path: pointers for path, pointers in found.items() if pointers} == {}
 
 
+def iter_header_names(document: Any) -> Iterator[str]:
+    """Yield the names of the headers in a specification."""
+    if isinstance(document, dict):
+        if document.get("in") == "header":
+            yield document["name"]
+        headers = document.get("headers")
+        yield from headers if isinstance(headers, dict) else ()
+        document = list(document.values())
+    for item in document if isinstance(document, list) else ():
+        yield from iter_header_names(item)
+
+
+DELIVERY = json.loads((ROOT / "generated/openapi/delivery.json").read_text(encoding="utf-8"))
+BASE_PATH = DELIVERY["servers"][0]["url"] + "/"
+HEADER_NAMES = frozenset(name.lower() for name in iter_header_names(DELIVERY)) | {"authorization", "allow"}
+HTTP_IDENTIFIERS = re.compile(r"_?(headers?|e_?tags?|if_(none_)?match|www_authenticate)|\w+_(headers?|etags?)")
+
+
+def find_identifiers(tree: ast.AST) -> list[str]:
+    """Return the names of variables, attributes, parameters, arguments and functions."""
+    return [
+        name
+        for node in ast.walk(tree)
+        for attribute in ("id", "attr", "arg", "name")
+        if isinstance(name := getattr(node, attribute, None), str)
+    ]
+
+
+def find_http(tree: ast.AST) -> list[str]:
+    """Return names of headers, public paths, and identifiers of headers and entity tags."""
+    texts = [text for text in find_texts(tree) if text.lower() in HEADER_NAMES or BASE_PATH in text]
+    return texts + [name for name in find_identifiers(tree) if HTTP_IDENTIFIERS.fullmatch(name)]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'raise ApiError(reason, headers={"Www-Authenticate": challenge})',
+        'ERRORS = {"www-authenticate": "Bearer"}',
+        'PRODUCTS = PictureFolder("products", "/api/v1/pictures/")',
+        'path = f"{public_url}/api/v1/orders/{order_id}"',
+        "def update(if_match: str | None): ...",
+        "is_current = agent.etag in expected",
+        "def format_etag(version): ...",
+    ],
+)
+def test_http_is_found(source: str) -> None:
+    assert find_http(ast.parse(source)) != []
+
+
+def test_domain_and_use_cases_contain_no_http() -> None:
+    """Entry points and the error mapping encode headers and entity tags; they and adapters build public paths."""
+    modules = iter_trees("*/domain/**/*.py", "*/usecases/**/*.py")
+    found = {str(path.relative_to(ROOT)): find_http(tree) for path, tree in modules}
+    assert len(found) > 40
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def load_field_pointers(service: str) -> Mapping[str, str]:
+    module = importlib.import_module(f"services.{service}.entrypoints.rpc")
+    pointers: Mapping[str, str] = getattr(module, f"{service.title()}Rpc").FIELD_POINTERS
+    return pointers
+
+
 @pytest.mark.parametrize("service", RPC_SERVICES)
 def test_every_field_of_an_error_has_a_pointer(service: str) -> None:
     """Fields whose name is a variable have tests of their own."""
-    servicer = importlib.import_module(f"services.{service}.entrypoints.rpc")
     named = {
         build_text(call.args[0]).replace("{}", "")
         for _, tree in iter_trees(f"{service}/domain/**/*.py", f"{service}/usecases/**/*.py")
@@ -64,7 +127,7 @@ def test_every_field_of_an_error_has_a_pointer(service: str) -> None:
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "FieldError"
     }
     fields = {name for name in named if name and not name.endswith(".")}
-    assert fields <= servicer.FIELD_POINTERS.keys()
+    assert fields <= load_field_pointers(service).keys()
 
 
 def iter_pointers(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
@@ -81,17 +144,15 @@ def iter_pointers(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Ite
 
 @pytest.mark.parametrize("service", RPC_SERVICES)
 def test_every_pointer_is_in_the_body_of_a_public_request(service: str) -> None:
-    document = json.loads((ROOT / "generated/openapi/delivery.json").read_text(encoding="utf-8"))
     pointers = {
         pointer
-        for path in document["paths"].values()
+        for path in DELIVERY["paths"].values()
         for operation in path.values()
         if isinstance(operation, dict) and "requestBody" in operation
         for content in operation["requestBody"]["content"].values()
-        for pointer in iter_pointers(document, content.get("schema", {}))
+        for pointer in iter_pointers(DELIVERY, content.get("schema", {}))
     }
-    servicer = importlib.import_module(f"services.{service}.entrypoints.rpc")
-    assert set(servicer.FIELD_POINTERS.values()) <= pointers
+    assert set(load_field_pointers(service).values()) <= pointers
 
 
 def test_ports_of_all_services_have_at_most_500_lines() -> None:
