@@ -53,7 +53,8 @@ def test_partner_is_created_read_updated_and_disabled(admin: httpx.Client) -> No
     secret = created.json()["webhook_secret"]
     assert secret.startswith("whsec_")
     partner = {name: value for name, value in created.json().items() if name != "webhook_secret"}
-    assert partner == PARTNER | {"id": partner["id"], "verified": False, "enabled": True}
+    defaults = {"verified": False, "enabled": True, "delivery_fee": 0, "delivery_fee_currency": "USD"}
+    assert partner == PARTNER | defaults | {"id": partner["id"]}
     replayed = admin.post("/partners", json=PARTNER, headers={"idempotency-key": "north-1"})
     assert (replayed.status_code, replayed.json(), replayed.headers["idempotency-replayed"]) == (201, partner, "true")
     path = f"/partners/{partner['id']}"
