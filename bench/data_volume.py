@@ -19,6 +19,7 @@ from bench.compare_mesh import encode_page_token
 from bench.mesh import FIRST_PARTNER_ID, Mesh, compute_price, run_mesh
 from bench.paths import PORT_OFFSET, STATE_DIR
 from bench.results import Row, require_at_most
+from deploy.local.mesh_config import SERVICES
 
 STATS_FLUSH_WAIT_S = 12
 """An idle PostgreSQL backend flushes its statistics after ten seconds."""
@@ -149,7 +150,7 @@ def count_sequential_scans(mesh: Mesh) -> dict[str, int]:
     """Return the number of sequential scans of each large table."""
     time.sleep(STATS_FLUSH_WAIT_S)
     scans: dict[str, int] = {}
-    for name in ("orders", "partners", "gateway", "notifications"):
+    for name in SERVICES:
         with mesh.connect_database(name) as connection:
             rows = connection.execute(SEQUENTIAL_SCANS_QUERY, [SMALL_TABLE_ROWS]).fetchall()
             scans |= {f"{name}.{table}": int(times) for table, times in rows}

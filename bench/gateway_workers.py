@@ -16,10 +16,10 @@ from bench.processes import ProcessGroup
 from bench.results import Row, create_informational_row
 from deploy.local.infrastructure.envoys import open_admin_client
 from deploy.local.infrastructure.services import build_base_environment, build_service_environment
+from deploy.local.mesh_config import SERVICES
 from services.runtime.rpc.health_check import is_serving
 from tests.wait import wait_until
 
-SERVICES = ("orders", "partners", "notifications", "gateway")
 CONNECTIONS = 32
 
 

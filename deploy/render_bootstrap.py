@@ -34,11 +34,15 @@ SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Sec
 SECRET_FILE_PATTERN = re.compile(r"\$\{RUN_DIR\}/((\w+)-sds\.json)")
 
 
+def load_mesh() -> dict[str, Any]:
+    """Return the content of envoy/mesh.yaml."""
+    mesh: dict[str, Any] = yaml.load((ROOT / "envoy/mesh.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    return mesh
+
+
 def load_placeholders() -> dict[str, dict[str, Any]]:
     """Return the placeholders of the bootstraps from envoy/mesh.yaml, by name."""
-    settings: dict[str, dict[str, Any]] = yaml.load(
-        (ROOT / "envoy/mesh.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
-    )["settings"]
+    settings: dict[str, dict[str, Any]] = load_mesh()["settings"]
     return settings
 
 

@@ -10,9 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.local.mesh_config import SERVICES
 from services.runtime.storage.migrations import iter_revision_sql
-
-SERVICES = ("gateway", "orders", "partners", "notifications")
 
 SQUAWK = str(Path(sys.executable).with_name("squawk"))
 INITIAL_REVISION_COUNTS = {"gateway": 3, "orders": 5, "partners": 4, "notifications": 3}

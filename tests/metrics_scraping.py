@@ -9,9 +9,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from deploy.local.mesh_config import SERVICES
 from tests.conftest import ROOT, shift_port
 
-SERVICES = ("gateway", "orders", "partners", "notifications")
 PROBE_PORTS = {name: shift_port(15021 + index) for index, name in enumerate(SERVICES)}
 ADMIN_PORTS = {name: shift_port(9901 + index) for index, name in enumerate(SERVICES)}
 EXPECTED_METRICS: dict[str, Any] = yaml.load(

@@ -9,9 +9,8 @@ import pymongo
 from psycopg import sql
 
 from deploy.local.infrastructure.mongodb import SERVICES_WITH_DOCUMENTS
+from deploy.local.mesh_config import SERVICES
 from tests.conftest import shift_port
-
-SERVICES = ("gateway", "orders", "partners", "notifications")
 
 
 def connect_database(state_dir: Path, service: str) -> psycopg.Connection:

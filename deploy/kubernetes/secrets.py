@@ -10,8 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from deploy.local.infrastructure.servers import SERVICES
-from deploy.local.mesh_config import ROOT, MeshConfig
+from deploy.local.mesh_config import ROOT, SERVICES, MeshConfig
 from deploy.local.pki.certificates import CertificateAuthority
 from deploy.local.pki.secrets import Secrets
 

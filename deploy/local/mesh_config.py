@@ -15,6 +15,12 @@ from services.runtime.config.settings import SettingsError
 
 ROOT = Path(__file__).parents[2]
 
+OPERATOR_SIDECAR = "ops"
+"""Sidecar of envoy/mesh.yaml without a service."""
+
+SERVICES = tuple(name for name in render_bootstrap.load_mesh()["sidecars"] if name != OPERATOR_SIDECAR)
+"""Services of the mesh: the sidecars of envoy/mesh.yaml, except the one for operators."""
+
 MAX_SOCKET_PATH_BYTES = 90
 """Maximum length of a socket path; Linux allows 107 bytes."""
 

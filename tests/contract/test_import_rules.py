@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.mesh_config import SERVICES
 from tests.conftest import ROOT
 
-SERVICES = ("gateway", "orders", "partners", "notifications")
 INNER_PACKAGES = tuple(f"services.{service}.{package}" for service in SERVICES for package in ("domain", "usecases"))
 INNER_CONTRACT = "Domain and use cases import no REST, stubs, stores, clients or telemetry"
 

@@ -9,6 +9,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
 
+from deploy.local.mesh_config import SERVICES
 from generated.events import AGENT_CHANGED, EVENTS, PARTNER_CATALOG_CHANGED
 from services.runtime.messaging import topology
 from services.runtime.messaging.connection import Broker
@@ -17,7 +18,6 @@ from services.runtime.messaging.topology import QUEUES, RETRY_DELAYS_S, get_dead
 from tests.integration.fixtures.servers import Servers
 from tests.wait import wait_until_async
 
-SERVICES = ("gateway", "orders", "partners", "notifications")
 SUBSCRIPTIONS = {"gateway": PARTNER_CATALOG_CHANGED, "notifications": AGENT_CHANGED}
 ACCESS_DENIED = 403
 """AMQP reply code of an operation without permission."""

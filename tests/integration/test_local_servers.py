@@ -28,8 +28,8 @@ import pytest
 
 from deploy.local.infrastructure import services
 from deploy.local.infrastructure.memcached import build_memcached_server
-from deploy.local.infrastructure.servers import BROKER_ADMIN, SERVICES, build_broker_url
-from deploy.local.mesh_config import ROOT, MeshConfig
+from deploy.local.infrastructure.servers import BROKER_ADMIN, build_broker_url
+from deploy.local.mesh_config import ROOT, SERVICES, MeshConfig
 from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.stages import define_stages
 from deploy.local.supervisor.supervisor_state import ProcessState, read_running_state, read_supervisor_state

@@ -8,11 +8,12 @@ from urllib.parse import quote
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from deploy.local.mesh_config import MeshConfig
+from deploy.local.mesh_config import ROOT, SERVICES, MeshConfig
 from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.process import ProcessSpec
 
-SERVICES_WITH_DOCUMENTS = ("orders", "notifications")
+SERVICES_WITH_DOCUMENTS = tuple(name for name in SERVICES if (ROOT / "migrations" / name / "documents").is_dir())
+"""Services with migrations for MongoDB."""
 MONGOD = Path(sysconfig.get_path("purelib")) / "fiftyone/db/bin/mongod"
 ADMIN = "app"
 CACHE_SIZE_GB = 0.25

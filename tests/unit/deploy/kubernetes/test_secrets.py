@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deploy.kubernetes import secrets
-from deploy.local.infrastructure.servers import SERVICES
+from deploy.local.mesh_config import SERVICES
 
 
 @pytest.fixture(scope="module")

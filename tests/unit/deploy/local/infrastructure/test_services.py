@@ -12,14 +12,14 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from deploy.local.infrastructure import services
-from deploy.local.infrastructure.servers import SERVICES
+from deploy.local.infrastructure.mongodb import SERVICES_WITH_DOCUMENTS
 from deploy.local.infrastructure.services import (
     SERVICES_WITH_DEMO_DATA,
     build_base_environment,
     build_service_environment,
     build_telemetry_environment,
 )
-from deploy.local.mesh_config import ROOT, MeshConfig
+from deploy.local.mesh_config import ROOT, SERVICES, MeshConfig
 from deploy.local.pki.secrets import Secrets
 from services.gateway.settings import Settings as Gateway
 from services.notifications.settings import Settings as Notifications
@@ -201,6 +201,11 @@ def exit_with(monkeypatch: pytest.MonkeyPatch, failed: Iterable[str] = ()) -> li
 
     monkeypatch.setattr(subprocess, "Popen", start)
     return modules
+
+
+def test_services_with_demo_data_or_documents_follow_from_their_files() -> None:
+    assert SERVICES_WITH_DEMO_DATA == ("gateway", "orders", "partners")
+    assert SERVICES_WITH_DOCUMENTS == ("orders", "notifications")
 
 
 def test_demo_data_is_loaded_by_every_service_with_some(

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deploy.local.infrastructure import servers
-from deploy.local.mesh_config import MeshConfig
+from deploy.local.mesh_config import SERVICES, MeshConfig
 from deploy.local.pki.secrets import Secrets, write_private
 
 
@@ -44,7 +44,7 @@ def test_secrets_are_persistent(config: MeshConfig, secrets: Secrets) -> None:
 
 
 def test_passwords_are_unique(secrets: Secrets) -> None:
-    assert len({secrets.get_password(f"postgres-{name}") for name in servers.SERVICES}) == len(servers.SERVICES)
+    assert len({secrets.get_password(f"postgres-{name}") for name in SERVICES}) == len(SERVICES)
 
 
 def test_secrets_are_readable_by_owner_only(config: MeshConfig, secrets: Secrets) -> None:

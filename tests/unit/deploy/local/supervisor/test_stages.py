@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from deploy.local.infrastructure.servers import SERVICES
-from deploy.local.mesh_config import MeshConfig
+from deploy.local.mesh_config import SERVICES, MeshConfig
 from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.stages import define_stages
 
