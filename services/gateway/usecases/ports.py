@@ -92,7 +92,7 @@ class AccountReader(TimeSortedEntityReader[Account, AccountFilter], Protocol):
         """Return the object names of all avatars."""
 
 
-class AccountRepository(AccountReader, EntityRepository[str, Account], Protocol):
+class AccountRepository(EntityRepository[str, Account], Protocol):
     """Active accounts in a unit of work, and those that are being created or deleted."""
 
     async def add(self, account: Account) -> None:

@@ -21,7 +21,13 @@ from services.gateway.domain.accounts import (
     VerificationCode,
 )
 from services.gateway.usecases import profiles, reauthentication
-from services.gateway.usecases.ports import IdentityProvider, LoginRateLimiter, Repository, UnitOfWork
+from services.gateway.usecases.ports import (
+    AccountReader,
+    IdentityProvider,
+    LoginRateLimiter,
+    Repository,
+    UnitOfWork,
+)
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
@@ -74,6 +80,7 @@ class CodeRequestQueue(Protocol):
 class VerificationUnitOfWork(UnitOfWork, Protocol):
     """One transaction over accounts, verification codes and code requests."""
 
+    account_reader: AccountReader
     codes: CodeRepository
     code_requests: CodeRequestQueue
 
@@ -181,9 +188,9 @@ async def send_requested_codes(repository: VerificationRepository, clock: Clock)
 
 async def _find_account(unit: VerificationUnitOfWork, request: CodeRequest) -> Account | None:
     """Return the account that the request refers to; None if no code is to be sent."""
-    account_of_email = await unit.accounts.get_by_email(request.email)
+    account_of_email = await unit.account_reader.get_by_email(request.email)
     if request.purpose is CodePurpose.EMAIL_CHANGE:
-        return None if account_of_email is not None else await unit.accounts.get(request.user_id or "")
+        return None if account_of_email is not None else await unit.account_reader.get(request.user_id or "")
     if account_of_email is None:
         return None
     if request.purpose is CodePurpose.EMAIL_VERIFICATION and account_of_email.email_verified:

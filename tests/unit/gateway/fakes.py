@@ -143,7 +143,7 @@ class FakeRepository(FakeTransactions):
 
     def __init__(self, *accounts: Account) -> None:
         super().__init__()
-        self.accounts = FakeAccounts(self, accounts)
+        self.accounts = self.account_reader = FakeAccounts(self, accounts)
         self.codes = FakeCodes(self)
         self.code_requests = FakeCodeRequests()
         self.locked_codes: set[bytes] = set()

@@ -43,11 +43,10 @@ class PostgresAccountReader(AccountReader):
         return {row["avatar"] for row in await self._database.fetch_all(statements.LIST_AVATAR_NAMES)}
 
 
-class PostgresAccountRepository(PostgresAccountReader, AccountRepository):
+class PostgresAccountRepository(AccountRepository):
     """Accounts of one transaction in PostgreSQL."""
 
     def __init__(self, transaction: Transaction) -> None:
-        super().__init__(transaction)
         self._transaction = transaction
 
     @override

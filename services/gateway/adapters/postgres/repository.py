@@ -37,6 +37,7 @@ class PostgresUnitOfWork(VerificationUnitOfWork):
         self._outbox = outbox
         self._on_tokens_revoked = on_tokens_revoked
         self.accounts = PostgresAccountRepository(transaction)
+        self.account_reader = PostgresAccountReader(transaction)
         self.codes = PostgresCodeRepository(transaction)
         self.code_requests = PostgresCodeRequestQueue(transaction)
 
