@@ -26,12 +26,8 @@ class CatalogEntityRepository[Entity](EntityRepository[int, Entity], Protocol):
     async def add(self, entity: Entity) -> Entity:
         """Insert an entity and return it with its new id."""
 
-
-class ProductRepository(CatalogEntityRepository[Product], Protocol):
-    """Products in a unit of work."""
-
-    async def delete(self, product_id: int) -> None:
-        """Delete a product and its prices at all partners."""
+    async def delete(self, key: int) -> None:
+        """Delete an entity without prices."""
 
 
 class CatalogReader(Protocol):
@@ -63,12 +59,15 @@ class AvailabilityRepository(Protocol):
     async def remove(self, partner_id: int, product_id: int) -> bool:
         """Delete the availability of a product at a partner. Return whether there was one."""
 
+    async def remove_product(self, product_id: int) -> None:
+        """Delete the availability of a product at all partners."""
+
 
 class UnitOfWork(EventUnitOfWork[PartnersEvent], Protocol):
     """One transaction over partners, products and prices."""
 
     partners: CatalogEntityRepository[Partner]
-    products: ProductRepository
+    products: CatalogEntityRepository[Product]
     availability: AvailabilityRepository
 
 

@@ -84,6 +84,7 @@ async def delete_product(repository: Repository, clock: Clock, principal: Princi
     require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         await _lock_product(unit, product_id)
+        await unit.availability.remove_product(product_id)
         await unit.products.delete(product_id)
         await unit.publish(catalog_events.build_product_changed_event(product_id, clock()))
 

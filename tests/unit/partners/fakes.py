@@ -68,18 +68,8 @@ class FakeEntities[Entity: (Partner, Product)](UserDict[int, Entity]):
     async def save(self, entity: Entity) -> None:
         self.data[entity.id] = entity
 
-
-class FakeProducts(FakeEntities[Product]):
-    """Products by id; their prices are stored in the repository."""
-
-    def __init__(self, repository: "FakeRepository", products: Sequence[Product]) -> None:
-        super().__init__({product.id: product for product in products})
-        self.repository = repository
-
-    async def delete(self, product_id: int) -> None:
-        del self.data[product_id]
-        for key in [key for key in self.repository.prices if key[1] == product_id]:
-            del self.repository.prices[key]
+    async def delete(self, key: int) -> None:
+        del self.data[key]
 
 
 class FakePrices(UserDict[tuple[int, int], Availability]):
@@ -93,6 +83,10 @@ class FakePrices(UserDict[tuple[int, int], Availability]):
 
     async def remove(self, partner_id: int, product_id: int) -> bool:
         return self.data.pop((partner_id, product_id), None) is not None
+
+    async def remove_product(self, product_id: int) -> None:
+        for key in [key for key in self.data if key[1] == product_id]:
+            del self.data[key]
 
 
 class FakeCatalog:
@@ -243,7 +237,7 @@ class FakeRepository(FakeTransactions):
     def __init__(self, *partners: Partner, products: Sequence[Product] = (), calls: Sequence[Call] = ()) -> None:
         super().__init__()
         self.partners = FakeEntities({partner.id: partner for partner in partners})
-        self.products = FakeProducts(self, products)
+        self.products = FakeEntities({product.id: product for product in products})
         self.prices = FakePrices()
         self.catalog = FakeCatalog(self)
         self.calls = FakeCalls(self, calls)

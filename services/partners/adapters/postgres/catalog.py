@@ -192,6 +192,7 @@ _AVAILABILITY_FOR_UPDATE = Statement(
 )
 _SAVE_AVAILABILITY = build_upsert(availability)
 _REMOVE_AVAILABILITY = Statement(delete(availability).where(*_matches_ids))
+_REMOVE_PRODUCT = Statement(delete(availability).where(availability.c.product_id == bindparam("product")))
 
 
 def _bind_position(sort: CatalogSort | ProductSort, after: Position | None) -> dict[str, Any]:
@@ -272,3 +273,7 @@ class PostgresAvailabilityRepository(AvailabilityRepository):
     @override
     async def remove(self, partner_id: int, product_id: int) -> bool:
         return await self._transaction.execute(_REMOVE_AVAILABILITY, partner=partner_id, product=product_id) == 1
+
+    @override
+    async def remove_product(self, product_id: int) -> None:
+        await self._transaction.execute(_REMOVE_PRODUCT, product=product_id)

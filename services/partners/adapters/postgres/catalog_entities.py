@@ -6,7 +6,7 @@ from typing import Any, override
 
 import msgspec
 from psycopg.types.json import Jsonb
-from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy import Table, bindparam, delete, insert, select, update
 
 from services.partners.adapters.postgres.tables import partners, products
 from services.partners.domain.opening_hours import OpeningHours
@@ -47,6 +47,7 @@ class CatalogEntityStatements[Entity: Partner | Product]:
             .where(table.c.id == bindparam("entity_id"))
             .values({name: bindparam(f"new_{name}") for name in self.columns})
         )
+        self.delete = Statement(delete(table).where(with_id))
 
     def read_row(self, row: dict[str, Any]) -> Entity:
         """Convert a row to an entity."""
@@ -112,3 +113,7 @@ class PostgresCatalogEntityRepository[Entity: Partner | Product](CatalogEntityRe
     async def save(self, entity: Entity) -> None:
         values = {f"new_{name}": value for name, value in self._statements.build_row(entity).items()}
         await self._transaction.execute(self._statements.save, entity_id=entity.id, **values)
+
+    @override
+    async def delete(self, key: int) -> None:
+        await self._transaction.execute(self._statements.delete, id=key)

@@ -15,7 +15,6 @@ from services.partners.adapters.postgres.partner_calls import (
     PostgresCallReader,
     PostgresCallRepository,
 )
-from services.partners.adapters.postgres.products import PostgresProductRepository
 from services.partners.usecases.partner_calls import CallUnitOfWork, PartnerCallsRepository
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
@@ -30,7 +29,7 @@ class PostgresUnitOfWork(CallUnitOfWork):
         self._transaction = transaction
         self._outbox = outbox
         self.partners = PostgresCatalogEntityRepository(transaction, PARTNERS)
-        self.products = PostgresProductRepository(transaction)
+        self.products = PostgresCatalogEntityRepository(transaction, PRODUCTS)
         self.availability = PostgresAvailabilityRepository(transaction)
         self.calls = PostgresCallRepository(transaction)
         self.breakers = PostgresBreakerRepository(transaction)
