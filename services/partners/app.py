@@ -5,7 +5,7 @@ import asyncio
 from generated.events import EVENTS, PartnersEvent
 from services.partners.adapters import metrics
 from services.partners.adapters.partner_system_client import PartnerSystemClient
-from services.partners.adapters.postgres.demo_data import PostgresDemoDataWriter
+from services.partners.adapters.postgres.catalog_writer import PostgresCatalogWriter
 from services.partners.adapters.postgres.partner_calls import PostgresDueCallsQueue
 from services.partners.adapters.postgres.repository import PostgresRepository
 from services.partners.adapters.postgres.tables import partners
@@ -29,6 +29,7 @@ from services.runtime.storage import idempotency
 from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.reencryption import CHECK_INTERVAL_S, check_secrets, run_reencrypt
+from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
 
 ENCRYPTED_COLUMNS = (partners.c.webhook_secret, partners.c.old_secret, partners.c.older_secrets)
 """Columns with secrets, which the service encrypts with ENCRYPTION_KEY."""
@@ -98,8 +99,9 @@ async def load_demo_data(settings: Settings, demo: DemoSettings) -> None:
     secret_box = SecretBox(settings.encryption_key.get_secret_value())
     webhook_secret = secret_box.encrypt(demo.demo_webhook_secret.get_secret_value())
     database = Database(settings.database_url.get_secret_value(), max_size=1)
-    async with database, database.transaction() as transaction:
-        await demo_data.load_demo_data(PostgresDemoDataWriter(transaction), demo.sandbox_url, webhook_secret)
+    async with database:
+        repository = PostgresUnitOfWorkFactory(database, PostgresCatalogWriter)
+        await demo_data.load_demo_data(repository, demo.sandbox_url, webhook_secret)
 
 
 async def reencrypt_secrets(settings: Settings) -> None:

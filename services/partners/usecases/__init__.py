@@ -1,6 +1,7 @@
 """Use cases of partners, by module.
 
 - catalog: list_catalog, list_partner_products, check_products
+- catalog_import: upsert_catalog
 - opening_hours: set_opening_hours, remove_opening_hours
 - partner_calls: plan_order_call, plan_cancellation_call, make_call, record_call_error
 - partners: create_partner, list_partners, get_partner, update_partner, disable_partner, rotate_partner_secret
@@ -15,6 +16,7 @@ lists with several orders. `ports` defines the interfaces that the adapters impl
 """
 
 from services.partners.usecases.catalog import check_products, list_catalog, list_partner_products
+from services.partners.usecases.catalog_import import upsert_catalog
 from services.partners.usecases.opening_hours import remove_opening_hours, set_opening_hours
 from services.partners.usecases.partner_calls import (
     make_call,
@@ -78,4 +80,5 @@ __all__ = [
     "set_product_picture",
     "update_partner",
     "update_product",
+    "upsert_catalog",
 ]

@@ -1,8 +1,10 @@
 """Demo data: two partners, four products and their prices."""
 
-from typing import Any, Protocol
+from typing import Any
 
 from services.partners.domain.partners import Availability, Partner, Product
+from services.partners.usecases.catalog_import import CatalogWriter, upsert_catalog
+from services.runtime.core.unit_of_work import UnitOfWorkFactory
 
 PICTURE_DIGESTS = {
     "green-bowl": "daee75c4e80ada27dff370e7a3ae4f37aef018f4b7577554ebc62b37289b2be8",
@@ -52,33 +54,21 @@ PRICES = {1: (100, 120), 2: (350, 350), 3: (1500, 1200), 4: (500, 500)}
 """Prices in cents at partners 1 and 2, by product id."""
 
 
-class DemoDataWriter(Protocol):
-    """Writes rows with fixed ids; an existing row is overwritten."""
-
-    async def upsert_partner(self, partner: Partner) -> None:
-        """Insert or overwrite a partner."""
-
-    async def upsert_product(self, product: Product) -> None:
-        """Insert or overwrite a product."""
-
-    async def upsert_availability(self, partner_id: int, product_id: int, availability: Availability) -> None:
-        """Insert or overwrite the price of a product at a partner."""
-
-
-async def load_demo_data(writer: DemoDataWriter, sandbox_url: str, webhook_secret: bytes) -> None:
+async def load_demo_data(repository: UnitOfWorkFactory[CatalogWriter], sandbox_url: str, webhook_secret: bytes) -> None:
     """Insert or reset the demo data. `webhook_secret` is encrypted."""
-    for partner in PARTNERS:
-        await writer.upsert_partner(
-            Partner(
-                **partner,
-                api_url=f"{sandbox_url}/partner/{partner['id']}",
-                verified=True,
-                enabled=True,
-                webhook_secret=webhook_secret,
-            )
+    partners = [
+        Partner(
+            **partner,
+            api_url=f"{sandbox_url}/partner/{partner['id']}",
+            verified=True,
+            enabled=True,
+            webhook_secret=webhook_secret,
         )
-    for product in PRODUCTS:
-        await writer.upsert_product(product)
-    for product_id, prices in PRICES.items():
-        for partner, price in zip(PARTNERS, prices, strict=True):
-            await writer.upsert_availability(partner["id"], product_id, Availability(price, "USD", active=True))
+        for partner in PARTNERS
+    ]
+    prices = {
+        (partner.id, product_id): Availability(price, "USD", active=True)
+        for product_id, prices_of_product in PRICES.items()
+        for partner, price in zip(partners, prices_of_product, strict=True)
+    }
+    await upsert_catalog(repository, partners, PRODUCTS, prices)

@@ -2,12 +2,14 @@
 
 from services.partners.domain.partners import Availability, Partner, Product
 from services.partners.entrypoints.commands import demo_data
+from tests.unit.fake_transactions import FakeTransactions
 
 
-class FakeWriter:
+class FakeWriter(FakeTransactions):
     """Rows by id; a price requires its partner and product."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.partners: dict[int, Partner] = {}
         self.products: dict[int, Product] = {}
         self.prices: dict[tuple[int, int], Availability] = {}
