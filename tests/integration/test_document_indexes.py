@@ -143,6 +143,7 @@ def list_notification_calls() -> Iterator[tuple[str, Call]]:
     """Yield name and call of every method of the repository of notifications, with each combination of filters."""
     yield "insert_if_absent", lambda repository: repository.insert_if_absent(NOTIFICATION)
     yield "upsert", lambda repository: repository.upsert(NOTIFICATION)
+    yield "set_failed", lambda repository: repository.set_failed("explain", "template_missing")
     yield "delete_for_user", lambda repository: repository.delete_for_user("explain")
     yield "delete_older_than", lambda repository: repository.delete_older_than(datetime(2000, 1, 1, tzinfo=UTC))
     filters = itertools.starmap(HistoryFilter, itertools.product((None, "u"), (None, "news"), (None, Status.SENT)))

@@ -17,7 +17,9 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Replace docker by a program that prints the new digest, except for the tag `missing`."""
     program = tmp_path / "bin/docker"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\ncase "$4" in *:missing) echo "not found" >&2; exit 1;; esac\necho "{NEW}"\n')
+    program.write_text(
+        f'#!/bin/sh\ncase "$4" in *:missing) echo "not found" >&2; exit 1;; esac\necho "{NEW}"\n', encoding="utf-8"
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     resolve_digest.cache_clear()
@@ -55,6 +57,6 @@ def test_unresolved_image_changes_no_file(
 
 
 def test_output_without_a_digest_raises_pin_error(docker: Path) -> None:
-    docker.write_text("#!/bin/sh\necho unexpected\n")
+    docker.write_text("#!/bin/sh\necho unexpected\n", encoding="utf-8")
     with pytest.raises(PinError, match=r"no digest for tool:1;.* unexpected"):
         resolve_digest("tool:1")
