@@ -1,0 +1,235 @@
+"""Reader of YAML and JSON files with the positions of all nodes.
+
+Plain scalars follow the core schema of YAML 1.2, as OpenAPI requires: `no` and `2024-02-29` are strings, `0o17` is a
+number. Keys are strings, whatever their form. PyYAML parses the text; its own loaders follow YAML 1.1.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from codegen.errors import ContractError
+
+_CORE_TAGS = ("null", "bool", "int", "float", "str")
+_SCALARS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("null", re.compile(r"null|Null|NULL|~|")),
+    ("bool", re.compile(r"true|True|TRUE|false|False|FALSE")),
+    ("int", re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")),
+    ("float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")),
+)
+_AMBIGUOUS_NUMBER = re.compile(r"[-+]?0[0-9]+")
+"""Leading zeros: octal in YAML 1.1, decimal in YAML 1.2, forbidden in JSON."""
+
+
+class Position(NamedTuple):
+    """Line and column of a node, both from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file: its content, and the position of each node by JSON pointer."""
+
+    name: str
+    """Path relative to the root of the repository: `api-specs/openapi/delivery.yaml`."""
+    content: Any
+    """The dict, list, str, int, float, bool or None. Nodes that are aliases of each other are one object."""
+    root: yaml.Node
+
+    def find_position(self, pointer: str) -> Position:
+        """Return the position of the key or item at a JSON pointer: `/paths/~1orders/get`.
+
+        If the pointer leads nowhere, it is the position of the last node on its way.
+        """
+        node, mark = self.root, self.root.start_mark
+        for part in split_pointer(pointer):
+            child = _find_child(node, part)
+            if child is None:
+                break
+            key, node = child
+            mark = key.start_mark
+        return Position(mark.line + 1, mark.column + 1)
+
+    def format_location(self, pointer: str) -> str:
+        """Return the file and the line of the node at a JSON pointer: `api-specs/openapi/delivery.yaml:123`."""
+        return f"{self.name}:{self.find_position(pointer).line}"
+
+
+def split_pointer(pointer: str) -> list[str]:
+    """Return the unescaped parts of a JSON pointer, with or without the leading `#`."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.removeprefix("#").split("/")[1:]]
+
+
+def build_pointer(*parts: str | int) -> str:
+    """Return the JSON pointer of the parts."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def read_document(root: Path, path: Path) -> Document:
+    """Read a file of one document; `root` is the root of the repository, to which the errors' file names are relative.
+
+    Raises ContractError with the file, line and column of each error.
+    """
+    name = str(path.relative_to(root))
+    node = _parse(name, _decode(name, path.read_bytes()))
+    converter = _Converter(name)
+    content = converter.convert(node)
+    if converter.errors:
+        raise ContractError(*converter.errors)
+    return Document(name, content, node)
+
+
+def list_yaml_files(root: Path, folder: str) -> list[Path]:
+    """Return the `.yaml` files of a folder below `root`, sorted. Raises ContractError for `.yml` and `.json` files."""
+    files = sorted(path for path in (root / folder).iterdir() if path.is_file())
+    if others := [path for path in files if path.suffix.lower() in (".yml", ".json")]:
+        raise ContractError(
+            *(
+                f"{path.relative_to(root)}: only .yaml files are read; rename the file to {path.stem}.yaml"
+                for path in others
+            )
+        )
+    return [path for path in files if path.suffix == ".yaml"]
+
+
+def _decode(name: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        raise ContractError(f"{name}:{line}:{column}: the file is not UTF-8; save it in this encoding") from error
+
+
+def _parse(name: str, text: str) -> yaml.Node:
+    try:
+        node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        position = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
+        raise ContractError(f"{name}:{position}: {_format_problem(error, text)}") from error
+    except yaml.reader.ReaderError as error:
+        # The position counts the bytes of the text, which the parser receives in UTF-8.
+        before = text.encode()[: error.position].decode(errors="ignore")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        character = f"the character U+{error.character:04X}" if isinstance(error.character, int) else "a character"
+        raise ContractError(f"{name}:{line}:{column}: YAML forbids {character}; delete or escape it") from error
+    if node is None:
+        raise ContractError(f"{name}:1:1: the file has no content")
+    return node
+
+
+def _format_problem(error: yaml.MarkedYAMLError, text: str) -> str:
+    """Return the problem that the parser reports, with a remedy for the frequent ones."""
+    problem = " ".join(part for part in (error.problem, error.context) if part)
+    if "found another document" in problem:
+        return "the file has several documents; write one per file"
+    if error.problem_mark and text[error.problem_mark.index : error.problem_mark.index + 1] == "\t":
+        return "a tab indents the line; YAML allows only spaces"
+    return f"{problem}; correct the YAML syntax"
+
+
+class _Loader(yaml.CSafeLoader):
+    """Parser of PyYAML that marks plain scalars, whose type the converter finds, with the tag `?`."""
+
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: Any) -> str:
+        if kind is yaml.ScalarNode:
+            return "?" if implicit[0] else "tag:yaml.org,2002:str"
+        return "tag:yaml.org,2002:map" if kind is yaml.MappingNode else "tag:yaml.org,2002:seq"
+
+
+class _Converter:
+    """Conversion of parsed nodes to values, which collects the errors."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._values: dict[int, Any] = {}
+        self._open: set[int] = set()
+        self.errors: list[str] = []
+
+    def convert(self, node: yaml.Node) -> Any:
+        """Return the value of a node; an alias has the same value as its anchor."""
+        if isinstance(node, yaml.ScalarNode):
+            return self._convert_scalar(node)
+        key = id(node)
+        if key in self._open:
+            return self._report(node, "the anchor contains an alias of itself; write the content out")
+        if key not in self._values:
+            self._open.add(key)
+            self._values[key] = self._convert_collection(node)
+            self._open.remove(key)
+        return self._values[key]
+
+    def _convert_collection(self, node: yaml.Node) -> Any:
+        kind = "map" if isinstance(node, yaml.MappingNode) else "seq"
+        if node.tag != f"tag:yaml.org,2002:{kind}":
+            self._report_tag(node)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.convert(item) for item in node.value]
+        return dict(self._convert_pairs(node))
+
+    def _convert_pairs(self, node: yaml.Node) -> Iterator[tuple[str, Any]]:
+        first: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._report(key, "a list or a mapping is a key; write a string")
+            elif key.tag == "?" and key.value == "<<":
+                self._report(key, "YAML 1.2 has no merge key `<<`; repeat the fields, or refer to them with $ref")
+            elif key.value in first:
+                line = first[key.value].start_mark.line + 1
+                self._report(key, f"the key {key.value!r} is a duplicate of line {line}; delete or rename one")
+            else:
+                first[key.value] = key
+                yield key.value, self.convert(value)
+
+    def _convert_scalar(self, node: yaml.ScalarNode) -> Any:
+        text: str = node.value
+        if node.tag == "?":
+            return self._convert_text(node, next((tag for tag, form in _SCALARS if form.fullmatch(text)), "str"))
+        tag = node.tag.removeprefix("tag:yaml.org,2002:")
+        if tag not in _CORE_TAGS:
+            return self._report_tag(node)
+        if tag != "str" and not dict(_SCALARS)[tag].fullmatch(text):
+            return self._report(node, f"{text!r} is not of its tag !!{tag}; correct the tag or the value")
+        return self._convert_text(node, tag)
+
+    def _convert_text(self, node: yaml.ScalarNode, tag: str) -> Any:
+        text: str = node.value
+        if tag == "str":
+            return text
+        if tag == "null":
+            return None
+        if tag == "bool":
+            return text.lower() == "true"
+        if _AMBIGUOUS_NUMBER.fullmatch(text):
+            return self._report(node, f"the number {text} has a leading zero; quote it, or delete the zero")
+        if tag == "int":
+            return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
+        number = float(text) if text[-1].isdigit() or text[-1] == "." else math.nan
+        if not math.isfinite(number):
+            return self._report(node, f"JSON has no number {text}; quote it if it is a string")
+        return number
+
+    def _report_tag(self, node: yaml.Node) -> None:
+        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+        self._report(node, f"the tag {tag} is not of YAML's JSON schema; delete it")
+
+    def _report(self, node: yaml.Node, message: str) -> None:
+        mark = node.start_mark
+        self.errors.append(f"{self._name}:{mark.line + 1}:{mark.column + 1}: {message}")
+
+
+def _find_child(node: yaml.Node, part: str) -> tuple[yaml.Node, yaml.Node] | None:
+    """Return the key and the value of a mapping, or twice the item of a sequence."""
+    if isinstance(node, yaml.MappingNode):
+        return next((pair for pair in node.value if pair[0].value == part), None)
+    if isinstance(node, yaml.SequenceNode) and part.isdecimal() and int(part) < len(node.value):
+        return node.value[int(part)], node.value[int(part)]
+    return None
