@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import yaml
 
@@ -24,6 +25,8 @@ _SCALARS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 _AMBIGUOUS_NUMBER = re.compile(r"[-+]?0[0-9]+")
 """Leading zeros: octal in YAML 1.1, decimal in YAML 1.2, forbidden in JSON."""
+_DATA_KEYS = ("default", "enum", "const", "example", "examples", "value")
+"""Keys of a contract whose values are data; `examples` of media types are objects, `examples` of schemas lists."""
 
 
 class Position(NamedTuple):
@@ -86,6 +89,52 @@ def read_document(root: Path, path: Path) -> Document:
     return Document(name, content, node)
 
 
+def check_references(document: Document) -> None:
+    """Raise ContractError for each `$ref` that leads to another file, to no node, or in a circle to itself."""
+    if errors := [
+        f"{document.format_location(pointer)}: {problem}"
+        for pointer, reference in _list_references(document.content, "")
+        if (problem := _find_problem(document.content, reference))
+    ]:
+        raise ContractError(*errors)
+
+
+def _list_references(node: Any, pointer: str) -> Iterator[tuple[str, str]]:
+    """Return the pointer and the target of each reference, except in data."""
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from _list_references(item, pointer + build_pointer(index))
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key == "$ref" and isinstance(value, str):
+                yield pointer + "/$ref", value
+            elif (
+                key not in _DATA_KEYS
+                or pointer.endswith("/properties")
+                or (key == "examples" and isinstance(value, dict))
+            ):
+                yield from _list_references(value, pointer + build_pointer(key))
+
+
+def _find_problem(content: Any, reference: str) -> str:
+    """Return what is wrong with a reference, or an empty string."""
+    if not reference.startswith("#"):
+        return f"the reference {reference!r} leads to another file; copy the target and write #/components/…"
+    seen = [reference]
+    while True:
+        target = content
+        for part in split_pointer(unquote(seen[-1])):
+            try:
+                target = target[int(part)] if isinstance(target, list) else target[part]
+            except (KeyError, IndexError, ValueError, TypeError):
+                return f"the reference {reference!r} has no target; correct it, or add the target"
+        if not isinstance(target, dict) or not isinstance(target.get("$ref"), str):
+            return ""
+        if target["$ref"] in seen:
+            return f"the reference {reference!r} leads to itself; refer to a node with content"
+        seen.append(target["$ref"])
+
+
 def list_yaml_files(root: Path, folder: str) -> list[Path]:
     """Return the `.yaml` files of a folder below `root`, sorted. Raises ContractError for `.yml` and `.json` files."""
     files = sorted(path for path in (root / folder).iterdir() if path.is_file())
@@ -109,6 +158,9 @@ def _decode(name: str, data: bytes) -> str:
 
 
 def _parse(name: str, text: str) -> yaml.Node:
+    # The parser follows YAML 1.1, where these characters are line breaks also in strings.
+    if separators := [match.start() for match in re.finditer("[\x85\u2028\u2029]", text)]:
+        raise ContractError(*(_format_forbidden_character(name, text, index) for index in separators))
     try:
         node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -118,12 +170,15 @@ def _parse(name: str, text: str) -> yaml.Node:
     except yaml.reader.ReaderError as error:
         # The position counts the bytes of the text, which the parser receives in UTF-8.
         before = text.encode()[: error.position].decode(errors="ignore")
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        character = f"the character U+{error.character:04X}" if isinstance(error.character, int) else "a character"
-        raise ContractError(f"{name}:{line}:{column}: YAML forbids {character}; delete or escape it") from error
+        raise ContractError(_format_forbidden_character(name, text, len(before))) from error
     if node is None:
         raise ContractError(f"{name}:1:1: the file has no content")
     return node
+
+
+def _format_forbidden_character(name: str, text: str, index: int) -> str:
+    line, column = text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
+    return f"{name}:{line}:{column}: the character U+{ord(text[index]):04X} is invalid here; delete or escape it"
 
 
 def _format_problem(error: yaml.MarkedYAMLError, text: str) -> str:

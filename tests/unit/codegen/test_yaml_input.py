@@ -5,11 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from codegen.errors import ContractError
-from codegen.yaml_input import Document, build_pointer, list_yaml_files, read_document, split_pointer
+from codegen.errors import ContractError, ContractErrors
+from codegen.yaml_input import (
+    Document,
+    build_pointer,
+    check_references,
+    list_yaml_files,
+    read_document,
+    split_pointer,
+)
 
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 
@@ -90,7 +97,8 @@ def test_alias_is_same_object_as_its_anchor(tmp_path: Path) -> None:
         ("", ["a.yaml:1:1: the file has no content"]),
         ("# comment\n", ["a.yaml:1:1: the file has no content"]),
         (b"a: 1\nb: \xff\n", ["a.yaml:2:4: the file is not UTF-8; save it in this encoding"]),
-        ("a: 1\né: \x07\n", ["a.yaml:2:4: YAML forbids the character U+0007; delete or escape it"]),
+        ("a: 1\né: \x07\n", ["a.yaml:2:4: the character U+0007 is invalid here; delete or escape it"]),
+        ("a: \u2028\n", ["a.yaml:1:4: the character U+2028 is invalid here; delete or escape it"]),
         (
             "a: {x: 1, x: 2}\nb: !secret c\nd: [.inf, .nan, 1e999, 007]\n",
             [
@@ -147,6 +155,43 @@ def test_parts_of_pointer_are_escaped() -> None:
     assert split_pointer("") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "errors"),
+    [
+        ("a: {$ref: '#/b/~1c%7Bd%7D'}\nb: {'/c{d}': {$ref: '#/e/0'}}\ne: [1]\n", []),
+        ("properties: {$ref: {type: string}}\n", []),
+        ("default: {$ref: '#/x'}\nexamples: [{$ref: '#/x'}]\n", []),
+        ("examples: {a: {value: {$ref: '#/x'}}}\n", []),
+        (
+            "a: {$ref: '#/x'}\nb:\n- $ref: '#/b/7'\nexamples: {c: {$ref: '#/b/x'}}\n"
+            "properties: {default: {$ref: '#/y'}}",
+            [
+                "a.yaml:1: the reference '#/x' has no target; correct it, or add the target",
+                "a.yaml:3: the reference '#/b/7' has no target; correct it, or add the target",
+                "a.yaml:4: the reference '#/b/x' has no target; correct it, or add the target",
+                "a.yaml:5: the reference '#/y' has no target; correct it, or add the target",
+            ],
+        ),
+        (
+            "a: {$ref: 'b.yaml#/c'}\n",
+            ["a.yaml:1: the reference 'b.yaml#/c' leads to another file; copy the target and write #/components/…"],
+        ),
+        (
+            "a: {$ref: '#/b'}\nb: {$ref: '#/a'}\n",
+            [
+                "a.yaml:1: the reference '#/b' leads to itself; refer to a node with content",
+                "a.yaml:2: the reference '#/a' leads to itself; refer to a node with content",
+            ],
+        ),
+    ],
+)
+def test_wrong_reference_raises_error_with_place(tmp_path: Path, text: str, errors: list[str]) -> None:
+    collector = ContractErrors()
+    with collector.collect():
+        check_references(read(tmp_path, text))
+    assert collector.messages == errors
+
+
 def test_other_extension_is_rejected(tmp_path: Path) -> None:
     folder = tmp_path / "specs"
     folder.mkdir()
@@ -171,11 +216,13 @@ JSON = st.recursive(
 
 
 @given(content=JSON)
+@example(content="\x85\u2028\\")
+@example(content={"key": "\x7f \ufeff \U0001f35c \ud7ff"})
 def test_json_file_has_value_of_json(tmp_path_factory: pytest.TempPathFactory, content: Json) -> None:
     text = json.dumps(content, ensure_ascii=False)
     try:
         document = read(tmp_path_factory.getbasetemp(), text)
     except ContractError as error:
-        assert "YAML forbids the character" in str(error)  # noqa: PT017 (the error is one of two valid results)
+        assert "is invalid here; delete or escape it" in str(error)  # noqa: PT017 (the error is one of two valid results)
     else:
         assert document.content == json.loads(text)
