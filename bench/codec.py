@@ -48,12 +48,13 @@ def build_rows() -> list[dict[str, Any]]:
                 "currency": "USD",
             }
         )
-    return [{**row, "products_truncated": False} for row in partners.values()]
+    state = {"products_truncated": False, "is_open": True, "delivery_fee": 250, "delivery_fee_currency": "USD"}
+    return [{**row, **state} for row in partners.values()]
 
 
 def encode_with_codec(catalog_rows: Sequence[dict[str, Any]]) -> bytes:
     """Convert rows to protobuf and to JSON as the services do."""
-    items = [catalog_partner_to_proto(CatalogEntry(**row)) for row in catalog_rows]
+    items = [catalog_partner_to_proto(CatalogEntry(picture_url=None, **row)) for row in catalog_rows]
     wire = get_codec().encode_fields(ListCatalogResponse, items=items, next_page_token="next").data
     return encode_json(get_codec().decode_with(ListCatalogResponse, wire, pages.catalog_page))
 
@@ -79,6 +80,9 @@ def encode_by_hand(catalog_rows: Sequence[dict[str, Any]]) -> bytes:
                 "address": partner.address,
                 "products": products,
                 "products_truncated": partner.products_truncated,
+                "is_open": partner.is_open,
+                "delivery_fee": partner.delivery_fee,
+                "delivery_fee_currency": partner.delivery_fee_currency,
             }
         )
     return encode_json({"items": items, "next_page_token": page.next_page_token})

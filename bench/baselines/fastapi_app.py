@@ -18,7 +18,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from bench.baselines import order_rules
-from bench.baselines.messages import get_message_types, get_rpc_path
+from bench.baselines.messages import PARTNER_STATE_FIELDS, get_message_types, get_rpc_path
 from bench.baselines.models import CatalogPage, CheckOrder, ConfirmedOrder, ConfirmOrder, Order, OrderCheck
 from bench.baselines.store import Repository, Row, create_repository
 from services.runtime.storage.memcached import MemcachedServer, create_client
@@ -92,7 +92,7 @@ class GrpcBackend:
                         }
                         for product in partner.products
                     ],
-                    "products_truncated": partner.products_truncated,
+                    **{name: getattr(partner, name) for name in PARTNER_STATE_FIELDS},
                 }
                 for partner in page.items
             ],

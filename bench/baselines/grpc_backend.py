@@ -12,7 +12,7 @@ import grpc
 import uvloop
 
 from bench.baselines import order_rules
-from bench.baselines.messages import get_message_types, get_rpc_path
+from bench.baselines.messages import PARTNER_STATE_FIELDS, get_message_types, get_rpc_path
 from bench.baselines.store import Repository, Row, create_repository
 
 
@@ -33,7 +33,7 @@ class BackendServicer:
                 title=row["title"],
                 brand=row["brand"],
                 address=row["address"],
-                products_truncated=row["products_truncated"],
+                **{name: row[name] for name in PARTNER_STATE_FIELDS},
             )
             for product in row["products"]:
                 partner.products.add(**product)

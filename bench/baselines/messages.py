@@ -27,6 +27,9 @@ RPC_METHODS = {
 }
 """The benchmarked RPCs: package and method by short name."""
 
+PARTNER_STATE_FIELDS = ("products_truncated", "is_open", "delivery_fee", "delivery_fee_currency")
+"""Fields of a partner in the catalog that follow its products."""
+
 
 def get_rpc_path(method: str) -> str:
     """Return the gRPC path of an RPC."""

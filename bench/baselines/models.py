@@ -30,6 +30,9 @@ class CatalogPartner(BaseModel):
     address: str
     products: list[CatalogProduct]
     products_truncated: bool
+    is_open: bool
+    delivery_fee: int
+    delivery_fee_currency: str
 
 
 class CatalogPage(BaseModel):

@@ -78,6 +78,9 @@ class OrmRepository:
                     for offer in partner.offers[:50]
                 ],
                 "products_truncated": len(partner.offers) > 50,
+                "is_open": True,
+                "delivery_fee": partner.delivery_fee,
+                "delivery_fee_currency": partner.delivery_fee_currency,
             }
             for partner in partners
         ]
@@ -137,17 +140,20 @@ class RawRepository:
     async def list_catalog(self, after: int, size: int) -> list[Row]:
         """Return partners with their products with one statement."""
         rows = await self._fetch_all(
-            "SELECT p.id, p.title, p.brand, p.address, jsonb_agg(jsonb_build_object('id', r.id, 'title', r.title,"
+            "SELECT p.id, p.title, p.brand, p.address, p.delivery_fee, p.delivery_fee_currency,"
+            " jsonb_agg(jsonb_build_object('id', r.id, 'title', r.title,"
             " 'description', r.description, 'picture_url', r.picture_url, 'price', a.price, 'currency', a.currency)"
             " ORDER BY r.id) AS products FROM (SELECT * FROM partners WHERE id > %(after)s AND verified AND enabled"
             " ORDER BY id LIMIT %(size)s) p JOIN availability a ON a.partner_id = p.id AND a.active"
-            " JOIN products r ON r.id = a.product_id GROUP BY p.id, p.title, p.brand, p.address ORDER BY p.id",
+            " JOIN products r ON r.id = a.product_id GROUP BY p.id, p.title, p.brand, p.address,"
+            " p.delivery_fee, p.delivery_fee_currency ORDER BY p.id",
             after=after,
             size=size,
         )
         for row in rows:
             row["products_truncated"] = len(row["products"]) > 50
             row["products"] = row["products"][:50]
+            row["is_open"] = True
         return rows
 
     async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> tuple[Row | None, dict[int, Row]]:

@@ -24,6 +24,8 @@ class Partner(Base):
     address: Mapped[str]
     verified: Mapped[bool]
     enabled: Mapped[bool]
+    delivery_fee: Mapped[int]
+    delivery_fee_currency: Mapped[str]
     offers: Mapped[list["Offer"]] = relationship(order_by="Offer.product_id")
 
 

@@ -190,7 +190,7 @@ def iter_event_alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "BrokerUnavailable",
-        'up{job="delivery"} == 1 unless on (service) delivery_queue_messages',
+        'up{job="delivery"} == 1 unless on (service) delivery_broker_connected == 1',
         "2m",
         "{{ $labels.service }} cannot reach the broker.",
         is_critical=True,

@@ -103,7 +103,7 @@ CASES = {
     "BrokerUnavailable": Case(
         {
             'up{job="delivery",service="orders"}': "1x60",
-            'delivery_queue_messages{queue="orders.history",job="delivery",service="orders"}': "0x10 stale",
+            'delivery_broker_connected{job="delivery",service="orders"}': "1x10 0x50",
         }
     ),
     "QueueBacklog": Case({'delivery_queue_messages{queue="orders.history",service="orders"}': "1000x10 1001x50"}),

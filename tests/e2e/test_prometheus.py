@@ -106,4 +106,7 @@ def test_dead_letter_alert_fires_and_resolves(prometheus: httpx.Client) -> None:
 
 def test_no_other_alert_is_pending(prometheus: httpx.Client) -> None:
     alerts = 'ALERTS{alertname=~".*Down|.*Unavailable|.*Expiring|OutboxLag|QueueBacklog"}'
-    wait_until(lambda: not query_prometheus(prometheus, alerts), description="no alert is pending")
+    try:
+        wait_until(lambda: not query_prometheus(prometheus, alerts), description="no alert is pending")
+    except TimeoutError as error:
+        raise AssertionError([alert["metric"] for alert in query_prometheus(prometheus, alerts)]) from error

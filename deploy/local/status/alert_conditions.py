@@ -166,8 +166,10 @@ def load_timeouts_s(label: str) -> Mapping[str, float]:
 
 
 def find_unavailable_brokers(snapshot: MetricsSnapshot) -> Iterator[str]:
-    """Find services that respond and report no queues."""
-    connected = {each.service for each in snapshot.samples if each.name == "delivery_queue_messages"}
+    """Find services that respond and have no channel to the broker."""
+    connected = {
+        each.service for each in snapshot.samples if each.name == "delivery_broker_connected" and each.value == 1
+    }
     measured = {each.service for each in snapshot.samples if each.name == "process_start_time_seconds"}
     for service in sorted(measured - connected):
         yield f"{service} cannot reach the broker; make logs NAMES='{service} rabbitmq'"

@@ -1,4 +1,4 @@
-"""Gauges of queue depth, dead letters and outbox backlog. They are refreshed when metrics are scraped."""
+"""Gauges of the broker connection, queue depth, dead letters and outbox backlog, refreshed at each scrape."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,6 +13,9 @@ from services.runtime.messaging.topology import get_dead_letter_queue
 from services.runtime.storage.database import Database, Statement
 from services.runtime.telemetry.metrics import ObservableGauge
 
+BROKER_CONNECTED = ObservableGauge(
+    "delivery.broker.connected", "1 while the process has a channel to the broker, else 0.", "{connection}"
+)
 QUEUE_MESSAGES = ObservableGauge("delivery.queue.messages", "Ready messages in the queue.", "{message}", "queue")
 QUEUE_DEAD_LETTERS = ObservableGauge("delivery.queue.dead_letters", "Dead letters of the queue.", "{message}", "queue")
 OUTBOX_PENDING_EVENTS = ObservableGauge(
@@ -42,7 +45,7 @@ def build_outbox_refresh(database: Database) -> Callable[[], Awaitable[None]]:
 
 
 class QueueDepthGauges:
-    """Gauges of the depth of some queues, read on a dedicated channel.
+    """Gauges of the broker connection and of the depth of some queues, read on a dedicated channel.
 
     Dead letters are counted for `queues` only; `retry_queues` have no dead-letter queue.
     """
@@ -65,9 +68,10 @@ class QueueDepthGauges:
             self._channel = None
 
     async def refresh(self) -> None:
-        """Query the broker. Without a connection the gauges have no values. Raises BrokerUnavailable."""
+        """Query the broker. Without a connection the gauges of queues have no values. Raises BrokerUnavailable."""
         QUEUE_MESSAGES.set({})
         QUEUE_DEAD_LETTERS.set({})
+        BROKER_CONNECTED.set({(): int(self._channel is not None)})
         if self._channel is None:
             raise BrokerUnavailable("not connected")
         QUEUE_MESSAGES.set(

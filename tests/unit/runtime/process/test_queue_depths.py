@@ -62,6 +62,7 @@ async def test_queues_are_counted_while_connected() -> None:
     task = asyncio.create_task(gauges.run())
     await asyncio.sleep(0)
     await gauges.refresh()
+    assert read(queue_depths.BROKER_CONNECTED) == {(): 1}
     assert read(queue_depths.QUEUE_MESSAGES) == {("orders.users",): 3, ("orders.history",): 0, ("retry",): 7}
     assert read(queue_depths.QUEUE_DEAD_LETTERS) == {("orders.users",): 1, ("orders.history",): 0}
 
@@ -70,6 +71,7 @@ async def test_queues_are_counted_while_connected() -> None:
         await task
     with pytest.raises(BrokerUnavailable, match="not connected"):
         await gauges.refresh()
+    assert read(queue_depths.BROKER_CONNECTED) == {(): 0}
     assert read(queue_depths.QUEUE_MESSAGES) == read(queue_depths.QUEUE_DEAD_LETTERS) == {}
 
 

@@ -15,6 +15,7 @@ from deploy.local.status.metrics_reader import MetricsSnapshot
 
 HEALTHY = f"""
 process_start_time_seconds 1
+delivery_broker_connected 1
 delivery_queue_messages{{queue="orders.history"}} 0
 delivery_refunds_failed 0
 delivery_partners_breakers_open 0
@@ -104,7 +105,8 @@ def test_condition_is_found_in_statistics_of_sidecar(stats: str, problem: str) -
 
 def test_missing_broker_and_stalled_reconciliation_are_found() -> None:
     problems = list_problems(
-        "process_start_time_seconds 1\ndelivery_reconciliation_last_success_timestamp_seconds 1000\n"
+        "process_start_time_seconds 1\ndelivery_broker_connected 0\n"
+        "delivery_reconciliation_last_success_timestamp_seconds 1000\n"
     )
     assert problems[0].startswith("orders cannot reach the broker")
     assert problems[1].startswith("no reconciliation has succeeded for ")
