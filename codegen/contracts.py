@@ -1,13 +1,17 @@
 """Input of all generators: the OpenAPI files and the compiled protobuf packages."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from codegen.errors import ContractError as ContractError  # noqa: PLC0414 (re-export)
+from codegen.errors import ContractErrors
+from codegen.openapi.findings import HTTP_METHODS as HTTP_METHODS  # noqa: PLC0414 (re-export)
+from codegen.openapi.findings import OpenApiFile
+from codegen.openapi.reader import read_openapi_file
 from codegen.protobuf import ProtoContracts, load_protos, parse_image
+from codegen.yaml_input import list_yaml_files
 
 type Files = dict[str, str | bytes]
 """Output of a generator: content by path relative to `generated/`."""
@@ -15,7 +19,7 @@ type Files = dict[str, str | bytes]
 DESCRIPTORS = "generated/descriptors.binpb"
 """Committed descriptor set of the protobuf files."""
 
-HTTP_METHODS = ("get", "put", "post", "delete", "patch")
+OPENAPI_FOLDER = "api-specs/openapi"
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,13 @@ class Contracts:
     openapi: dict[str, dict[str, Any]]
     """By file stem ("delivery"); references are unresolved, and all of them are local."""
     protos: ProtoContracts
+    files: Mapping[str, OpenApiFile] = field(default_factory=dict)
+    """The OpenAPI files by stem, for locations in errors. Contracts in memory have none."""
+
+    def format_location(self, api: str, *pointer: str | int) -> str:
+        """Return the place of a node for an error: `api-specs/openapi/delivery.yaml:123: operation listThings`."""
+        file = self.files.get(api) or OpenApiFile(f"{api}.yaml", self.openapi[api])
+        return f"{file.format_location(pointer)}: {file.describe(pointer)}"
 
     def resolve_reference(self, api: str, node: dict[str, Any]) -> dict[str, Any]:
         """Return the node at the end of a chain of `$ref`."""
@@ -37,25 +48,30 @@ class Contracts:
 
     def get_schemas(self, api: str) -> dict[str, dict[str, Any]]:
         """Return the named schemas of one file."""
-        schemas: dict[str, dict[str, Any]] = self.openapi[api]["components"]["schemas"]
+        schemas: dict[str, dict[str, Any]] = self.openapi[api].get("components", {}).get("schemas", {})
         return schemas
 
 
 def load(root: Path) -> Contracts:
     """Read `api-specs/` below `root`.
 
-    Raises ContractError when the protobuf files do not compile.
+    Raises ContractError with all errors of the files.
     """
-    return Contracts(openapi=_load_openapi(root), protos=load_protos(root))
+    return _load(root, lambda: load_protos(root))
 
 
 def load_compiled(root: Path) -> Contracts:
     """Read the OpenAPI files and the committed descriptor set below `root`, without buf."""
-    return Contracts(openapi=_load_openapi(root), protos=parse_image((root / DESCRIPTORS).read_bytes()))
+    return _load(root, lambda: parse_image((root / DESCRIPTORS).read_bytes()))
 
 
-def _load_openapi(root: Path) -> dict[str, dict[str, Any]]:
-    return {
-        file.stem: yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        for file in sorted((root / "api-specs/openapi").glob("*.yaml"))
-    }
+def _load(root: Path, read_protos: Callable[[], ProtoContracts]) -> Contracts:
+    errors, files, protos = ContractErrors(), dict[str, OpenApiFile](), list[ProtoContracts]()
+    with errors.collect():
+        for path in list_yaml_files(root, OPENAPI_FOLDER):
+            if (file := read_openapi_file(root, path, errors)) is not None:
+                files[path.stem] = file
+    with errors.collect():
+        protos.append(read_protos())
+    errors.raise_if_any()
+    return Contracts({stem: file.document for stem, file in files.items()}, protos[0], files)

@@ -1,6 +1,7 @@
 """Resolution of references, and reading of the contract files."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -41,18 +42,40 @@ def test_schemas_are_those_of_the_named_file() -> None:
     assert create_contracts().get_schemas("delivery").keys() == {"NoteId", "Note", "NotePatch", "Problem"}
 
 
+def create_document(title: str) -> dict[str, Any]:
+    return {"info": {"title": title, "version": "1.0.0"}, "openapi": "3.1.0", "paths": {}}
+
+
+def test_location_of_contracts_in_memory_has_no_line() -> None:
+    assert create_contracts().format_location("delivery", "paths", "/callbacks", "post") == (
+        "delivery.yaml: operation receiveCallback"
+    )
+
+
+def test_load_reports_the_errors_of_all_files(tmp_path: Path) -> None:
+    sample.compile_protos(tmp_path, "v1/sample.proto")
+    (tmp_path / "api-specs/proto/sample/v1/sample.proto").write_text("messag Note {}", encoding="utf-8")
+    folder = tmp_path / "api-specs/openapi"
+    folder.mkdir()
+    (folder / "fcm.yaml").write_text(yaml.safe_dump(create_document("fcm") | {"pahts": {}}), encoding="utf-8")
+    (folder / "apns.yaml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(ContractError) as caught:
+        load(tmp_path)
+    names = [message.split(":")[0].rpartition("/")[2] for message in caught.value.messages]
+    assert names[:2] == ["apns.yaml", "fcm.yaml"]
+    assert set(names[2:]) == {"sample.proto"}
+
+
 def test_load_reads_openapi_files_by_stem(tmp_path: Path) -> None:
     sample.compile_protos(tmp_path, "v1/sample.proto")
     folder = tmp_path / "api-specs/openapi"
     folder.mkdir()
-    for stem in ("partner-system", "delivery"):
-        (folder / f"{stem}.yaml").write_text(yaml.safe_dump({"info": {"title": stem}}), encoding="utf-8")
+    for stem in ("partner-system", "fcm"):
+        (folder / f"{stem}.yaml").write_text(yaml.safe_dump(create_document(stem)), encoding="utf-8")
     (folder / "notes.txt").write_text("not a contract", encoding="utf-8")
     loaded = load(tmp_path)
-    assert loaded.openapi == {
-        "delivery": {"info": {"title": "delivery"}},
-        "partner-system": {"info": {"title": "partner-system"}},
-    }
+    assert loaded.openapi == {stem: create_document(stem) for stem in ("fcm", "partner-system")}
+    assert loaded.format_location("fcm", "info", "title") == "api-specs/openapi/fcm.yaml:2: info"
     assert [service.name for service in loaded.protos.services] == ["EchoService"]
 
 
@@ -61,5 +84,6 @@ def test_load_with_invalid_protobuf_file_raises_contract_error(tmp_path: Path) -
     (tmp_path / "api-specs/proto/sample/v1/sample.proto").write_text(
         'syntax = "proto3";\nmessag Note {}\n', encoding="utf-8"
     )
+    (tmp_path / "api-specs/openapi").mkdir()
     with pytest.raises(ContractError, match=r"sample\.proto:2"):
         load(tmp_path)

@@ -1,0 +1,1 @@
+"""Reader of the OpenAPI files: everything that the generators and the runtime do not handle is an error."""

@@ -1,0 +1,119 @@
+"""Rules of the request bodies and success responses of served operations."""
+
+import re
+from typing import Any
+
+from codegen.openapi.findings import Findings, Pointer
+from codegen.openapi.parameters import is_scalar
+from codegen.openapi.schemas import Schema, SchemaCheck, list_types
+
+EVENT_STREAM, FORM, MULTIPART, JSON = (
+    "text/event-stream",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "application/json",
+)
+MERGE_PATCH = "application/merge-patch+json"
+MEDIA_TYPE_PATTERN = re.compile(r"[a-z]+/([a-z0-9.+-]+|\*)")
+
+
+def is_json(media_type: str) -> bool:
+    """Return whether a media type is JSON: application/json, or one with the suffix +json."""
+    return media_type == JSON or media_type.endswith("+json")
+
+
+class MediaTypeCheck:
+    """Check of the media types, and of the schemas directly below them."""
+
+    def __init__(self, findings: Findings, schemas: SchemaCheck) -> None:
+        self._findings = findings
+        self._schemas = schemas
+
+    def check_request(self, content: dict[str, Any], pointer: Pointer, *, is_patch: bool) -> None:
+        """Check the content of a request body."""
+        if not self._check_names(content, pointer):
+            return
+        if not content:
+            self._findings.add(pointer, "the request body has no media type", "add one")
+        elif len(content) > 1 and not (is_patch and set(content) == {JSON, MERGE_PATCH}):
+            self._findings.add(pointer, "a request body with several media types is not supported", "write one of them")
+        for media_type, media in content.items():
+            at = (*pointer, media_type)
+            if "schema" not in media:
+                self._findings.add(at, "the media type has no schema", "add it")
+            elif is_json(media_type):
+                self._check_named(media["schema"], (*at, "schema"))
+            elif media_type == FORM:
+                self._check_form(media["schema"], (*at, "schema"))
+            elif media_type == MULTIPART:
+                self._check_multipart(media, at)
+            else:
+                remedy = f"use JSON, {FORM} or {MULTIPART}"
+                self._findings.add(at, f"the media type {media_type} of a request is not supported", remedy)
+
+    def check_response(self, content: dict[str, Any], pointer: Pointer) -> None:
+        """Check the content of a success response."""
+        if not self._check_names(content, pointer):
+            return
+        typed = [media_type for media_type in content if is_json(media_type) or media_type == EVENT_STREAM]
+        if typed and len(content) > 1:
+            names = " and ".join(content)
+            self._findings.add(pointer, f"a response as {names} is not supported", "write one operation for each")
+        for media_type in typed:
+            at = (*pointer, media_type)
+            if "schema" not in content[media_type]:
+                self._findings.add(at, "the media type has no schema", "add it")
+            elif media_type != EVENT_STREAM:
+                self._check_named(content[media_type]["schema"], (*at, "schema"))
+            else:
+                self._check_stream(content[media_type]["schema"], (*at, "schema"))
+
+    def _check_names(self, content: dict[str, Any], pointer: Pointer) -> bool:
+        malformed = [name for name in content if not MEDIA_TYPE_PATTERN.fullmatch(name)]
+        for name in malformed:
+            plain = name.split(";")[0].strip().lower()
+            remedy = f"write {plain}" if MEDIA_TYPE_PATTERN.fullmatch(plain) else "correct it"
+            problem = f"the media type {name} is not a lower-case type without parameters"
+            self._findings.add((*pointer, name), problem, remedy)
+        return not malformed
+
+    def _check_named(self, schema: Any, pointer: Pointer) -> None:
+        """Check that a body has a type that a signature of a handler can name."""
+        if isinstance(schema, bool):
+            self._findings.add(pointer, "the schema permits any value", "describe it under `components/schemas`")
+            return
+        resolved = self._schemas.resolve(schema)
+        if "$ref" not in schema and list_types(resolved) == ["array"]:
+            self._check_named(resolved.get("items", {}), (*pointer, "items"))
+        elif "$ref" not in schema and (not is_scalar(resolved) or "enum" in resolved):
+            self._findings.add(pointer, "the schema has no name", "move it to `components/schemas`")
+
+    def _check_form(self, schema: Any, pointer: Pointer) -> None:
+        self._check_named(schema, pointer)
+        for name, field in self._schemas.resolve(schema).get("properties", {}).items():
+            resolved = self._schemas.resolve(field)
+            items = self._schemas.resolve(resolved.get("items", {})) if list_types(resolved) == ["array"] else resolved
+            if not is_scalar(items):
+                problem = f"the field {name} of the form is no text, number, boolean or array of those"
+                self._findings.add(pointer, problem, "write one of these types, or send JSON")
+
+    def _check_multipart(self, media: dict[str, Any], pointer: Pointer) -> None:
+        properties = self._schemas.resolve(media["schema"]).get("properties", {})
+        formats = [self._schemas.resolve(field).get("format") for field in properties.values()]
+        if formats != ["binary"]:
+            remedy = "write exactly one property of `format: binary`, and send other values as parameters"
+            self._findings.add(pointer, "a form with other fields than one file is not supported", remedy)
+
+    def _check_stream(self, schema: Any, pointer: Pointer) -> None:
+        data = get_event_data_schema(self._schemas, schema)
+        if "$ref" not in data:
+            remedy = "move the schema of `data` to `components/schemas`"
+            self._findings.add(pointer, "the events have no named schema", remedy)
+
+
+def get_event_data_schema(schemas: SchemaCheck, schema: Schema) -> Schema:
+    """Return the schema of an event's data: `contentSchema` of `data`, or the items, or the schema itself."""
+    resolved = schemas.resolve(schema)
+    data = schemas.resolve(resolved.get("properties", {}).get("data", {}))
+    data_schema: Schema = data.get("contentSchema") or resolved.get("items") or schema
+    return data_schema

@@ -1,0 +1,93 @@
+"""Reading of one OpenAPI file with all of its checks."""
+
+import json
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from jsonschema_rs import Draft202012Validator, validator_for
+
+from codegen.errors import ContractErrors
+from codegen.openapi.findings import Findings, OpenApiFile, Pointer
+from codegen.openapi.media_types import EVENT_STREAM, FORM, is_json
+from codegen.openapi.names import check_schema_names
+from codegen.openapi.operations import ServedCheck
+from codegen.openapi.schemas import SchemaCheck
+from codegen.openapi.structure import StructureCheck
+from codegen.yaml_input import build_pointer, check_references, read_document
+
+SERVED_API = "delivery"
+"""Stem of the file whose operations the gateway serves."""
+
+APIS_WITHOUT_MODELS = frozenset({"apns", "fcm", "identity", "payment-system"})
+"""APIs whose messages are not decoded to models: the adapters use SDKs, and the sandbox reads JSON."""
+
+META_SCHEMA = "resources/schemas/v3.1/schema.json"
+
+
+def read_openapi_file(root: Path, path: Path, errors: ContractErrors) -> OpenApiFile | None:
+    """Read and check a file below `root`; add its errors to `errors`. None if it is no YAML."""
+    with errors.collect():
+        document = read_document(root, path)
+        file = OpenApiFile(
+            document.name, document.content, lambda pointer: document.find_position(build_pointer(*pointer)).line
+        )
+        check_document(file, errors, is_served=path.stem == SERVED_API, has_models=path.stem not in APIS_WITHOUT_MODELS)
+        with errors.collect():
+            # References outside of the checked structure, such as those in callbacks.
+            check_references(document)
+        return file
+    return None
+
+
+def check_document(file: OpenApiFile, errors: ContractErrors, *, is_served: bool, has_models: bool) -> None:
+    """Add the errors of a parsed document to `errors`. Later checks require the structure that earlier ones assure."""
+    findings = Findings(file, errors)
+    StructureCheck(findings).run()
+    if findings.count == 0:
+        _check_meta_schema(findings)
+    if findings.count == 0 and has_models:
+        schemas = SchemaCheck(findings)
+        check_schema_names(findings, file.document.get("components", {}).get("schemas", {}))
+        for schema, pointer in _list_schemas(file.document, ()):
+            schemas.check(schema, pointer, permits_binary=_is_binary_content(pointer))
+        if is_served:
+            ServedCheck(findings, schemas).run()
+
+
+def _is_binary_content(pointer: Pointer) -> bool:
+    """Return whether a schema is the content of a media type that is neither JSON nor text of JSON."""
+    content, media_type = pointer[-3:-1]
+    is_text = media_type in (EVENT_STREAM, FORM) or is_json(str(media_type))
+    return content == "content" and not is_text
+
+
+@cache
+def _compile_meta_schema() -> Draft202012Validator:
+    spec = find_spec("openapi_spec_validator")
+    (folder,) = (spec.submodule_search_locations or []) if spec else ()
+    validator: Draft202012Validator = validator_for(json.loads((Path(folder) / META_SCHEMA).read_bytes()))
+    return validator
+
+
+def _check_meta_schema(findings: Findings) -> None:
+    """Check the document against the schema of OpenAPI 3.1, which defines values and combinations of keys."""
+    for error in _compile_meta_schema().iter_errors(findings.file.document):
+        pointer: Pointer = tuple(error.instance_path)
+        findings.add(pointer, error.message.replace("\n", " ")[:300], "see the OpenAPI specification 3.1")
+
+
+def _list_schemas(node: Any, pointer: Pointer) -> list[tuple[Any, Pointer]]:
+    """Return the outermost schemas of a document: those of components, parameters, headers and media types."""
+    if pointer[:1] == ("components",) and len(pointer) == 3 and pointer[1] == "schemas":
+        return [(node, pointer)]
+    if isinstance(node, list):
+        return [each for index, item in enumerate(node) for each in _list_schemas(item, (*pointer, index))]
+    found: list[tuple[Any, Pointer]] = []
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if key == "schema" and pointer[-1] not in ("schemas", "properties"):
+            found.append((value, (*pointer, key)))
+        elif key not in ("callbacks", "default", "enum", "example", "examples", "links", "webhooks"):
+            found += _list_schemas(value, (*pointer, key))
+    return found
