@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from codegen.contracts import ContractError, Contracts, Files
-from codegen.naming import to_snake_case
-from codegen.rest.handlers import API, SIGNED_SCHEME, get_python_type
+from codegen.contracts import Contracts, Files
+from codegen.rest.handlers import API, SIGNED_SCHEME, get_python_type, get_runtime_name, render_import
 from codegen.rest.operations import Operation, iter_operations
 
 OUTPUT_PATH = "rest/delivery/callbacks.py"
@@ -19,7 +18,7 @@ def get_body_schema(operation: Operation) -> dict[str, Any]:
     Raises ContractError unless the body has exactly one media type.
     """
     if operation.body is None or len(operation.body) != 1:
-        raise ContractError(f"{API}.yaml: the signed body of {operation.id} must have exactly one media type")
+        raise operation.create_error("the signed request has no single body", "add a request body with one media type")
     (content,) = operation.body.values()
     schema: dict[str, Any] = content["schema"]
     return schema
@@ -46,7 +45,7 @@ def render_parser(contracts: Contracts, operation: Operation) -> str:
     """Render the parser of an operation's body."""
     schema = get_body_schema(operation)
     arguments = f"{resolve_references(contracts, schema)!r}, {get_python_type(contracts, schema)}"
-    return f"{to_snake_case(operation.id).upper()} = JsonParser({arguments})\n\n"
+    return f"{operation.method_name.upper()} = {get_runtime_name(contracts, 'JsonParser')}({arguments})\n\n"
 
 
 def generate(contracts: Contracts) -> Files:
@@ -54,7 +53,8 @@ def generate(contracts: Contracts) -> Files:
     signed = [each for each in iter_operations(contracts, API) if each.scheme == SIGNED_SCHEME]
     models = sorted({get_python_type(contracts, get_body_schema(operation)) for operation in signed})
     imports = (
-        f"from generated.rest.delivery.models import {', '.join(models)}\n"
-        "from services.runtime.core.json_schema import JsonParser\n\n"
+        (f"from generated.rest.delivery.models import {', '.join(models)}\n" if models else "")
+        + render_import(contracts, "services.runtime.core.json_schema", "JsonParser")
+        + "\n\n"
     )
     return {OUTPUT_PATH: HEADER + imports + "".join(render_parser(contracts, each) for each in signed)}

@@ -14,6 +14,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from codegen.contracts import Contracts, Files
 from codegen.naming import to_snake_case
+from codegen.openapi.names import get_class_name
 from codegen.rest.message_fields import (
     API,
     HEADER,
@@ -83,6 +84,7 @@ class ConverterModule(FieldConverter):
         for name in named.keys() - properties.keys() - headers:
             raise pair.create_mismatch_error(name, "has no property but a field")
         for name, schema in properties.items():
+            pair.check_attribute_name(name)
             field, source = named[name]
             yield MatchedField(name, schema, field, name in pair.schema.get("required", ()), source)
 
@@ -97,7 +99,7 @@ class ConverterModule(FieldConverter):
     def render_enum_expression(self, model: str, enum: EnumDescriptor, source: str) -> str:
         """Return the value in the table of the enum."""
         self.enums[model] = (get_module_alias(enum.file.package), enum)
-        table = f"{to_snake_case(model).upper()}[{source}]"
+        table = f"{get_converter_name(model).upper()}[{source}]"
         return f"convert.{table}" if self.from_wire else table
 
     def render_message_expression(
@@ -107,7 +109,7 @@ class ConverterModule(FieldConverter):
         model = get_referenced_name(schema)
         if model not in self.pairs or self.pairs[model].message is not message:
             raise pair.create_mismatch_error(name, f"does not reference the schema of {message.full_name}")
-        return f"{to_snake_case(model)}({source})"
+        return f"{get_converter_name(model)}({source})"
 
     def render_timestamp_expression(self, source: str) -> str:
         """Return the datetime of a Timestamp."""
@@ -120,10 +122,10 @@ class ConverterModule(FieldConverter):
         unwrapped = "".join(f"    {name} = require(message.{name})\n" for name in self.find_unwrapped_fields(pair))
         kind = "Wire" if self.from_wire else self.render_message_type(pair.message)
         return (
-            f"def {to_snake_case(pair.name)}(message: {kind}) -> models.{pair.name}:\n"
+            f"def {get_converter_name(pair.name)}(message: {kind}) -> models.{pair.class_name}:\n"
             f'    """{pair.message.full_name} → {pair.name}."""\n'
             f"{unwrapped}"
-            f"    return models.{pair.name}(\n        {body},\n    )\n\n\n"
+            f"    return models.{pair.class_name}(\n        {body},\n    )\n\n\n"
         )
 
     def render_field_expression(self, pair: SchemaMessagePair, matched: MatchedField) -> str:
@@ -149,14 +151,19 @@ class ConverterModule(FieldConverter):
     def render_enum_tables(self) -> str:
         """Render the mapping from protobuf to REST values of each enum."""
         return "".join(
-            f"{to_snake_case(model).upper()} = {{\n"
+            f"{get_converter_name(model).upper()} = {{\n"
             + "".join(
-                f"    {package}.{enum.name}.{member}: models.{model}.{value},\n"
+                f"    {package}.{enum.name}.{member}: models.{get_class_name(model)}.{value},\n"
                 for value, member in list_enum_members(enum).items()
             )
             + "}\n\n"
             for model, (package, enum) in sorted(self.enums.items())
         )
+
+
+def get_converter_name(schema: str) -> str:
+    """Return the function that converts to the class of a schema."""
+    return to_snake_case(get_class_name(schema))
 
 
 def list_response_schemas(contracts: Contracts) -> frozenset[str]:

@@ -10,15 +10,19 @@ from collections.abc import Collection, Sequence
 
 from google.protobuf.descriptor import Descriptor
 
-from codegen.contracts import ContractError, Contracts, Files
+from codegen.contracts import Contracts, Files
 from codegen.naming import to_snake_case
+from codegen.openapi.names import get_argument_name, get_handler_class_name
 from codegen.protobuf import Method, Service
+from codegen.rest.converters import get_converter_name
 from codegen.rest.handlers import (
     API,
-    get_handler_class_name,
     get_referenced_schema_name,
     get_result_type,
+    get_runtime_name,
+    list_class_names,
     render_arguments,
+    render_import,
 )
 from codegen.rest.message_fields import HEADER, SchemaMessagePair, list_page_responses, list_schema_message_pairs
 from codegen.rest.operations import Operation
@@ -30,11 +34,15 @@ OUTPUT_PATH = "rest/delivery/forwarding_handlers.py"
 IMPORTS = (
     "from datetime import date, datetime\n\n"
     "from generated.rest.delivery import convert, pages, requests\n"
-    "from services.runtime.core.principal import Principal\n"
-    "from services.runtime.outbound.webhooks import SignedRequest\n"
     "from services.runtime.core.preconditions import format_etag\n"
-    "from services.runtime.rest.types import Response, require\n"
 )
+RUNTIME_TYPES = {
+    "services.runtime.core.principal": ("Principal",),
+    "services.runtime.outbound.webhooks": ("SignedRequest",),
+    "services.runtime.rest.types": ("Response", "require"),
+}
+"""Imported types by module."""
+PATH_PARAMETER_PATTERN = re.compile(r"\{([^}]+)\}")
 LOCATION, ETAG, REPLAYED = "Location", "ETag", "Idempotency-Replayed"
 HEADERS_BY_FIELD = {"etag": ETAG, "version": ETAG, "replayed": REPLAYED}
 """Fields of RPC responses that become headers."""
@@ -59,8 +67,9 @@ class ForwardingModule:
         for operation, method in forwarded:
             by_tag[operation.tag].append((operation, method))
         classes = "\n".join(self.render_class(tag, group) for tag, group in by_tag.items())
-        models = [name for name in self.contracts.get_schemas(API) if re.search(rf"(?<![.\w]){name}\b", classes)]
+        models = [name for name in list_class_names(self.contracts) if re.search(rf"(?<![.\w]){name}\b", classes)]
         imports = [
+            *(render_import(self.contracts, module, *names) for module, names in RUNTIME_TYPES.items()),
             *(
                 f"from generated.proto.{each.package}.rpc import {get_stub_class_name(each)}"
                 for each in self.list_services(forwarded)
@@ -95,11 +104,11 @@ class ForwardingModule:
         arguments = render_arguments(self.contracts, operation)
         parameters = ", ".join(["self", "*", *arguments] if arguments else ["self"])
         names = [each.partition(":")[0] for each in render_forwarded_arguments(self.contracts, operation)]
-        request = f"requests.{to_snake_case(operation.id)}({', '.join(f'{name}={name}' for name in names)})"
+        request = f"requests.{operation.method_name}({', '.join(f'{name}={name}' for name in names)})"
         stub = f"self._{to_snake_case(get_base_name(self.services[method.service]))}.{get_method_name(method)}"
         result_type = get_result_type(self.contracts, operation)
         return (
-            f"    async def {to_snake_case(operation.id)}({parameters}) -> {result_type}:\n"
+            f"    async def {operation.method_name}({parameters}) -> {result_type}:\n"
             f'        """{operation.id} → {method.service}.{method.name}."""\n'
             + "".join(f"        {line}\n" for line in self.render_forwarding_lines(operation, method, stub, request))
             + "\n"
@@ -112,7 +121,7 @@ class ForwardingModule:
             self.check_response(operation, message, ())
             return [f"await {stub}({request})"]
         pair = self.find_result_pair(operation, message)
-        converter = to_snake_case(pair.name)
+        converter = get_converter_name(pair.name)
         if method.response in self.pages:
             self.check_response(operation, message, [field.name for field in message.fields])
             return [f"return await {stub}({request}, pages.{converter})"]
@@ -134,10 +143,8 @@ class ForwardingModule:
         pair = self.pairs.get(schema or "")
         nested = [field.message_type for field in message.fields if not field.is_repeated]
         if pair is None or (pair.message is not message and nested.count(pair.message) != 1):
-            raise ContractError(
-                f"{API}.yaml: the result of {operation.id} needs an x-message of the response or of one of its fields, "
-                f"see {message.file.name} ({message.name})"
-            )
+            problem = f"the result is not {message.name} or one of its fields in {message.file.name}"
+            raise operation.create_error(problem, "add x-message to its schema")
         return pair
 
     def render_result_lines(
@@ -146,16 +153,19 @@ class ForwardingModule:
         """Return the statements that return the result with the headers of the operation."""
         if not operation.headers:
             return [f"return {converted}"]
+        response = get_runtime_name(self.contracts, "Response")
         fields = {field.name for field in message.fields}
         headers = [f'"{ETAG}": {expression}' for name, expression in ETAG_EXPRESSIONS.items() if name in fields]
         replayed = ", replayed=response.replayed" if REPLAYED in operation.headers else ""
         if LOCATION not in operation.headers:
-            return [f"return Response({converted}, {{{', '.join(headers)}}}{replayed})"]
+            return [f"return {response}({converted}, {{{', '.join(headers)}}}{replayed})"]
         if "id" not in pair.schema["properties"]:
-            raise ContractError(f"{API}.yaml: {operation.id} has the header {LOCATION}, but {pair.name} has no id")
-        location = self.contracts.openapi[API]["servers"][0]["url"] + operation.path
+            problem = f"{LOCATION} needs the property id of {pair.name}"
+            raise operation.create_error(problem, "add it, or remove the header")
+        path = PATH_PARAMETER_PATTERN.sub(lambda name: f"{{{get_argument_name(name[1])}}}", operation.path)
+        location = self.contracts.openapi[API]["servers"][0]["url"] + path
         headers.insert(0, f'"{LOCATION}": f"{location}/{{result.id}}"')
-        return [f"result = {converted}", f"return Response(result, {{{', '.join(headers)}}}{replayed})"]
+        return [f"result = {converted}", f"return {response}(result, {{{', '.join(headers)}}}{replayed})"]
 
     def check_response(self, operation: Operation, message: Descriptor, body_fields: Collection[str]) -> None:
         """Raise ContractError unless each field of the response is in the body or a header, and each header is set."""
@@ -163,12 +173,12 @@ class ForwardingModule:
         headers = {LOCATION} & operation.headers
         for name in [field.name for field in message.fields if field.name not in body_fields]:
             if HEADERS_BY_FIELD.get(name) not in operation.headers:
-                raise ContractError(
-                    f"{API}.yaml: {operation.id} has no property or header for the field {name} {where}"
-                )
+                problem = f"the field {name} {where} has no property or header"
+                raise operation.create_error(problem, "add one, or remove the field")
             headers.add(HEADERS_BY_FIELD[name])
         if missing := operation.headers - headers:
-            raise ContractError(f"{API}.yaml: {operation.id} has no field for {', '.join(sorted(missing))} {where}")
+            problem = f"{', '.join(sorted(missing))} has no field {where}"
+            raise operation.create_error(problem, "add the field, or remove the header")
 
 
 def get_stub_class_name(service: Service) -> str:

@@ -8,15 +8,17 @@ from jsonschema_rs import Draft202012Validator
 
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.events import event_types
-from codegen.naming import render_docstring, to_pascal_case, to_snake_case
+from codegen.naming import render_docstring
+from codegen.openapi.media_types import is_json
+from codegen.openapi.names import get_argument_name, get_class_name, get_handler_class_name
 from codegen.rest.operations import END_OF_STREAM_STATUS, EVENT_STREAM_MEDIA_TYPE, Operation, iter_operations
 
 API = "delivery"
 OUTPUT_PATH = "rest/delivery/handlers.py"
 SCALAR_TYPES = {"integer": "int", "number": "float", "boolean": "bool", "string": "str"}
 FORMAT_TYPES = {"date": "date", "date-time": "datetime"}
-SECURITY_ARGUMENTS = {"bearer": "principal: Principal", "webhook": "webhook: SignedRequest"}
-"""Handler argument of each security scheme."""
+SECURITY_ARGUMENTS = {"bearer": ("principal", "Principal"), "webhook": ("webhook", "SignedRequest")}
+"""Handler argument of each security scheme and its type."""
 
 SIGNED_SCHEME = "webhook"
 """Security scheme whose argument contains the raw body, for the service that owns the secret to parse and verify."""
@@ -42,15 +44,36 @@ def get_referenced_schema_name(schema: dict[str, Any]) -> str | None:
     return schema["$ref"].rsplit("/", 1)[1] if "$ref" in schema else None
 
 
+def list_class_names(contracts: Contracts) -> list[str]:
+    """Return the classes of all schemas."""
+    return [get_class_name(name) for name in contracts.get_schemas(API)]
+
+
+def get_runtime_name(contracts: Contracts, name: str) -> str:
+    """Return the name of a type of the runtime in generated code; it is private if a model has the same name."""
+    return f"_{name}" if name in list_class_names(contracts) else name
+
+
+def render_import(contracts: Contracts, module: str, *names: str) -> str:
+    """Render the import of types of the runtime."""
+    imported = [name if (used := get_runtime_name(contracts, name)) == name else f"{name} as {used}" for name in names]
+    return f"from {module} import {', '.join(imported)}"
+
+
+def render_security_argument(contracts: Contracts, scheme: str) -> str:
+    """Render the argument of a security scheme with its type."""
+    name, kind = SECURITY_ARGUMENTS[scheme]
+    return f"{name}: {get_runtime_name(contracts, kind)}"
+
+
 def get_python_type(contracts: Contracts, schema: dict[str, Any]) -> str:
     """Return the Python type of a schema in a handler's signature."""
     resolved = contracts.resolve_reference(API, schema)
-    name = get_referenced_schema_name(schema)
-    if name and (resolved.get("type") == "object" or "enum" in resolved):
-        return name
-    if resolved.get("type") == "array":
+    name, kind = get_referenced_schema_name(schema), resolved.get("type")
+    if name and (kind not in (*SCALAR_TYPES, "array") or "enum" in resolved):
+        return get_class_name(name)
+    if kind == "array":
         return f"list[{get_python_type(contracts, resolved['items'])}]"
-    kind = resolved.get("type")
     if not isinstance(kind, str) or kind not in SCALAR_TYPES:
         raise ContractError(f"{API}.yaml: move this schema to components/schemas: {schema}")
     return FORMAT_TYPES.get(resolved.get("format", ""), SCALAR_TYPES[kind])
@@ -63,26 +86,28 @@ def get_body_type(contracts: Contracts, operation: Operation) -> str:
     if operation.method == "PATCH":
         check_merge_patch(contracts, operation)
     elif len(operation.body) != 1:
-        raise ContractError(f"{API}.yaml: {operation.id} has several media types; only one is supported")
+        raise operation.create_error("the request has several media types", "write one of them")
     media, content = next(iter(operation.body.items()))
     if media != FORM_MEDIA_TYPE:
         return get_python_type(contracts, content["schema"])
     fields = list(contracts.resolve_reference(API, content["schema"]).get("properties", {}).items())
     if len(fields) != 1 or contracts.resolve_reference(API, fields[0][1]).get("format") != "binary":
-        raise ContractError(f"{API}.yaml: the form of {operation.id} must have exactly one field, of format binary")
+        raise operation.create_error("the form has other fields than one file", "write one field of the format binary")
     if "x-max-bytes" not in operation.raw or "contentType" not in content.get("encoding", {}).get(fields[0][0], {}):
-        raise ContractError(f"{API}.yaml: {operation.id} must define x-max-bytes and contentType of its file")
-    return "Upload"
+        raise operation.create_error("the file has no limits", "add x-max-bytes, and contentType of the encoding")
+    return get_runtime_name(contracts, "Upload")
 
 
 def check_merge_patch(contracts: Contracts, operation: Operation) -> None:
     """Raise ContractError if a merge patch or the resource that it changes lacks a media type or Accept-Patch."""
     schemas = [content["schema"] for content in (operation.body or {}).values()]
     if tuple(operation.body or ()) != PATCH_MEDIA_TYPES or any(schema != schemas[0] for schema in schemas):
-        raise ContractError(f"{API}.yaml: {operation.id} must accept one schema as {' and '.join(PATCH_MEDIA_TYPES)}")
+        media_types = " and ".join(PATCH_MEDIA_TYPES)
+        raise operation.create_error("the patch is not a merge patch", f"accept one schema as {media_types}")
     read = contracts.openapi[API]["paths"][operation.path].get("get", {})
     if read and "Accept-Patch" not in read["responses"]["200"].get("headers", {}):
-        raise ContractError(f"{API}.yaml: {read['operationId']} lacks the header Accept-Patch")
+        location = contracts.format_location(API, "paths", operation.path, "get")
+        raise ContractError(f"{location}: the response lacks the header Accept-Patch, but PATCH exists; add it")
 
 
 def is_streaming(operation: Operation) -> bool:
@@ -90,9 +115,9 @@ def is_streaming(operation: Operation) -> bool:
     if EVENT_STREAM_MEDIA_TYPE not in operation.content:
         return False
     if operation.status != 200 or operation.headers - {"Cache-Control"}:
-        raise ContractError(f"{API}.yaml: the stream {operation.id} must have the status 200 and no additional headers")
+        raise operation.create_error("the stream has another status or headers", "use the status 200 without headers")
     if END_OF_STREAM_STATUS not in operation.raw["responses"]:
-        raise ContractError(f"{API}.yaml: the stream {operation.id} lacks the response 204, which ends reconnecting")
+        raise operation.create_error("the stream lacks the response 204", "add it, it ends reconnecting")
     return True
 
 
@@ -108,13 +133,15 @@ def get_result_type(contracts: Contracts, operation: Operation) -> str:
     """Return the return type of the handler."""
     if is_streaming(operation):
         schema = operation.content[EVENT_STREAM_MEDIA_TYPE]["schema"]
-        return f"AsyncIterator[Event[{get_python_type(contracts, get_event_data_schema(contracts, schema))}]]"
+        iterator, event = (get_runtime_name(contracts, name) for name in ("AsyncIterator", "Event"))
+        return f"{iterator}[{event}[{get_python_type(contracts, get_event_data_schema(contracts, schema))}]]"
     if not operation.content:
         result = "None"
     else:
         media, content = next(iter(operation.content.items()))
-        result = get_python_type(contracts, content["schema"]) if media == "application/json" else "BinaryResponse"
-    return f"Response[{result}]" if operation.headers else result
+        binary = get_runtime_name(contracts, "BinaryResponse")
+        result = get_python_type(contracts, content["schema"]) if is_json(media) else binary
+    return f"{get_runtime_name(contracts, 'Response')}[{result}]" if operation.headers else result
 
 
 def render_default(type_name: str, default: Any) -> str:
@@ -131,7 +158,7 @@ def render_arguments(contracts: Contracts, operation: Operation) -> list[str]:
     A cached operation has no principal, because its response is the same for all callers.
     """
     context = (
-        [SECURITY_ARGUMENTS[operation.scheme]]
+        [render_security_argument(contracts, operation.scheme)]
         if operation.scheme and CACHE_UNTIL_EVENT_EXTENSION not in operation.raw
         else []
     )
@@ -148,7 +175,7 @@ def render_request_arguments(contracts: Contracts, operation: Operation) -> list
             continue
         kind = get_python_type(contracts, parameter["schema"])
         default = contracts.resolve_reference(API, parameter["schema"]).get("default")
-        name = to_snake_case(parameter["name"])
+        name = get_argument_name(parameter["name"])
         if parameter.get("required"):
             required.append(f"{name}: {kind}")
         elif default is not None:
@@ -164,14 +191,13 @@ def check_idempotency(contracts: Contracts, operation: Operation) -> None:
     """Raise ContractError if the key, its format or the header Idempotency-Replayed violates the rule."""
     keys = [parameter for parameter in operation.parameters if parameter["name"].lower() == IDEMPOTENCY_KEY_HEADER]
     if bool(keys) != (IDEMPOTENCY_REPLAYED_HEADER in {name.lower() for name in operation.headers}):
-        raise ContractError(
-            f"{API}.yaml: {operation.id} must have both Idempotency-Key and Idempotency-Replayed, or neither"
-        )
+        present, absent = ("Idempotency-Key", "Idempotency-Replayed")[:: 1 if keys else -1]
+        raise operation.create_error(f"{present} needs {absent}", "add it, or remove both")
     for key in keys:
         is_valid = Draft202012Validator(contracts.resolve_reference(API, key["schema"])).is_valid
         if key.get("required") or not all(map(is_valid, VALID_KEYS)) or any(map(is_valid, INVALID_KEYS)):
-            rule = "must be optional, with 1 to 64 visible ASCII characters: pattern ^[\\x21-\\x7e]{1,64}$"
-            raise ContractError(f"{API}.yaml: Idempotency-Key of {operation.id} {rule}")
+            rule = "make it optional, with the pattern ^[\\x21-\\x7e]{1,64}$"
+            raise operation.create_error("Idempotency-Key has other values than 1 to 64 visible characters", rule)
 
 
 def cache_until_event(contracts: Contracts, operation: Operation) -> str:
@@ -181,13 +207,13 @@ def cache_until_event(contracts: Contracts, operation: Operation) -> str:
     event_type = operation.raw[CACHE_UNTIL_EVENT_EXTENSION]
     event = next((each for each in contracts.protos.events if each.type == event_type), None)
     if event is None:
-        raise ContractError(f"{API}.yaml: {operation.id} is cached until {event_type}, which is not an event")
+        raise operation.create_error(f"the response is cached until {event_type}, which is not an event", "correct it")
     if GATEWAY not in event.subscribers:
-        raise ContractError(f"{API}.yaml: {operation.id} is cached until {event_type}, to which gateway must subscribe")
+        problem = f"the response is cached until {event_type}, of which {GATEWAY} is no subscriber"
+        raise operation.create_error(problem, f"add {GATEWAY} to the subscribers of the event")
     if operation.method != "GET" or set(operation.content) != {"application/json"} or operation.headers:
-        raise ContractError(
-            f"{API}.yaml: the cached operation {operation.id} must be a GET for JSON without additional headers"
-        )
+        remedy = f"remove {CACHE_UNTIL_EVENT_EXTENSION}"
+        raise operation.create_error("only JSON of GET without headers can be cached", remedy)
     return event_types.get_constant_name(event)
 
 
@@ -202,21 +228,17 @@ def render_method(contracts: Contracts, operation: Operation) -> str:
         text += f"\n\n{operation.description.strip()}\n"
     return (
         "    @abstractmethod\n"
-        f"    {prefix} {to_snake_case(operation.id)}({parameters}) -> {get_result_type(contracts, operation)}:\n"
+        f"    {prefix} {operation.method_name}({parameters}) -> {get_result_type(contracts, operation)}:\n"
         f"{render_docstring(text, 8)}\n"
     )
-
-
-def get_handler_class_name(tag: str) -> str:
-    """Return the class name of a tag: notification-agents gives NotificationAgentsHandler."""
-    return f"{to_pascal_case(tag)}Handler"
 
 
 def render_table_row(contracts: Contracts, operation: Operation) -> str:
     """Render an entry of the table of operations."""
     media = next(iter(operation.content), "")
     return (
-        f"    {operation.id!r}: Operation({get_handler_class_name(operation.tag)}, {to_snake_case(operation.id)!r}, "
+        f"    {operation.id!r}: {get_runtime_name(contracts, 'Operation')}("
+        f"{get_handler_class_name(operation.tag)}, {operation.method_name!r}, "
         f"{get_body_type(contracts, operation)}, {operation.status}, {media!r}"
         f"{f', cache_until_event={until}' if (until := cache_until_event(contracts, operation)) else ''}),\n"
     )
@@ -228,31 +250,32 @@ def generate(contracts: Contracts) -> Files:
     tags: defaultdict[str, list[Operation]] = defaultdict(list)
     for operation in all_operations:
         tags[operation.tag].append(operation)
-    descriptions = {tag["name"]: tag["description"] for tag in contracts.openapi[API]["tags"]}
+    descriptions = {tag["name"]: tag.get("description", tag["name"]) for tag in contracts.openapi[API]["tags"]}
+    base_class, operation_type = (get_runtime_name(contracts, name) for name in ("ABC", "Operation"))
     classes = "".join(
-        f"class {get_handler_class_name(tag)}(ABC):\n{render_docstring(descriptions[tag], 4)}\n"
+        f"class {get_handler_class_name(tag)}({base_class}):\n{render_docstring(descriptions[tag], 4)}\n"
         + "".join(render_method(contracts, operation) for operation in group)
         + "\n"
         for tag, group in tags.items()
     )
     table = "".join(render_table_row(contracts, operation) for operation in all_operations)
-    text = f"{classes}\nOPERATIONS: dict[str, Operation] = {{\n{table}}}\n"
-    models = sorted(name for name in contracts.get_schemas(API) if re.search(rf"\b{name}\b", text))
+    text = f"{classes}\nOPERATIONS: dict[str, {operation_type}] = {{\n{table}}}\n"
+    models = sorted(name for name in list_class_names(contracts) if re.search(rf"\b{name}\b", text))
     cache_events = {until for operation in all_operations if (until := cache_until_event(contracts, operation))}
     runtime_types = [
         name
         for name in ("BinaryResponse", "Event", "Operation", "Response", "Upload")
-        if re.search(rf"\b{name}\b", text)
+        if re.search(rf"\b{get_runtime_name(contracts, name)}\b", text)
     ]
     imports = [
-        "from abc import ABC, abstractmethod",
-        "from collections.abc import AsyncIterator",
+        render_import(contracts, "abc", "ABC", "abstractmethod"),
+        render_import(contracts, "collections.abc", "AsyncIterator"),
         "from datetime import date, datetime",
         *([f"from generated.events import {', '.join(sorted(cache_events))}"] if cache_events else []),
-        f"from generated.rest.delivery.models import {', '.join(models)}",
-        "from services.runtime.core.principal import Principal",
-        f"from services.runtime.rest.types import {', '.join(runtime_types)}",
-        "from services.runtime.outbound.webhooks import SignedRequest",
+        *([f"from generated.rest.delivery.models import {', '.join(models)}"] if models else []),
+        render_import(contracts, "services.runtime.core.principal", "Principal"),
+        render_import(contracts, "services.runtime.rest.types", *runtime_types),
+        render_import(contracts, "services.runtime.outbound.webhooks", "SignedRequest"),
     ]
     header = '"""Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit."""\n\n'
     return {OUTPUT_PATH: header + "\n".join(imports) + "\n\n\n" + text}

@@ -3,6 +3,7 @@
 A field and a property match if they have the same name and compatible types; a mismatch is an error at generation.
 """
 
+import keyword
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from codegen.contracts import ContractError, Contracts
 from codegen.naming import to_snake_case
+from codegen.openapi.names import get_class_name
 
 API = "delivery"
 INTEGER_FIELD_TYPES = frozenset(
@@ -24,6 +26,9 @@ SCALAR_FIELD_TYPES = {
 }
 TYPED_FORMATS = frozenset({"date-time", "date", "time", "duration", "uuid", "byte", "binary"})
 """String formats with a Python type other than str in the models."""
+
+RESERVED_ATTRIBUTE_NAMES = frozenset({"field"})
+"""Properties whose attribute the generator of the models renames."""
 
 REMOVE_FIELD = "remove"
 """Field with the names of the properties that a merge patch sets to null."""
@@ -42,12 +47,23 @@ class SchemaMessagePair:
     name: str
     schema: Schema
     message: Descriptor
+    location: str
+    """Place for errors: `api-specs/openapi/delivery.yaml:123: schema Order`."""
+
+    @property
+    def class_name(self) -> str:
+        """Return the class of the schema."""
+        return get_class_name(self.name)
+
+    def check_attribute_name(self, name: str) -> None:
+        """Raise ContractError unless a property has an attribute of the same name."""
+        if not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED_ATTRIBUTE_NAMES:
+            raise ContractError(f"{self.location}: the property {name} is no name of an attribute; rename it")
 
     def create_mismatch_error(self, field: str, mismatch: str) -> ContractError:
         """Return an error that names both files."""
-        return ContractError(
-            f"{API}.yaml: {self.name}.{field} {mismatch} in {self.message.file.name} ({self.message.name})"
-        )
+        place = f"{self.message.file.name} ({self.message.name})"
+        return ContractError(f"{self.location}: {self.name}.{field} {mismatch} in {place}; change one of both")
 
 
 class FieldConverter(ABC):
@@ -131,7 +147,12 @@ class FieldConverter(ABC):
 def list_schema_message_pairs(contracts: Contracts) -> dict[str, SchemaMessagePair]:
     """Return the schemas with a message in `x-message`, by name."""
     return {
-        name: SchemaMessagePair(name, schema, _find_message(contracts, name, schema["x-message"]))
+        name: SchemaMessagePair(
+            name,
+            schema,
+            _find_message(contracts, name, schema["x-message"]),
+            contracts.format_location(API, "components", "schemas", name),
+        )
         for name, schema in (contracts.get_schemas(API) if API in contracts.openapi else {}).items()
         if "x-message" in schema
     }
@@ -140,8 +161,9 @@ def list_schema_message_pairs(contracts: Contracts) -> dict[str, SchemaMessagePa
 def _find_message(contracts: Contracts, name: str, message: str) -> Descriptor:
     try:
         return contracts.protos.pool.FindMessageTypeByName(message)
-    except KeyError as error:
-        raise ContractError(f"{API}.yaml: x-message of {name} is not a message: {message}") from error
+    except (KeyError, TypeError) as error:
+        location = contracts.format_location(API, "components", "schemas", name)
+        raise ContractError(f"{location}: x-message is not a message: {message}; correct it") from error
 
 
 def list_page_responses(contracts: Contracts) -> frozenset[str]:

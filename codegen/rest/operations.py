@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from codegen.contracts import HTTP_METHODS, ContractError, Contracts
+from codegen.openapi.names import get_method_name
+from codegen.openapi.parameters import merge_parameters
 
 COMMON_RESPONSE_HEADERS = frozenset({"x-request-id", "traceresponse", "Accept-Patch"})
 """Response headers that the mesh and the REST runtime set, not the handlers."""
@@ -36,6 +38,17 @@ class Operation:
     headers: frozenset[str]
     """Headers that the handler must set in the success response."""
     raw: dict[str, Any]
+    location: str = ""
+    """Place for errors: `api-specs/openapi/delivery.yaml:123: operation listThings`."""
+
+    def create_error(self, problem: str, remedy: str) -> ContractError:
+        """Return an error of the operation: the problem and the remedy."""
+        return ContractError(f"{self.location}: {problem}; {remedy}")
+
+    @property
+    def method_name(self) -> str:
+        """Return the name of the handler's method."""
+        return get_method_name(self.id)
 
     @property
     def scheme(self) -> str | None:
@@ -54,46 +67,34 @@ def is_event_stream(raw: dict[str, Any]) -> bool:
 
 
 def iter_operations(contracts: Contracts, api: str) -> Iterator[Operation]:
-    """Yield all operations in file order.
-
-    Raises ContractError for a duplicate operationId, or more or less than one success response. The 204 of an event
-    stream does not count.
-    """
+    """Yield all operations in file order. The 204 of an event stream is not its success response."""
     document = contracts.openapi[api]
-    seen: set[str] = set()
-    for path, item in document["paths"].items():
+    for path, item in document.get("paths", {}).items():
         for method in HTTP_METHODS:
             if method not in item:
                 continue
             raw = item[method]
-            name = raw["operationId"]
-            if name in seen:
-                raise ContractError(f"{api}.yaml: duplicate operationId {name}")
-            seen.add(name)
-            parameters = [
-                contracts.resolve_reference(api, p) for p in [*item.get("parameters", []), *raw.get("parameters", [])]
-            ]
+            inherited, own = (
+                [contracts.resolve_reference(api, each) for each in owner.get("parameters", [])]
+                for owner in (item, raw)
+            )
             successes = [code for code in raw["responses"] if code.startswith("2")]
-            if is_event_stream(raw):
-                successes = [code for code in successes if code != END_OF_STREAM_STATUS]
-            if len(successes) != 1:
-                raise ContractError(
-                    f"{api}.yaml: {name} has {len(successes)} success responses; exactly one is required"
-                )
-            success = contracts.resolve_reference(api, raw["responses"][successes[0]])
+            status = successes[0] if not is_event_stream(raw) else "200"
+            success = contracts.resolve_reference(api, raw["responses"][status])
             body = contracts.resolve_reference(api, raw["requestBody"])["content"] if "requestBody" in raw else None
             yield Operation(
-                id=name,
+                id=raw["operationId"],
                 tag=raw["tags"][0],
                 method=method.upper(),
                 path=path,
                 summary=raw.get("summary", ""),
                 description=raw.get("description", ""),
                 security=raw.get("security", document.get("security", [])),
-                parameters=parameters,
+                parameters=merge_parameters(inherited, own, key=lambda each: (each["name"], each["in"])),
                 body=body,
-                status=int(successes[0]),
+                status=int(status),
                 content=success.get("content", {}),
                 headers=frozenset(success.get("headers", {})) - COMMON_RESPONSE_HEADERS,
                 raw=raw,
+                location=contracts.format_location(api, "paths", path, method),
             )

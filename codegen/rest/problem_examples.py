@@ -4,7 +4,7 @@ import copy
 import re
 from typing import Any
 
-from codegen.contracts import HTTP_METHODS
+from codegen.openapi.findings import HTTP_METHODS
 
 REASONS_EXTENSION = "x-reasons"
 """Extension of an operation: in the contract, the reasons that it does not share; published, all of its reasons."""
@@ -90,7 +90,7 @@ def build_example(reason: str, catalogue: dict[str, Any], path: str | None = Non
 
 
 def _fill_path(path: str) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: EXAMPLE_VALUES.get(match[1], "1"), path)
+    return re.sub(r"\{([^}]+)\}", lambda match: EXAMPLE_VALUES.get(match[1], "1"), path)
 
 
 def add_problem_examples(document: dict[str, Any], published: dict[str, Any]) -> None:
@@ -107,7 +107,7 @@ def add_problem_examples(document: dict[str, Any], published: dict[str, Any]) ->
             for status, names in reasons.items():
                 response = operation["responses"][status]
                 shared_name = response.get("$ref", "").removeprefix("#/components/responses/")
-                shared = published["components"]["responses"].get(shared_name)
+                shared = published["components"].get("responses", {}).get(shared_name)
                 if names == [SHARED_REASONS.get(status)] and shared is not None:
                     _add_examples(shared, names, catalogue)
                     continue

@@ -40,13 +40,15 @@ def list_rate_limits(contracts: Contracts, api: str, operation: Operation) -> li
     """
     own: dict[str, Any] = operation.raw.get(EXTENSION, {})
     defaults: dict[str, Any] = contracts.openapi[api].get(EXTENSION, {})
+    if not isinstance(own, dict) or not isinstance(defaults, dict):
+        raise operation.create_error(f"{EXTENSION} is no object", "write limits by scope")
     is_authenticated = operation.scheme == "bearer"
     if "subject" in own and not is_authenticated:
-        raise ContractError(f"{api}.yaml: {operation.id} is limited per subject but does not require a token")
+        raise operation.create_error("the limit per subject has no subject", "require a token, or remove the limit")
     texts = {scope: text for scope, text in (defaults | own).items() if scope != "subject" or is_authenticated}
-    limits = [parse_rate_limit(f"{api}.yaml: {operation.id}", scope, text) for scope, text in texts.items()]
+    limits = [parse_rate_limit(operation.location, scope, text) for scope, text in texts.items()]
     if limits and STATUS not in operation.raw["responses"]:
-        raise ContractError(f"{api}.yaml: {operation.id} has {EXTENSION} but no response {STATUS}")
+        raise operation.create_error(f"{EXTENSION} needs the response {STATUS}", "add it to the responses")
     return sorted(limits, key=lambda limit: SCOPES.index(limit.scope))
 
 

@@ -18,8 +18,16 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.naming import to_snake_case
+from codegen.openapi.names import get_argument_name
 from codegen.protobuf import Method
-from codegen.rest.handlers import RUNTIME_PARAMETERS, SECURITY_ARGUMENTS, SIGNED_SCHEME, render_request_arguments
+from codegen.rest.handlers import (
+    RUNTIME_PARAMETERS,
+    SIGNED_SCHEME,
+    list_class_names,
+    render_import,
+    render_request_arguments,
+    render_security_argument,
+)
 from codegen.rest.message_fields import (
     API,
     HEADER,
@@ -39,7 +47,6 @@ OUTPUT_PATH = "rest/delivery/requests.py"
 IMPORTS = (
     "from datetime import date, datetime\n\n"
     "from msgspec import UNSET\n\n"
-    "from services.runtime.outbound.webhooks import SignedRequest\n"
     "from services.runtime.core.preconditions import parse_if_match_versions\n"
     "from services.runtime.rest.types import list_null_fields, unset_to_none\n"
 )
@@ -88,15 +95,16 @@ class RequestModule(FieldConverter):
                 self.add_object_function(pair)
         functions = "".join([*self._object_functions, *operation_functions])
         models = sorted(
-            name for name in self.contracts.get_schemas(API) if re.search(rf"(?<![.\w]){name}\b", functions)
+            name for name in list_class_names(self.contracts) if re.search(rf"(?<![.\w]){name}\b", functions)
         )
+        signed_request = render_import(self.contracts, "services.runtime.outbound.webhooks", "SignedRequest")
         imports = f"from generated.rest.delivery.models import {', '.join(models)}\n" if models else ""
-        return f"{HEADER}{IMPORTS}{self.render_imports()}{imports}\n\n{functions}"
+        return f"{HEADER}{IMPORTS}{signed_request}\n{self.render_imports()}{imports}\n\n{functions}"
 
     def render_operation(self, operation: Operation, method: Method) -> str:
         """Render the function of an operation. It has the arguments of the handler, except the principal."""
         message = self.contracts.protos.pool.FindMessageTypeByName(method.request)
-        pair = SchemaMessagePair(operation.id, {}, message)
+        pair = SchemaMessagePair(operation.id, {}, message, operation.location)
         inputs = self.list_inputs(operation, pair)
         computed = dict(SIGNED_REQUEST_FIELDS) if operation.scheme == SIGNED_SCHEME else {}
         if IF_MATCH in inputs and IF_MATCH not in message.fields_by_name:
@@ -106,7 +114,7 @@ class RequestModule(FieldConverter):
         parameters = f"*, {arguments}" if arguments else ""
         assignments = self.render_assignments(pair, inputs, "body", computed)
         return (
-            f"def {to_snake_case(operation.id)}({parameters}) -> {self.render_message_type(message)}:\n"
+            f"def {operation.method_name}({parameters}) -> {self.render_message_type(message)}:\n"
             f'    """{operation.id} → {message.full_name}."""\n'
             f"    return {self.render_message_type(message)}({assignments})\n\n\n"
         )
@@ -116,22 +124,23 @@ class RequestModule(FieldConverter):
         inputs = {}
         for parameter in operation.parameters:
             if parameter["name"] not in RUNTIME_PARAMETERS:
-                name, schema = to_snake_case(parameter["name"]), parameter["schema"]
+                name, schema = get_argument_name(parameter["name"]), parameter["schema"]
                 has_default = "default" in self.contracts.resolve_reference(API, schema)
                 inputs[name] = Input(schema, name, parameter.get("required", False) or has_default, absent="None")
         # The media types of a merge patch have the same schema.
         for content in [*(operation.body or {}).values()][:1] if operation.scheme != SIGNED_SCHEME else ():
-            properties = self.list_properties(content["schema"], "body")
+            properties = self.list_properties(pair, content["schema"], "body")
             for name in inputs.keys() & properties.keys():
                 raise pair.create_mismatch_error(name, "is both a parameter and a property, for one field")
             inputs |= properties
         return inputs
 
-    def list_properties(self, schema: Schema, variable: str) -> dict[str, Input]:
+    def list_properties(self, pair: SchemaMessagePair, schema: Schema, variable: str) -> dict[str, Input]:
         """Return the properties of an object, which is in the variable."""
         resolved = self.contracts.resolve_reference(API, schema)
         inputs = {}
         for name, declared in resolved.get("properties", {}).items():
+            pair.check_attribute_name(name)
             present, nullable = remove_null(declared)
             has_default = "default" in self.contracts.resolve_reference(API, present)
             required = name in resolved.get("required", ()) or has_default
@@ -184,7 +193,12 @@ class RequestModule(FieldConverter):
         model = get_referenced_name(schema)
         if not model:
             raise pair.create_mismatch_error(name, "is not a schema under components/schemas but a message field")
-        return f"{self.add_object_function(SchemaMessagePair(model, schema, message))}({source})"
+        return f"{self.add_object_function(self.create_pair(model, schema, message))}({source})"
+
+    def create_pair(self, name: str, schema: Schema, message: Descriptor) -> SchemaMessagePair:
+        """Return the pair of a named schema."""
+        location = self.contracts.format_location(API, "components", "schemas", name)
+        return SchemaMessagePair(name, schema, message, location)
 
     def render_timestamp_expression(self, source: str) -> str:
         """Return the Timestamp of a datetime."""
@@ -195,23 +209,24 @@ class RequestModule(FieldConverter):
 
         Raises ContractError for a schema with several messages.
         """
-        function, message = f"to_{to_snake_case(pair.name)}", pair.message
+        function, message = f"to_{to_snake_case(pair.class_name)}", pair.message
         if function not in self._messages:
             self._messages[function] = message.full_name
-            arguments = self.render_assignments(pair, self.list_properties(pair.schema, "model"), "model", {})
+            arguments = self.render_assignments(pair, self.list_properties(pair, pair.schema, "model"), "model", {})
             self._object_functions.append(
-                f"def {function}(model: {pair.name}) -> {self.render_message_type(message)}:\n"
+                f"def {function}(model: {pair.class_name}) -> {self.render_message_type(message)}:\n"
                 f'    """{pair.name} → {message.full_name}."""\n'
                 f"    return {self.render_message_type(message)}({arguments})\n\n\n"
             )
         if self._messages[function] != message.full_name:
-            raise ContractError(f"{API}.yaml: {pair.name} is {self._messages[function]} and {message.full_name}")
+            problem = f"the schema is {self._messages[function]} and {message.full_name}"
+            raise ContractError(f"{pair.location}: {problem}; declare another schema for one of them")
         return function
 
 
 def render_forwarded_arguments(contracts: Contracts, operation: Operation) -> list[str]:
     """Render the keyword arguments of an operation's function: those of the handler, except the principal."""
-    signed = [SECURITY_ARGUMENTS[SIGNED_SCHEME]] if operation.scheme == SIGNED_SCHEME else []
+    signed = [render_security_argument(contracts, SIGNED_SCHEME)] if operation.scheme == SIGNED_SCHEME else []
     return signed + render_request_arguments(contracts, operation)
 
 

@@ -6,7 +6,7 @@ to the method with the operationId as its name: `getOrder` belongs to `GetOrder`
 
 from collections.abc import Iterator
 
-from codegen.contracts import ContractError, Contracts
+from codegen.contracts import Contracts
 from codegen.protobuf import Method
 from codegen.rest.handlers import API
 from codegen.rest.operations import Operation, iter_operations
@@ -32,10 +32,10 @@ def find_method(contracts: Contracts, operation: Operation) -> Method | None:
     found = [method for method in methods if is_method_of(operation, method)]
     if RPC_EXTENSION in operation.raw and not found:
         value = operation.raw[RPC_EXTENSION]
-        raise ContractError(f"{API}.yaml: {RPC_EXTENSION} of {operation.id} is not a method: {value}")
+        raise operation.create_error(f"{RPC_EXTENSION} is not a method: {value}", "write <service>.v1.<Method>")
     if len(found) > 1:
         paths = ", ".join(method.path for method in found)
-        raise ContractError(f"{API}.yaml: {operation.id} needs {RPC_EXTENSION}, because it matches {paths}")
+        raise operation.create_error(f"the operation matches {paths}", f"add {RPC_EXTENSION} with one of them")
     return found[0] if found else None
 
 

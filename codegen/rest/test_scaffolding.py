@@ -16,7 +16,7 @@ DEMO_ROLES = ("customer", "deliverer", "admin")
 
 def list_bound_operations(handlers_source: str) -> set[str]:
     """Return the operations in the source of a generated table."""
-    return set(re.findall(r'^    "(\w+)": Operation\(', handlers_source, re.MULTILINE))
+    return set(re.findall(r'^    "([^"]+)": _?Operation\(', handlers_source, re.MULTILINE))
 
 
 def render_new_tests(contracts: Contracts, previous_operations: set[str]) -> dict[str, str]:
@@ -37,7 +37,7 @@ def write_tests(root: Path, tests: dict[str, str]) -> list[Path]:
 
 def render_test(contracts: Contracts, operation: Operation) -> str:
     """Render the test file; the formatter removes unused imports."""
-    name, path = to_snake_case(operation.id), re.sub(r"\{\w+\}", "1", operation.path)
+    name, path = to_snake_case(operation.id), re.sub(r"\{[^}]+\}", "1", operation.path)
     body = get_body_example(contracts, operation)
     request = f"edge.request({operation.method!r}, {path!r}{', json=BODY' if body is not None else ''}"
     fixture = "pending" if "{order_id}" in operation.path else "context"

@@ -44,5 +44,5 @@ def test_signed_operation_without_one_media_type_raises(body: dict[str, Any] | N
     operation = openapi["paths"]["/callbacks"]["post"]
     operation.pop("requestBody")
     operation |= {} if body is None else {"requestBody": body}
-    with pytest.raises(ContractError, match="the signed body of receiveCallback must have exactly one media type"):
+    with pytest.raises(ContractError, match="operation receiveCallback: the signed request has no single body"):
         callbacks.generate(create_contracts(openapi=openapi))

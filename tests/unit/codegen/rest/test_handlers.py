@@ -176,14 +176,20 @@ def test_cached_operation_has_no_principal_and_names_event() -> None:
     [
         (
             {"get": cached_operation(**{"x-cache-until-event": "partners.eaten"})},
-            "cachedThing is cached until partners.eaten, which is not",
+            "operation cachedThing: the response is cached until partners.eaten, which is not",
         ),
         (
             {"get": cached_operation(**{"x-cache-until-event": "orders.paid"})},
-            "cachedThing is cached until orders.paid, to which gateway must subscribe",
+            "operation cachedThing: the response is cached until orders.paid, of which gateway is no subscriber; add gateway",
         ),
-        ({"post": cached_operation()}, "the cached operation cachedThing must be a GET for JSON"),
-        ({"get": cached_operation(responses={"204": {"description": "."}})}, "cachedThing must be a GET for JSON"),
+        (
+            {"post": cached_operation()},
+            "cachedThing: only JSON of GET without headers can be cached; remove x-cache-until-event",
+        ),
+        (
+            {"get": cached_operation(responses={"204": {"description": "."}})},
+            "cachedThing: only JSON of GET without headers can be cached",
+        ),
         (
             {
                 "get": cached_operation(
@@ -193,7 +199,7 @@ def test_cached_operation_has_no_principal_and_names_event() -> None:
                     }
                 )
             },
-            "without additional headers",
+            "only JSON of GET without headers can be cached",
         ),
     ],
     ids=["unknown event", "no subscription", "method", "content", "headers"],
@@ -298,14 +304,17 @@ def test_form_without_single_typed_file_is_rejected(options: dict[str, Any]) -> 
 @pytest.mark.parametrize("media_types", [["application/json"], ["application/merge-patch+json"]])
 def test_patch_without_both_media_types_is_rejected(media_types: list[str]) -> None:
     content = dict.fromkeys(media_types, THING)
-    with pytest.raises(ContractError, match="other must accept one schema as application/json and"):
+    with pytest.raises(
+        ContractError,
+        match="operation other: the patch is not a merge patch; accept one schema as application/json and",
+    ):
         generate_handlers(with_paths(**{"/other": {"patch": operation(requestBody={"content": content})["get"]}}))
 
 
 def test_patched_resource_without_accept_patch_is_rejected() -> None:
     source = with_paths()
     del source.openapi["delivery"]["paths"]["/things/{thing_id}"]["get"]["responses"]["200"]["headers"]["Accept-Patch"]
-    with pytest.raises(ContractError, match="getThing lacks the header Accept-Patch"):
+    with pytest.raises(ContractError, match="operation getThing: the response lacks the header Accept-Patch"):
         generate_handlers(source)
 
 
@@ -344,12 +353,12 @@ def test_stream_result_is_iterator_of_events(schema: dict[str, Any]) -> None:
 
 def test_stream_with_additional_headers_is_rejected() -> None:
     generate_handlers(stream(headers={"Cache-Control": {"schema": {"type": "string"}}}))
-    with pytest.raises(ContractError, match="the stream other must"):
+    with pytest.raises(ContractError, match="operation other: the stream has another status or headers"):
         generate_handlers(stream(headers={"ETag": {"schema": {"type": "string"}}}))
 
 
 def test_stream_without_204_is_rejected() -> None:
-    with pytest.raises(ContractError, match="the stream other lacks the response 204"):
+    with pytest.raises(ContractError, match="operation other: the stream lacks the response 204"):
         generate_handlers(stream(with_204=False))
 
 
@@ -359,9 +368,6 @@ THING = {"schema": {"$ref": "#/components/schemas/Thing"}}
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        (operation(operationId="getThing"), "duplicate operationId getThing"),
-        (operation(responses={"200": {"description": "."}, "202": {"description": "."}}), "other has 2 success"),
-        (operation(responses={"404": {"description": "."}}), "other has 0 success"),
         (operation(requestBody={"content": {"application/json": THING, "text/plain": THING}}), "several media types"),
         (
             operation(requestBody={"content": {"application/json": {"schema": {"type": "object"}}}}),

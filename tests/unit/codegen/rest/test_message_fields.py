@@ -55,5 +55,5 @@ def test_unknown_message_of_schema_is_rejected() -> None:
     changed = with_change(
         lambda document: document["components"]["schemas"]["Order"].update({"x-message": "delivery.orders.v1.Nothing"})
     )
-    with pytest.raises(ContractError, match="x-message of Order is not a message"):
+    with pytest.raises(ContractError, match="schema Order: x-message is not a message"):
         list_schema_message_pairs(changed)

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from codegen.contracts import ContractError
 from codegen.rest.operations import Operation, iter_operations
 from tests.unit.codegen.sample_contracts import create_contracts, create_openapi
 
@@ -97,18 +96,26 @@ def test_empty_security_of_an_operation_overrides_the_default() -> None:
     assert list_operations(security=[{"bearer": []}], paths=paths)["getLatestNote"].scheme is None
 
 
-def test_duplicate_operation_id_raises_contract_error() -> None:
-    paths = create_openapi()["paths"]
-    paths["/copy"] = {"get": paths["/notes/latest"]["get"]}
-    with pytest.raises(ContractError, match=r"delivery\.yaml: duplicate operationId getLatestNote"):
-        list_operations(paths=paths)
+def test_parameter_of_operation_replaces_the_one_of_the_path() -> None:
+    openapi = create_openapi()
+    own = {"name": "note_id", "in": "path", "required": True, "schema": {"type": "integer"}}
+    openapi["paths"]["/notes/{note_id}"]["get"]["parameters"] = [own]
+    assert list_operations(paths=openapi["paths"])["getNote"].parameters == [own]
 
 
-@pytest.mark.parametrize("statuses", [[], ["404"], ["200", "204"]])
-def test_other_than_one_success_response_raises_contract_error(statuses: list[str]) -> None:
-    count = sum(status.startswith("2") for status in statuses)
-    with pytest.raises(ContractError, match=f"extra has {count} success responses; exactly one is required"):
-        with_operation({"responses": {status: {"description": "."} for status in statuses}})
+def test_default_response_is_no_success() -> None:
+    responses = {"default": {"description": "."}, "204": {"description": "."}}
+    assert with_operation({"responses": responses})["extra"].status == 204
+
+
+def test_error_names_the_operation() -> None:
+    error = OPERATIONS["getNote"].create_error("something is wrong", "correct it")
+    assert str(error) == "delivery.yaml: operation getNote: something is wrong; correct it"
+
+
+def test_document_without_paths_has_no_operations() -> None:
+    source = create_contracts(openapi={"openapi": "3.1.0"})
+    assert list(iter_operations(source, "delivery")) == []
 
 
 def test_unsupported_http_methods_are_ignored() -> None:

@@ -52,12 +52,14 @@ def test_default_per_subject_does_not_apply_to_public_operation() -> None:
 
 
 def test_own_limit_per_subject_of_public_operation_is_an_error() -> None:
-    with pytest.raises(ContractError, match="getLatestNote is limited per subject"):
+    with pytest.raises(
+        ContractError, match="operation getLatestNote: the limit per subject has no subject; require a token"
+    ):
         list_limits("getLatestNote", {"subject": "6/minute"})
 
 
 def test_limited_operation_without_429_response_is_an_error() -> None:
-    with pytest.raises(ContractError, match="getNote has x-rate-limit but no response 429"):
+    with pytest.raises(ContractError, match="operation getNote: x-rate-limit needs the response 429; add it"):
         list_limits("getNote", {"address": "6/minute"}, status="404")
 
 

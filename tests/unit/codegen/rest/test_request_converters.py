@@ -208,5 +208,8 @@ def test_mismatch_error_names_both_files(change: Change, message: str) -> None:
 
 def test_schema_with_two_messages_is_rejected() -> None:
     change = with_property("CreateAgentRequest", "keys", **{"$ref": "#/components/schemas/CreateAgentPreferences"})
-    with pytest.raises(ContractError, match=r"CreateAgentPreferences is delivery\.notifications\.v1\.Preferences and"):
+    with pytest.raises(
+        ContractError,
+        match=r"schema CreateAgentPreferences: the schema is delivery\.notifications\.v1\.Preferences and",
+    ):
         request_converters.generate(with_change(change))

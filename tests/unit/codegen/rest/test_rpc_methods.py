@@ -36,7 +36,7 @@ def test_stream_is_not_forwarded() -> None:
 @pytest.mark.parametrize("value", ["orders.v1.EatOrder", "partners.v1.CompleteOrder", "CompleteOrder", ""])
 def test_extension_with_unknown_method_is_rejected(value: str) -> None:
     changed = with_change(lambda document: find_operation(document, "completeDelivery").update({"x-rpc": value}))
-    with pytest.raises(ContractError, match="x-rpc of completeDelivery is not a method"):
+    with pytest.raises(ContractError, match="operation completeDelivery: x-rpc is not a method"):
         paths(changed)
 
 
@@ -50,7 +50,9 @@ def test_name_of_methods_of_several_services_is_rejected() -> None:
     )
     originals = tuple(service for service in source.protos.services if service.full_name == method.service)
     ambiguous = replace(source, protos=replace(source.protos, services=originals + services))
-    with pytest.raises(ContractError, match=r"getOrder needs x-rpc, because it matches .*GetOrder, .*GetOrder"):
+    with pytest.raises(
+        ContractError, match=r"operation getOrder: the operation matches .*GetOrder, .*GetOrder; add x-rpc"
+    ):
         paths(ambiguous)
 
 
