@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from jsonschema_rs import Draft202012Validator, validator_for
+from jsonschema_rs import Draft202012Validator
 
-from codegen.errors import ContractErrors
+from codegen.errors import ContractError, ContractErrors
 from codegen.openapi.findings import Findings, OpenApiFile, Pointer
 from codegen.openapi.media_types import EVENT_STREAM, FORM, is_json
 from codegen.openapi.names import check_schema_names
@@ -28,17 +28,19 @@ META_SCHEMA = "resources/schemas/v3.1/schema.json"
 
 def read_openapi_file(root: Path, path: Path, errors: ContractErrors) -> OpenApiFile | None:
     """Read and check a file below `root`; add its errors to `errors`. None if it is no YAML."""
-    with errors.collect():
+    try:
         document = read_document(root, path)
-        file = OpenApiFile(
-            document.name, document.content, lambda pointer: document.find_position(build_pointer(*pointer)).line
-        )
-        check_document(file, errors, is_served=path.stem == SERVED_API, has_models=path.stem not in APIS_WITHOUT_MODELS)
-        with errors.collect():
-            # References outside of the checked structure, such as those in callbacks.
-            check_references(document)
-        return file
-    return None
+    except ContractError as error:
+        errors.messages += error.messages
+        return None
+    file = OpenApiFile(
+        document.name, document.content, lambda pointer: document.find_position(build_pointer(*pointer)).line
+    )
+    check_document(file, errors, is_served=path.stem == SERVED_API, has_models=path.stem not in APIS_WITHOUT_MODELS)
+    with errors.collect():
+        # References outside of the checked structure, such as those in callbacks.
+        check_references(document)
+    return file
 
 
 def check_document(file: OpenApiFile, errors: ContractErrors, *, is_served: bool, has_models: bool) -> None:
@@ -66,9 +68,8 @@ def _is_binary_content(pointer: Pointer) -> bool:
 @cache
 def _compile_meta_schema() -> Draft202012Validator:
     spec = find_spec("openapi_spec_validator")
-    (folder,) = (spec.submodule_search_locations or []) if spec else ()
-    validator: Draft202012Validator = validator_for(json.loads((Path(folder) / META_SCHEMA).read_bytes()))
-    return validator
+    folders = (spec and spec.submodule_search_locations) or []
+    return Draft202012Validator(json.loads((Path(folders[0]) / META_SCHEMA).read_bytes()))
 
 
 def _check_meta_schema(findings: Findings) -> None:

@@ -43,9 +43,9 @@ def change_document(**changes: Any) -> Json:
     return {key: value for key, value in document.items() if value is not None}
 
 
-def with_operation(path: str = "/things", method: str = "get", **changes: Any) -> Json:
+def with_operation(path: str = "/things", method: str = "get", extensions: Json | None = None, **changes: Any) -> Json:
     """Return the document with one operation, whose changes of None remove a key."""
-    operation = copy.deepcopy(OPERATION) | changes
+    operation = copy.deepcopy(OPERATION) | changes | (extensions or {})
     return change_document(
         paths={path: {method: {key: value for key, value in operation.items() if value is not None}}}
     )

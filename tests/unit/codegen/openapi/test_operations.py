@@ -29,7 +29,7 @@ def with_security(*requirements: Json) -> Json:
         with_body(CONTENT, method="delete"),
         with_security({"bearer": ["customer"]}, {"bearer": ["admin"]}),
         with_security({"webhook": []}),
-        with_operation(**{"x-max-bytes": 100, "x-timeout": "3s"}),
+        with_operation(extensions={"x-max-bytes": 100, "x-timeout": "3s"}),
     ],
 )
 def test_supported_operation_has_no_error(document: Json) -> None:
@@ -102,8 +102,8 @@ def test_supported_operation_has_no_error(document: Json) -> None:
             with_operation(responses={"204": {"description": "Done.", "content": CONTENT}}),
             "a response 204 has no body; use the status 200",
         ),
-        (with_operation(**{"x-max-bytes": "1 MiB"}), "`x-max-bytes` is no number of bytes; correct it"),
-        (with_operation(**{"x-timeout": 3}), "`x-timeout` is no time; write seconds, such as `3s`"),
+        (with_operation(extensions={"x-max-bytes": "1 MiB"}), "`x-max-bytes` is no number of bytes; correct it"),
+        (with_operation(extensions={"x-timeout": 3}), "`x-timeout` is no time; write seconds, such as `3s`"),
     ],
 )
 def test_unsupported_operation_is_an_error(document: Json, error: str) -> None:

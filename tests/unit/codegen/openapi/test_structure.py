@@ -39,7 +39,7 @@ def test_correct_document_has_no_errors() -> None:
         (with_operation(operationId=5), "GET /things: `operationId` is a number; write text"),
         (with_operation(deprecated="yes"), "operation listThings: `deprecated` is text; write true or false"),
         (
-            with_operation(**{"x-rate-limits": {}}),
+            with_operation(extensions={"x-rate-limits": {}}),
             "operation listThings: the extension `x-rate-limits` is unknown; write `x-rate-limit`",
         ),
         (
@@ -97,7 +97,9 @@ def test_deep_nesting_is_an_error() -> None:
 
 @pytest.mark.parametrize("has_models", [True, False])
 def test_extensions_of_other_tools_are_permitted(*, has_models: bool) -> None:
-    document = with_operation(**{"x-codeSamples": [{"lang": "curl"}]}, externalDocs={"url": "https://docs.example"})
+    document = with_operation(
+        extensions={"x-codeSamples": [{"lang": "curl"}]}, externalDocs={"url": "https://docs.example"}
+    )
     assert find_errors(document, has_models=has_models) == []
 
 

@@ -179,7 +179,7 @@ def with_result(operation_id: str, status: str, schema: str) -> Change:
     [
         (
             without_header("getBank", "200", "ETag"),
-            r"operation getBank: the field version in .* has no property or header",
+            r"getBank: the field version in .* has no property or header",
         ),
         (with_header("getOrder", "200", "ETag"), "operation getOrder: ETag has no field in"),
         (with_header("listBanks", "200", "ETag"), "operation listBanks: ETag has no field in"),

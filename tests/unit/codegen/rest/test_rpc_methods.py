@@ -50,9 +50,7 @@ def test_name_of_methods_of_several_services_is_rejected() -> None:
     )
     originals = tuple(service for service in source.protos.services if service.full_name == method.service)
     ambiguous = replace(source, protos=replace(source.protos, services=originals + services))
-    with pytest.raises(
-        ContractError, match=r"operation getOrder: the operation matches .*GetOrder, .*GetOrder; add x-rpc"
-    ):
+    with pytest.raises(ContractError, match=r"getOrder: the operation matches .*GetOrder, .*GetOrder; add x-rpc"):
         paths(ambiguous)
 
 
