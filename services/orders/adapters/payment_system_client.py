@@ -93,7 +93,7 @@ class HttpPaymentSystem(PaymentSystem, BankPaymentLister):
         status = response.http.status_code
         if status in UNSUPPORTED_STATUS_CODES:
             return None
-        if status != httpx.codes.OK or not response.is_valid():
+        if status != httpx.codes.OK or not response.is_valid:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE, f"{status}: response violates the contract")
         page = msgspec.json.decode(response.body, type=_PaymentList)
         payments = [
@@ -124,7 +124,7 @@ class HttpPaymentSystem(PaymentSystem, BankPaymentLister):
         status = response.http.status_code
         if status != httpx.codes.OK:
             return RefundResponse(is_refunded=False, is_final=status in FINAL_STATUS_CODES, message=str(status))
-        if not response.is_valid():
+        if not response.is_valid:
             return _build_retryable("200: response violates the contract")
         if not _matches_request(response.body, payload):
             return _build_retryable("200: response is for another refund")

@@ -55,7 +55,7 @@ class PartnerSystemClient(PartnerSystem):
         except RequestFailedError as error:
             return PartnerResponse(Outcome.FAILED, str(error))
         result = classify_response(response.http, response.body, call.order_id, self._clock())
-        if result.outcome is Outcome.FAILED or response.is_valid():
+        if result.outcome is Outcome.FAILED or response.is_valid:
             return result
         return PartnerResponse(Outcome.FAILED, f"{response.http.status_code}: response violates the contract")
 

@@ -1,7 +1,7 @@
 """HTTP client for signed POST requests to third parties, validated by contract, with bounded time and response size."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -41,11 +41,11 @@ class SignedPost:
 
 @dataclass(frozen=True, slots=True)
 class ThirdPartyResponse:
-    """Complete response with its body. `is_valid` returns whether it conforms to the contract, which takes CPU time."""
+    """Complete response with its body. `is_valid` is true if it conforms to the contract."""
 
     http: httpx.Response
     body: bytes
-    is_valid: Callable[[], bool]
+    is_valid: bool
 
 
 class SignedClient:
@@ -92,11 +92,8 @@ class SignedClient:
                     response_body = await _read_body(response)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise RequestFailedError(_describe_error(error)) from error
-        return ThirdPartyResponse(
-            response,
-            response_body,
-            lambda: self._contract.is_valid_response(path, headers, body, response, response_body),
-        )
+        is_valid = self._contract.is_valid_response(path, response, response_body)
+        return ThirdPartyResponse(response, response_body, is_valid)
 
     def _build_headers(self, request: SignedPost) -> dict[str, str]:
         now = self._clock()

@@ -78,7 +78,7 @@ async def test_request_is_signed_with_each_secret(base_url: str) -> None:
 async def test_response_is_validated_by_contract(response: httpx.Response, is_valid: bool) -> None:
     received = await post(lambda request: response)
     assert received.body == response.content
-    assert received.is_valid() is is_valid
+    assert received.is_valid is is_valid
 
 
 async def test_redirect_is_returned_and_not_followed() -> None:
