@@ -195,12 +195,18 @@ async def load_demo_data(settings: ServiceSettings, demo: DemoSettings) -> None:
 
 
 async def reconcile(settings: Settings) -> None:
-    """Reconcile every due order once and print the discrepancies. Exits with 1 if orders were not reconciled."""
+    """Reconcile all orders and payments once and print the discrepancies. Exits with 1 if orders were not reconciled.
+
+    The banks are requested for their payments.
+    """
     mongo_client, mongo_database = mongo.connect(settings.documents_url.get_secret_value())
-    async with Database(settings.database_url.get_secret_value()) as database, mongo_client:
+    secret_box = SecretBox(settings.encryption_key.get_secret_value())
+    http_client = safe_http_client.create_client(settings.allowed_targets, timeout_s=settings.bank_timeout_seconds)
+    async with Database(settings.database_url.get_secret_value()) as database, mongo_client, http_client:
         is_complete = await run_reconcile(
             PostgresReconciliationRepository(database, Outbox[OrdersEvent](EVENTS)),
             MongoHistoryRepository(mongo_database),
+            HttpPaymentSystem(http_client, secret_box, now, settings.bank_timeout_seconds),
             now,
             build_reconciliation_policy(settings),
         )

@@ -1,11 +1,12 @@
 """Reconciliation with the banks: payments that a bank has captured and that are not recorded here."""
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
 from services.orders.domain.orders import Bank
-from services.orders.domain.payments import BankPaymentPage
+from services.orders.domain.payments import BankPaymentPage, Payment
 from services.orders.usecases.event_factory import build_lost_payment_alert
 from services.orders.usecases.reconciliation import ReconciliationPolicy, ReconciliationRepository
 from services.runtime.core.clock import Clock
@@ -28,8 +29,23 @@ class BankPaymentLister(Protocol):
         """
 
 
+def log_lost_payment(payment: Payment) -> None:
+    """Log a payment that only its bank has recorded, as a warning."""
+    log.warning("payment %s of bank %s is not recorded; raising an alert", payment.payment_id, payment.bank_id)
+
+
+def log_failed_bank(bank_id: str, error: ApiError) -> None:
+    """Log a bank whose payments were not compared, as a warning."""
+    log.warning("payments of bank %s not compared: %s; retrying at the next run", bank_id, error)
+
+
 async def reconcile_banks(
-    repository: ReconciliationRepository, lister: BankPaymentLister, clock: Clock, policy: ReconciliationPolicy
+    repository: ReconciliationRepository,
+    lister: BankPaymentLister,
+    clock: Clock,
+    policy: ReconciliationPolicy,
+    report_payment: Callable[[Payment], None] = log_lost_payment,
+    report_failure: Callable[[str, ApiError], None] = log_failed_bank,
 ) -> int:
     """Raise an alert, once, for each payment within the window that only its bank has recorded. Return 0.
 
@@ -37,24 +53,30 @@ async def reconcile_banks(
     unavailable, or has no list of payments, does not affect the others.
     """
     now, after = clock(), ""
+    since, until = now - policy.window, now - policy.quiet_period
     while banks := await repository.banks.list_active(after, BANKS_PER_PAGE):
         for bank in banks:
             try:
-                await _reconcile_bank(repository, lister, bank, now - policy.window, now - policy.quiet_period)
+                await _reconcile_bank(repository, lister, bank, since, until, report_payment)
             except ApiError as error:
-                log.warning("payments of bank %s not compared: %s; retrying at the next run", bank.id, error)
+                report_failure(bank.id, error)
         after = banks[-1].id
     return 0
 
 
 async def _reconcile_bank(
-    repository: ReconciliationRepository, lister: BankPaymentLister, bank: Bank, since: datetime, until: datetime
+    repository: ReconciliationRepository,
+    lister: BankPaymentLister,
+    bank: Bank,
+    since: datetime,
+    until: datetime,
+    report: Callable[[Payment], None],
 ) -> None:
     token: str | None = None
     while page := await lister.list_payments(bank, since, until, token):
         for payment in await repository.find_unknown_payments(page.payments):
+            report(payment)
             alert = build_lost_payment_alert(payment, until)
-            log.warning("payment %s of bank %s: %s", payment.payment_id, bank.id, alert.reason)
             async with repository.unit_of_work() as unit:
                 if await unit.register_alert(alert.subject, alert.reason, until):
                     await unit.publish(alert)

@@ -1,7 +1,9 @@
 """`reconcile` command: one run of the periodic reconciliation."""
 
 from services.orders import usecases
+from services.orders.domain.payments import Payment
 from services.orders.domain.reconciliation import Discrepancy
+from services.orders.usecases.bank_reconciliation import BankPaymentLister
 from services.orders.usecases.reconciliation import (
     ReconciliationHistory,
     ReconciliationPolicy,
@@ -14,18 +16,34 @@ from services.runtime.core.errors import ApiError
 
 
 async def run_reconcile(
-    repository: ReconciliationRepository, history: ReconciliationHistory, clock: Clock, policy: ReconciliationPolicy
+    repository: ReconciliationRepository,
+    history: ReconciliationHistory,
+    banks: BankPaymentLister,
+    clock: Clock,
+    policy: ReconciliationPolicy,
 ) -> bool:
-    """Reconcile every order past its quiet period and print the discrepancies. Safe while the service runs.
+    """Reconcile every order past its quiet period, and the payments of the banks, and print the discrepancies.
 
-    Return False if a store was unavailable, or the reconciliation of an order failed.
+    Safe while the service runs. Return False if a store was unavailable, or the reconciliation of an order failed. A
+    bank that is unavailable is printed only.
     """
     started_at, reported = clock(), set[tuple[str, str]]()
+    lost_payments: list[Payment] = []
 
     def print_discrepancy(order_id: str, discrepancy: Discrepancy) -> None:
         if (order_id, discrepancy.detail) not in reported:
             reported.add((order_id, discrepancy.detail))
             print(f"{order_id}  {discrepancy.kind}  {discrepancy.kind.outcome}  {discrepancy.detail}")
+
+    def print_lost_payment(payment: Payment) -> None:
+        lost_payments.append(payment)
+        print(
+            f"{payment.order_id}  PAYMENT_NOT_RECORDED  reported  "
+            f"payment {payment.payment_id} of bank {payment.bank_id}: {payment.amount} {payment.currency}"
+        )
+
+    def print_failed_bank(bank_id: str, error: ApiError) -> None:
+        print(f"payments of bank {bank_id} not compared: {error}")
 
     run = ReconciliationRun(repository, history, clock, policy, print_discrepancy)
     unchanged_since = started_at - policy.quiet_period
@@ -35,6 +53,7 @@ async def run_reconcile(
         due_count = run.reconciled_count
         async for order_ids in history.iter_order_ids(started_at - policy.window, unchanged_since, DOCUMENTS_PER_PAGE):
             await run.reconcile_ids(order_ids)
+        await usecases.reconcile_banks(repository, banks, clock, policy, print_lost_payment, print_failed_bank)
         stuck = await drain(lambda: usecases.alert_stuck_orders(repository, clock, policy))
         overdue = await repository.count_overdue_events(unchanged_since)
         skipped = await repository.count_recent_orders(unchanged_since)
@@ -42,6 +61,8 @@ async def run_reconcile(
         print(f"incomplete: {error}; {run.reconciled_count} orders reconciled, {len(reported)} discrepancies")
         return False
     print(f"{due_count} orders reconciled, {len(reported)} discrepancies, {stuck} stuck; {overdue} overdue events")
+    if lost_payments:
+        print(f"{len(lost_payments)} payments of banks are not recorded")
     if skipped:
         print(f"{skipped} orders skipped: changed within the last {policy.quiet_period.total_seconds():g} s")
     if run.failed_ids:

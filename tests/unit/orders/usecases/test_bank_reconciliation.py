@@ -1,5 +1,6 @@
 """Reconciliation with banks: payments that only a bank has recorded."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,7 +19,8 @@ PAYMENTS = [Payment("visa", f"p{number}", f"o{number}", 200, "USD", succeeded=Tr
 class FakeLister:
     """Banks that list one payment per page; `km` is unavailable, and other banks have no list."""
 
-    def __init__(self) -> None:
+    def __init__(self, payments: Sequence[Payment] = PAYMENTS) -> None:
+        self._payments = payments
         self.periods: set[tuple[datetime, datetime]] = set()
 
     async def list_payments(
@@ -30,8 +32,8 @@ class FakeLister:
         if bank.id != "visa":
             return None
         index = int(page_token or 0)
-        token = str(index + 1) if index + 1 < len(PAYMENTS) else None
-        return BankPaymentPage(PAYMENTS[index : index + 1], token)
+        token = str(index + 1) if index + 1 < len(self._payments) else None
+        return BankPaymentPage(self._payments[index : index + 1], token)
 
 
 async def test_payment_that_only_bank_has_recorded_raises_one_alert() -> None:

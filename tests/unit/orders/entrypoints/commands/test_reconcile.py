@@ -1,4 +1,4 @@
-"""Command `reconcile`: output and result, also while the document store is unavailable."""
+"""Command `reconcile`: output and result, also while the document store or a bank is unavailable."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,11 +8,12 @@ import pytest
 
 from generated.problems import Reason
 from services.orders.domain.orders import HistoryEntry
-from services.orders.domain.payments import PaymentRecord
+from services.orders.domain.payments import Payment, PaymentRecord
 from services.orders.entrypoints.commands.reconcile import run_reconcile
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW
-from tests.unit.orders.fakes import FakeHistory, FakeRepository, build_order
+from tests.unit.orders.fakes import BANK, FakeHistory, FakeRepository, build_order
+from tests.unit.orders.usecases.test_bank_reconciliation import PAYMENTS, FakeLister
 from tests.unit.orders.usecases.test_reconciliation import POLICY
 from tests.unit.orders.usecases.test_reconciliation_run import SlowHistory
 
@@ -24,9 +25,9 @@ class UnavailableHistory(FakeHistory):
         raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
 
 
-async def reconcile(repository: FakeRepository, history: FakeHistory) -> bool:
+async def reconcile(repository: FakeRepository, history: FakeHistory, payments: Sequence[Payment] = ()) -> bool:
     repository.now = NOW + POLICY.quiet_period
-    return await run_reconcile(repository, history, repository.clock, POLICY)
+    return await run_reconcile(repository, history, FakeLister(payments), repository.clock, POLICY)
 
 
 async def test_discrepancies_are_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,3 +57,13 @@ async def test_failed_orders_are_named(capsys: pytest.CaptureFixture[str]) -> No
     repository = FakeRepository(build_order(), build_order(order_id="o2"))
     assert not await reconcile(repository, SlowHistory(10, failing_ids=["o2"]))
     assert "1 orders failed: o2" in capsys.readouterr().out
+
+
+async def test_payments_that_only_banks_have_recorded_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    repository = FakeRepository(banks=[replace(BANK, id=bank_id) for bank_id in ("km", "visa")])
+    assert await reconcile(repository, FakeHistory(), PAYMENTS)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("payments of bank km not compared: UPSTREAM_UNAVAILABLE")
+    assert lines[1] == "o1  PAYMENT_NOT_RECORDED  reported  payment p1 of bank visa: 200 USD"
+    assert lines[-1] == "3 payments of banks are not recorded"
+    assert {event.reason for event in repository.events} == {"PAYMENT_NOT_RECORDED"}
