@@ -1,16 +1,13 @@
 """Generator of the Envoy bootstraps from the contracts and `envoy/mesh.yaml`; machine settings are placeholders."""
 
 import re
-from pathlib import Path
-
-import yaml
 
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.envoy import admin, edge, external_callers, lint, operator_proxy, overload, sidecar
 from codegen.envoy.common import Config, Profile, build_bootstrap
+from codegen.mesh import GATEWAY, OPERATOR_SIDECAR, list_callees, list_services, load_mesh
 from codegen.yaml_output import dump_yaml
 
-MESH_FILE = Path(__file__).parents[2] / "envoy/mesh.yaml"
 PROFILES = (Profile("development"), Profile("production"))
 HEADER = (
     "# Written by `make generate` from api-specs and envoy/mesh.yaml. Do not edit. "
@@ -21,10 +18,10 @@ HEADER = (
 def build_service_bootstrap(contracts: Contracts, profile: Profile, mesh: Config, name: str) -> Config:
     """Return the bootstrap of a service's sidecar."""
     trust_domain = mesh["trust_domain"]
-    services = [each for each in mesh["sidecars"] if each not in ("gateway", operator_proxy.SIDECAR_NAME)]
+    services = list_callees(mesh)
     inbound = (
         edge.build_listeners(contracts, profile)
-        if name == "gateway"
+        if name == GATEWAY
         else [sidecar.build_ingress_listener(contracts, profile, trust_domain, name, mesh["sidecars"])]
     )
     bootstrap = build_bootstrap(
@@ -38,23 +35,20 @@ def build_service_bootstrap(contracts: Contracts, profile: Profile, mesh: Config
         sidecar.build_clusters(contracts, profile, trust_domain, name, services),
         admin.build_admin_address(name, profile),
     )
-    return bootstrap | ({"overload_manager": overload.build_overload_manager()} if name == "gateway" else {})
+    return bootstrap | ({"overload_manager": overload.build_overload_manager()} if name == GATEWAY else {})
 
 
 def generate(contracts: Contracts) -> Files:
     """Generate `envoy/<profile>/<sidecar>.yaml`; the operator proxy exists in development only."""
-    mesh: Config = yaml.load(MESH_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    services = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
+    mesh = load_mesh()
+    services, callees = list_services(mesh), list_callees(mesh)
     files: Files = {}
     for profile in PROFILES:
         bootstraps = {name: build_service_bootstrap(contracts, profile, mesh, name) for name in services}
-        callees = [name for name in services if name != "gateway"]
         for name in external_callers.list_names(contracts, mesh):
             bootstraps[name] = external_callers.generate(contracts, profile, mesh["trust_domain"], callees, name)
         if profile.is_development:
-            bootstraps[operator_proxy.SIDECAR_NAME] = operator_proxy.generate(
-                contracts, profile, mesh["trust_domain"], callees
-            )
+            bootstraps[OPERATOR_SIDECAR] = operator_proxy.generate(contracts, profile, mesh["trust_domain"], callees)
         for name, config in bootstraps.items():
             lint.check(contracts, f"{profile.name}/{name}", config)
             text = dump_yaml(HEADER, config)

@@ -3,7 +3,6 @@
 import re
 
 from codegen.contracts import ContractError, Contracts
-from codegen.envoy import operator_proxy
 from codegen.envoy.common import (
     Config,
     Profile,
@@ -15,11 +14,10 @@ from codegen.envoy.common import (
     build_tracing_config,
 )
 from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, build_egress_route, build_upstream_cluster, list_granted_methods
+from codegen.mesh import OPERATOR_SIDECAR, list_services
 
 OPTIONS_PROTO = "api-specs/proto/delivery/options/v1/options.proto"
-RESERVED_NAMES = frozenset(
-    {"app", "ca", "callbacks", "edge", "health", "jwks", "otlp", "uploads", operator_proxy.SIDECAR_NAME}
-)
+RESERVED_NAMES = frozenset({"app", "ca", "callbacks", "edge", "health", "jwks", "otlp", "uploads", OPERATOR_SIDECAR})
 """Names that certificates, clusters and sockets of the mesh already use."""
 
 
@@ -29,7 +27,7 @@ def list_names(contracts: Contracts, mesh: Config) -> list[str]:
     Raises ContractError when callers, sidecars and events are inconsistent.
     """
     callers = contracts.protos.callers
-    sidecars = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
+    sidecars = list_services(mesh)
     for name in sidecars:
         if name not in callers:
             raise ContractError(

@@ -19,8 +19,8 @@ from codegen.envoy.common import (
     strip_headers,
 )
 from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, REFLECTION_PREFIXES, build_upstream_cluster
+from codegen.mesh import OPERATOR_SIDECAR
 
-SIDECAR_NAME = "ops"
 CONNECT_BRIDGE_CONFIG = "extensions.filters.http.connect_grpc_bridge.v3.FilterConfig"
 
 
@@ -50,7 +50,7 @@ def generate(contracts: Contracts, profile: Profile, trust_domain: str, services
     default_routes = [route for route in hosts[0]["routes"] if route["name"] != "admins"]
     hosts.append({"name": "default", "domains": ["*"], "routes": default_routes})
     manager = build_http_connection_manager(
-        SIDECAR_NAME,
+        OPERATOR_SIDECAR,
         # Command line tools such as buf curl use Connect by default; the bridge translates it to gRPC.
         [
             *build_bearer_scheme_filters(),
@@ -60,18 +60,18 @@ def generate(contracts: Contracts, profile: Profile, trust_domain: str, services
         ],
         {"virtual_hosts": hosts},
         early_header_mutation_extensions=strip_headers("traceparent", "tracestate"),
-        tracing=build_tracing_config(SIDECAR_NAME, "100"),
+        tracing=build_tracing_config(OPERATOR_SIDECAR, "100"),
     )
     clusters = [
         build_otlp_cluster(),
         authorization.build_jwks_cluster(profile),
-        admin.build_admin_cluster(SIDECAR_NAME, profile),
-        *(build_upstream_cluster(trust_domain, SIDECAR_NAME, service) for service in services),
+        admin.build_admin_cluster(OPERATOR_SIDECAR, profile),
+        *(build_upstream_cluster(trust_domain, OPERATOR_SIDECAR, service) for service in services),
     ]
-    listener = build_listener(SIDECAR_NAME, build_tcp_address("${BIND}", "${OPS_PORT}"), manager)
+    listener = build_listener(OPERATOR_SIDECAR, build_tcp_address("${BIND}", "${OPS_PORT}"), manager)
     return build_bootstrap(
-        SIDECAR_NAME,
-        [listener, *admin.build_admin_listeners(SIDECAR_NAME, profile)],
+        OPERATOR_SIDECAR,
+        [listener, *admin.build_admin_listeners(OPERATOR_SIDECAR, profile)],
         clusters,
-        admin.build_admin_address(SIDECAR_NAME, profile),
+        admin.build_admin_address(OPERATOR_SIDECAR, profile),
     )

@@ -8,18 +8,17 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import yaml
-
 from codegen.contracts import Contracts, Files
-from codegen.envoy import MESH_FILE, operator_proxy
 from codegen.envoy.common import Config
 from codegen.envoy.sidecar import list_service_methods
 from codegen.kubernetes import monitoring
 from codegen.kubernetes.network_policies import (
+    Connections,
     build_egress_rules,
     build_ingress_rules,
     build_migration_policy,
     build_network_policy,
+    read_connections,
 )
 from codegen.kubernetes.networking import build_service, build_sidecar_certificate, list_sidecar_ports
 from codegen.kubernetes.objects import add_recommended_labels, build_kustomization, build_object
@@ -29,6 +28,7 @@ from codegen.kubernetes.workloads import (
     build_disruption_budget,
     build_migration_job,
 )
+from codegen.mesh import list_services, load_mesh
 from codegen.yaml_output import dump_yaml
 
 HEADER = "# Written by `make generate` from api-specs and envoy/mesh.yaml. Do not edit.\n"
@@ -49,11 +49,12 @@ def build_service_objects(
     ports: Mapping[str, int],
     callers: Iterable[str],
     called_services: Mapping[str, int],
+    connections: Connections,
     otlp_port: int,
 ) -> list[Config]:
     """Return all objects of a service. `called_services` contains the ingress port of each."""
     ingress = build_ingress_rules(ports, sorted(callers))
-    egress = build_egress_rules(service, called_services, otlp_port)
+    egress = build_egress_rules(connections, called_services, otlp_port)
     return [
         build_object("v1", "ServiceAccount", service, service, automountServiceAccountToken=False),
         build_service(service, ports),
@@ -66,8 +67,8 @@ def build_service_objects(
 
 def generate(contracts: Contracts) -> Files:
     """Generate `kubernetes/{services,migrations,certificates,monitoring}/`, each with a kustomization."""
-    mesh: Config = yaml.load(MESH_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    services = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
+    mesh = load_mesh()
+    services = list_services(mesh)
     ports = {name: list_sidecar_ports(mesh, name) for name in services}
     callers = {
         name: {caller for method in list_service_methods(contracts, name) for caller in method.callers}
@@ -78,9 +79,10 @@ def generate(contracts: Contracts) -> Files:
     files: dict[str, list[Config]] = {}
     for name in services:
         called = {callee: ports[callee]["ingress"] for callee in services if name in callers[callee]}
-        objects = build_service_objects(name, ports[name], callers[name], called, otlp_port)
+        connections = read_connections(mesh, name)
+        objects = build_service_objects(name, ports[name], callers[name], called, connections, otlp_port)
         files[f"services/{name}"] = add_recommended_labels(objects, "service", version)
-        migration = [build_migration_job(name), build_migration_policy(name)]
+        migration = [build_migration_job(name), build_migration_policy(name, connections)]
         files[f"migrations/{name}"] = add_recommended_labels(migration, "migration", version)
         certificate = build_sidecar_certificate(name, mesh["trust_domain"])
         files[f"certificates/{name}"] = add_recommended_labels([certificate], "certificate", version)

@@ -1,7 +1,9 @@
 """Network policies of a service's pods. Traffic that no policy permits is denied in both directions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+from codegen.contracts import ContractError
 from codegen.envoy.common import Config
 from codegen.kubernetes.objects import build_labels, build_object
 
@@ -24,21 +26,28 @@ STORE_PORTS: Mapping[str, tuple[int, ...]] = {
     "rabbitmq": (5671, 5672),
     "memcached": (11211,),
 }
-DATABASES: Mapping[str, tuple[str, ...]] = {
-    "orders": ("postgresql", "mongodb"),
-    "notifications": ("postgresql", "mongodb"),
-}
-"""Databases by service; the others have PostgreSQL only."""
+MIGRATED_STORES = ("postgresql", "mongodb")
+"""Stores with migrations."""
 
-CACHE_USERS = ("gateway",)
-HTTPS_PORTS, SMTP_PORTS = (443,), (465, 587)
-INTERNET_PORTS: Mapping[str, tuple[int, ...]] = {
-    "notifications": HTTPS_PORTS + SMTP_PORTS,
-    "orders": (),
-    "partners": (),
-}
-"""Ports at public addresses by service, HTTPS for the others, which call Google only. No entry of a tuple means every
-TCP port: banks and partners register URLs with ports of their own."""
+ALL_PORTS = "all"
+"""Value of `public_ports` that permits every TCP port."""
+
+
+class Connections(NamedTuple):
+    """What a service connects to besides other services and the trace collector."""
+
+    stores: Sequence[str]
+    public_ports: Sequence[int] | str
+    """Ports at public addresses, or ALL_PORTS."""
+
+
+def read_connections(mesh: Mapping[str, Any], service: str) -> Connections:
+    """Return the connections of a service. Raises ContractError for an unknown store."""
+    entry = mesh.get("connections", {}).get(service, {})
+    if unknown := [store for store in entry.get("stores", ()) if store not in STORE_PORTS]:
+        raise ContractError(f"envoy/mesh.yaml: connections of {service}: unknown store {unknown[0]}")
+    stores = [store for store in STORE_PORTS if store in ("postgresql", "rabbitmq", *entry.get("stores", ()))]
+    return Connections(stores, entry.get("public_ports", ()))
 
 
 def build_ports(*ports: int, protocol: str = "TCP") -> list[Config]:
@@ -59,16 +68,12 @@ def build_store_rule(*stores: str) -> Config:
     return {"to": blocks, "ports": build_ports(*(port for store in stores for port in STORE_PORTS[store]))}
 
 
-def build_internet_rule(service: str) -> Config:
-    """Permit connections to public addresses."""
-    ports = INTERNET_PORTS.get(service, HTTPS_PORTS)
+def build_internet_rules(ports: Sequence[int] | str) -> list[Config]:
+    """Permit connections to public addresses, none without ports: a rule without ports permits all."""
+    if not ports:
+        return []
     blocks = [{"ipBlock": block} for block in INTERNET]
-    return {"to": blocks, "ports": build_ports(*ports) or [{"protocol": "TCP"}]}
-
-
-def list_databases(service: str) -> tuple[str, ...]:
-    """Return the databases of a service, which its migrations change."""
-    return DATABASES.get(service, ("postgresql",))
+    return [{"to": blocks, "ports": [{"protocol": "TCP"}] if isinstance(ports, str) else build_ports(*ports)}]
 
 
 def build_ingress_rules(ports: Mapping[str, int], callers: Sequence[str]) -> list[Config]:
@@ -83,19 +88,18 @@ def build_ingress_rules(ports: Mapping[str, int], callers: Sequence[str]) -> lis
     return rules
 
 
-def build_egress_rules(service: str, called_services: Mapping[str, int], otlp_port: int) -> list[Config]:
+def build_egress_rules(connections: Connections, called_services: Mapping[str, int], otlp_port: int) -> list[Config]:
     """Permit DNS, the contract's callees at their ingress ports, the stores, the trace collector and third parties."""
     collectors = {"namespaceSelector": {"matchLabels": {"traces": "delivery"}}}
-    cache = ("memcached",) if service in CACHE_USERS else ()
     return [
         build_dns_rule(),
         *(
             {"to": [{"podSelector": {"matchLabels": build_labels(name)}}], "ports": build_ports(port)}
             for name, port in called_services.items()
         ),
-        build_store_rule(*list_databases(service), "rabbitmq", *cache),
+        build_store_rule(*connections.stores),
         {"to": [collectors], "ports": build_ports(otlp_port)},
-        build_internet_rule(service),
+        *build_internet_rules(connections.public_ports),
     ]
 
 
@@ -110,7 +114,8 @@ def build_network_policy(name: str, app_name: str, ingress: Sequence[Config], eg
     return build_object("networking.k8s.io/v1", "NetworkPolicy", name, app_name, spec=spec)
 
 
-def build_migration_policy(service: str) -> Config:
+def build_migration_policy(service: str, connections: Connections) -> Config:
     """Return the policy of a migration's pod, which connects to the databases of its service only."""
-    egress = [build_dns_rule(), build_store_rule(*list_databases(service))]
+    databases = [store for store in connections.stores if store in MIGRATED_STORES]
+    egress = [build_dns_rule(), build_store_rule(*databases)]
     return build_network_policy(f"{service}-migrate", service, [], egress)

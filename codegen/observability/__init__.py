@@ -4,11 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from codegen.contracts import Contracts, Files
-from codegen.envoy import MESH_FILE, operator_proxy
 from codegen.envoy.common import Config
+from codegen.mesh import list_services, load_mesh
 from codegen.observability import alert_rules, dashboard
 from codegen.yaml_output import dump_yaml
 
@@ -19,7 +17,7 @@ LINE_WIDTH = 10_000
 
 def build_scrape_config(mesh: Mapping[str, Any]) -> Config:
     """Return the scrape targets at default ports: each app's probe listener and each Envoy's admin interface."""
-    names = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
+    names = list_services(mesh)
 
     def build_targets(listener: str) -> list[Config]:
         ports = {name: mesh["settings"][f"{name.upper()}_{listener}_PORT"]["default"] for name in names}
@@ -37,7 +35,7 @@ def build_scrape_config(mesh: Mapping[str, Any]) -> Config:
 
 def generate(contracts: Contracts) -> Files:
     """Generate `observability/`: prometheus.yml, alerts.yml and dashboard.json."""
-    mesh: Config = yaml.load(MESH_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    mesh = load_mesh()
     return {
         "observability/prometheus.yml": dump_yaml(HEADER, build_scrape_config(mesh), width=LINE_WIDTH),
         "observability/alerts.yml": dump_yaml(HEADER, alert_rules.build_alert_rules(contracts), width=LINE_WIDTH),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from codegen.envoy.common import Config
+from codegen.mesh import list_callees, load_mesh
 from codegen.observability.objectives import load_specification
 from codegen.observability.promql import (
     EDGE_SELECTOR,
@@ -71,7 +72,7 @@ def iter_process_alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "UpstreamUnhealthy",
-        'envoy_cluster_membership_healthy{envoy_cluster_name=~"orders|partners|notifications"}'
+        f'envoy_cluster_membership_healthy{{envoy_cluster_name=~"{"|".join(list_callees(load_mesh()))}"}}'
         " < envoy_cluster_membership_total",
         "1m",
         "The sidecar of {{ $labels.service }} reports {{ $labels.envoy_cluster_name }} as unhealthy.",

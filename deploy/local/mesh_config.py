@@ -21,6 +21,9 @@ OPERATOR_SIDECAR = "ops"
 SERVICES = tuple(name for name in render_bootstrap.load_mesh()["sidecars"] if name != OPERATOR_SIDECAR)
 """Services of the mesh: the sidecars of envoy/mesh.yaml, except the one for operators."""
 
+CALLEES = tuple(name for name in SERVICES if name != "gateway")
+"""Services that other services call by RPC."""
+
 MAX_SOCKET_PATH_BYTES = 90
 """Maximum length of a socket path; Linux allows 107 bytes."""
 
@@ -121,7 +124,9 @@ class MeshConfig:
 
     def _get_socket_dir_path(self) -> Path:
         folder = self.folder / "run"
-        is_short = len(os.fsencode(folder)) <= MAX_SOCKET_PATH_BYTES - len("/notifications-egress.sock")
+        is_short = len(os.fsencode(folder)) <= MAX_SOCKET_PATH_BYTES - max(
+            len(f"/{name}-egress.sock") for name in SERVICES
+        )
         if is_short and SOCKET_PATH_PATTERN.fullmatch(str(folder)):
             return folder
         name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]

@@ -107,7 +107,7 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
             "SMTP_URL": f"smtp://{config.bind_address}:{config.get_port('SMTP_PORT')}",
         },
     }
-    return common | specific[service]
+    return common | specific.get(service, {})
 
 
 def define_service(config: MeshConfig, secrets: Secrets, name: str) -> ProcessSpec:

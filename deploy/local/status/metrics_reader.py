@@ -11,7 +11,7 @@ from typing import NamedTuple
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.local.mesh_config import OPERATOR_SIDECAR, SERVICES, MeshConfig
+from deploy.local.mesh_config import CALLEES, OPERATOR_SIDECAR, SERVICES, MeshConfig
 from services.runtime.telemetry.rpc_spans import SERVER_ERROR_CODES
 
 TIMEOUT_S = 2.0
@@ -23,7 +23,7 @@ SERVER_ERROR_CODE_NAMES = frozenset(code.name for code in SERVER_ERROR_CODES)
 REQUEST_COUNT_METRICS = ("http_server_request_duration_seconds_count", "rpc_server_call_duration_seconds_count")
 ENVOY_STATS_PATH = (
     r"/stats?filter=^(http\.(edge|ingress|ops)\.downstream_rq_(total|5xx)|http\.edge\.jwt_authn\.jwks_fetch_\w+"
-    r"|cluster\.(orders|partners|notifications)\.(membership_(healthy|total)"
+    rf"|cluster\.({'|'.join(CALLEES)})\.(membership_(healthy|total)"
     r"|circuit_breakers\.(default|high)\.(rq|rq_pending)_open)|server\.days_until_first_cert_expiring)$"
 )
 

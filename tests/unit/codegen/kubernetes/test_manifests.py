@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from codegen import mesh
 from codegen.kubernetes import manifests
 from codegen.kubernetes.monitoring import build_pod_monitor
 from tests.unit.codegen.sample_contracts import create_contracts, create_method, create_service
@@ -28,7 +29,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any
     """Return the objects of each generated file for a mesh of two services."""
     mesh_file = tmp_path / "mesh.yaml"
     mesh_file.write_text(yaml.safe_dump(MESH), encoding="utf-8")
-    monkeypatch.setattr(manifests, "MESH_FILE", mesh_file)
+    monkeypatch.setattr(mesh, "MESH_FILE", mesh_file)
     monkeypatch.setattr(manifests.monitoring, "build_objects", lambda _: {"pod-monitor": build_pod_monitor()})
     generated = manifests.generate(create_contracts(create_service("notes", *METHODS)))
     assert all(str(text).startswith("# Written by `make generate`") for text in generated.values())
