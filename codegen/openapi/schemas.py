@@ -37,6 +37,7 @@ KEYWORD_TYPES = {
 """Types to which a keyword applies."""
 
 VALUE_TYPES: dict[type, str] = {str: "string", int: "integer"}
+PROPERTY_PATTERN = re.compile(r'[^"\\\x00-\x1f\x7f]+')
 COMBINATIONS = ("allOf", "oneOf", "anyOf")
 ANNOTATIONS = frozenset(
     {"$ref", "$comment", "deprecated", "description", "example", "examples", "externalDocs", "title"}
@@ -79,7 +80,7 @@ class SchemaCheck:
                 self._findings.add((*pointer, key), problem, "declare another schema, or combine both with `allOf`")
 
     def _check_types(self, schema: Schema, pointer: Pointer, *, permits_binary: bool) -> None:
-        kinds = list_types(schema)
+        kinds = ["string"] if pointer[-1] == "propertyNames" else list_types(schema)
         if unknown := [kind for kind in kinds if kind not in TYPES]:
             problem = f"the type {unknown[0]} is unknown"
             self._findings.add((*pointer, "type"), problem, f"use one of {', '.join(TYPES)}")
@@ -146,6 +147,10 @@ class SchemaCheck:
             problem = "the model of an object with `properties` cannot hold additional ones"
             remedy = "move the additional properties to a property that is a map"
             self._findings.add((*pointer, "additionalProperties"), problem, remedy)
+        for name in properties:
+            if not PROPERTY_PATTERN.fullmatch(name):
+                problem = "the name of the property has a quote, a backslash or a control character, or is empty"
+                self._findings.add((*pointer, "properties", name), problem, "rename it")
         is_part = any(key in COMBINATIONS for key in (*pointer[-2:-1], *schema))
         if not is_part and (unknown := [name for name in schema.get("required", ()) if name not in properties]):
             problem = f"the required property {unknown[0]} is not described"

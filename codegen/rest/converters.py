@@ -15,6 +15,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from codegen.contracts import Contracts, Files
 from codegen.naming import to_snake_case
 from codegen.openapi.names import get_class_name
+from codegen.openapi.schemas import SCHEMAS_PREFIX
 from codegen.rest.message_fields import (
     API,
     HEADER,
@@ -29,7 +30,7 @@ from codegen.rest.message_fields import (
     list_response_names,
     list_schema_message_pairs,
 )
-from codegen.rest.models import SCHEMAS_PREFIX, list_referenced_schemas
+from codegen.rest.models import list_referenced_schemas
 from codegen.rest.operations import iter_operations
 
 HEADER_FIELDS = frozenset({"etag", "replayed", "version"})

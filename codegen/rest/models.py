@@ -4,13 +4,11 @@ Models exist for the schemas that parameters, request bodies and success respons
 documents are written by the runtime.
 """
 
-import os
-import re
-import subprocess
-import sys
+import contextlib
+import io
 import tempfile
+import warnings
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,20 +17,24 @@ import yaml
 
 from codegen.contracts import HTTP_METHODS, ContractError, Contracts, Files
 from codegen.naming import to_package_name
+from codegen.openapi.names import get_class_name
+from codegen.openapi.reader import APIS_WITHOUT_MODELS
+from codegen.openapi.schemas import SCHEMAS_PREFIX
+from codegen.rest.model_checks import check_models
+from codegen.rest.model_fields import fix_optional_fields
+from codegen.rest.model_source import ModelSource
 from codegen.tool_cache import get_or_create
 
-UNSET_DEFAULT_PATTERN = re.compile(r"\| UnsetType = .*")
 DATAMODEL_CODEGEN_OPTIONS = (
     *("--input-file-type", "openapi", "--output-model-type", "msgspec.Struct", "--target-python-version", "3.13"),
     *("--disable-timestamp", "--use-title-as-name", "--use-schema-description", "--keyword-only"),
     *("--output-datetime-class", "datetime", "--output-date-class", "date", "--enum-field-as-literal", "none"),
-    *("--formatters", "builtin"),
+    *("--formatters", "builtin", "--ignore-pyproject", "--no-allow-remote-refs", "--strict-refs"),
+    *("--naming-strategy", "primary-first", "--deserialize-default-values", "enum", "decimal"),
+    *("--use-msgspec-nullable-enum-alias", "--use-msgspec-tagged-unions", "--tag-msgspec-by-payload-name"),
+    *("--intersect-allof-keywords", "--use-typed-nullable-map-values", "--omit-redundant-reference-null"),
 )
 HEADER = '"""Written by `make generate` from api-specs/openapi/{stem}.yaml. Do not edit."""'
-APIS_WITHOUT_MODELS = frozenset({"apns", "fcm", "identity", "payment-system"})
-"""APIs whose messages are not decoded to models: the adapters use SDKs, and the sandbox reads JSON."""
-
-SCHEMAS_PREFIX = "#/components/schemas/"
 
 
 def list_merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
@@ -49,8 +51,9 @@ def list_merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
             names.add(name)
             for field, schema in contracts.resolve_reference(api, content["schema"]).get("properties", {}).items():
                 if "default" in schema or _has_defaults(contracts, api, schema):
-                    reason = "has a default value, but absent fields of a merge patch must stay unchanged"
-                    raise ContractError(f"{api}.yaml: {name}.{field} {reason}")
+                    location = contracts.format_location(api, "components", "schemas", name, "properties", field)
+                    problem = "the property of a merge patch has a default value"
+                    raise ContractError(f"{location}: {problem}; remove it, absent properties stay unchanged")
     return names
 
 
@@ -76,7 +79,7 @@ def list_referenced_schemas(contracts: Contracts, api: str, root: Any) -> dict[s
         if isinstance(node, dict):
             collect(list(node.values()))
             reference = node.get("$ref", "")
-            if reference not in references | {""}:
+            if isinstance(reference, str) and reference not in references | {""}:
                 references.add(reference)
                 name = reference.removeprefix(SCHEMAS_PREFIX)
                 collect(schemas[name] if name in schemas else contracts.resolve_reference(api, node))
@@ -85,67 +88,61 @@ def list_referenced_schemas(contracts: Contracts, api: str, root: Any) -> dict[s
     return {name: schema for name, schema in schemas.items() if SCHEMAS_PREFIX + name in references}
 
 
-def _has_defaults(contracts: Contracts, api: str, schema: dict[str, Any]) -> bool:
-    """Return whether an object has default values at any depth."""
+def _has_defaults(contracts: Contracts, api: str, schema: Any, seen: frozenset[str] = frozenset()) -> bool:
+    """Return whether an object has default values at any depth. A schema may contain itself."""
+    reference = schema.get("$ref", "") if isinstance(schema, dict) else ""
+    if not isinstance(schema, dict) or reference in seen:
+        return False
+    seen |= {reference} if reference else set()
     resolved = contracts.resolve_reference(api, schema)
     parts = [part for key in ("oneOf", "anyOf", "allOf") for part in resolved.get(key, ())]
-    properties = resolved.get("properties", {}).values()
+    properties = [each for each in resolved.get("properties", {}).values() if isinstance(each, dict)]
     return any("default" in contracts.resolve_reference(api, each) for each in properties) or any(
-        _has_defaults(contracts, api, each) for each in [*parts, *properties]
+        _has_defaults(contracts, api, each, seen) for each in [*parts, *properties]
     )
 
 
-def make_optional_unset(text: str, names: Collection[str]) -> str:
-    """Give the optional fields of the named models the default UNSET, including fields whose type has a default."""
-
-    def replace(match: re.Match[str]) -> str:
-        return UNSET_DEFAULT_PATTERN.sub("| UnsetType = UNSET", match[0]) if match[1] in names else match[0]
-
-    return re.sub(r"^class (\w+)\(Struct.*\n(?:    .*\n|\n(?=    ))*", replace, text, flags=re.MULTILINE)
-
-
-def generate_structs(stem: str, document: object, patch_schemas: Collection[str] = ()) -> str:
-    """Generate the models of one file; `patch_schemas` are the names of merge patches."""
+def generate_structs(stem: str, document: object, patch_classes: Collection[str] = ()) -> str:
+    """Generate the models of one file; `patch_classes` are those of merge patches."""
     source = yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
-    text = run_generator(source, HEADER.format(stem=stem))
-    # The generator adds UnsetType to fields with a default, although they are never unset.
-    return re.sub(r"\| UnsetType = (?!UNSET)", "= ", make_optional_unset(text, patch_schemas))
+    return fix_optional_fields(run_generator(source, HEADER.format(stem=stem)), patch_classes)
 
 
 def run_generator(text: str, header: str) -> str:
-    """Run datamodel-code-generator on a document; the output is cached because a run takes seconds."""
+    """Run datamodel-code-generator on a document; the output is cached because a run takes a second.
+
+    Raises ContractError with its message if it fails.
+    """
 
     def create() -> str:
-        # The generator would read settings of the repository, so it runs outside.
-        with tempfile.TemporaryDirectory() as folder:
+        # Imported here, because most runs find the output in the cache.
+        from datamodel_code_generator.__main__ import main  # noqa: PLC0415
+
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
             source, models = Path(folder) / "source.yaml", Path(folder) / "models.py"
             source.write_text(text, encoding="utf-8")
-            tool = str(Path(sys.executable).with_name("datamodel-codegen"))
-            command = [
-                tool,
-                "--input",
-                str(source),
-                "--output",
-                str(models),
-                *DATAMODEL_CODEGEN_OPTIONS,
-                "--custom-file-header",
-                header,
-            ]
-            subprocess.run(command, check=True, cwd=folder, capture_output=True)
+            paths = ("--input", str(source), "--output", str(models))
+            messages = io.StringIO()
+            with contextlib.redirect_stderr(messages):
+                code = main([*paths, *DATAMODEL_CODEGEN_OPTIONS, "--custom-file-header", header])
+            if code:
+                reason = messages.getvalue().strip().rpartition("\n")[2].replace(str(source), "the schemas")
+                raise ContractError(f"{header.strip('"')} datamodel-code-generator failed: {reason}")
             return models.read_text(encoding="utf-8")
 
     return get_or_create(version("datamodel-code-generator"), *DATAMODEL_CODEGEN_OPTIONS, header, text, create=create)
 
 
+def generate_api(contracts: Contracts, stem: str) -> str:
+    """Generate and check the models of one file."""
+    schemas, patches = list_used_schemas(contracts, stem), list_merge_patch_schemas(contracts, stem)
+    document = contracts.openapi[stem] | {"paths": {}, "components": {"schemas": ModelSource(schemas).convert()}}
+    text = generate_structs(stem, document, {get_class_name(name) for name in patches})
+    check_models(contracts, stem, schemas, text, patches)
+    return text
+
+
 def generate(contracts: Contracts) -> Files:
     """Generate `rest/<api>/models.py`."""
     stems = [stem for stem in contracts.openapi if stem not in APIS_WITHOUT_MODELS]
-
-    def generate_api(stem: str) -> str:
-        schemas = list_used_schemas(contracts, stem)
-        document = contracts.openapi[stem] | {"paths": {}, "components": {"schemas": schemas}}
-        return generate_structs(stem, document, list_merge_patch_schemas(contracts, stem))
-
-    with ThreadPoolExecutor(os.process_cpu_count()) as pool:
-        texts = pool.map(generate_api, stems)
-        return {f"rest/{to_package_name(stem)}/models.py": text for stem, text in zip(stems, texts, strict=True)}
+    return {f"rest/{to_package_name(stem)}/models.py": generate_api(contracts, stem) for stem in stems}

@@ -1,9 +1,9 @@
 """Merge patches of the models, and the defaults of their fields; the external generator is replaced by its output."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
+import datamodel_code_generator.__main__
 import pytest
 
 from codegen import tool_cache
@@ -70,7 +70,9 @@ def test_document_without_paths_has_no_merge_patch() -> None:
     ids=["own", "reference", "alternative", "nested", "part"],
 )
 def test_default_in_a_merge_patch_raises_contract_error(field: dict[str, Any], schemas: dict[str, Any]) -> None:
-    with pytest.raises(ContractError, match=r"delivery\.yaml: NotePatch\.hours has a default value"):
+    with pytest.raises(
+        ContractError, match=r"schema NotePatch\.hours: the property of a merge patch has a default value; remove it"
+    ):
         with_patch({"hours": field}, **schemas)
 
 
@@ -79,15 +81,8 @@ def test_default_of_a_referenced_scalar_is_permitted() -> None:
     assert with_patch({"colour": {"$ref": "#/components/schemas/Colour"}}, Colour={"type": "string", "default": "red"})
 
 
-def test_optional_fields_of_named_models_are_unset() -> None:
-    text = models.make_optional_unset(GENERATED, {"NotePatch"})
-    assert "    colour: Colour | UnsetType = UNSET\n" in text
-    assert "    text: str | UnsetType = UNSET\n    colour: str | UnsetType = 'red'\n" in text
-    assert "DEFAULT: str | UnsetType = 'outside of a class'" in text
-
-
-def test_no_named_models_change_nothing() -> None:
-    assert models.make_optional_unset(GENERATED, ()) == GENERATED
+def test_merge_patch_may_contain_itself() -> None:
+    assert with_patch({"next": {"$ref": "#/components/schemas/NotePatch"}}) == {"NotePatch"}
 
 
 def test_fields_with_a_default_are_never_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,13 +97,14 @@ def test_fields_with_a_default_are_never_unset(monkeypatch: pytest.MonkeyPatch) 
 def test_each_api_is_a_package_of_models(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: dict[str, set[str]] = {}
 
-    def record(stem: str, document: object, patch_schemas: set[str]) -> str:
-        calls[stem] = patch_schemas
+    def record(stem: str, document: object, patch_classes: set[str]) -> str:
+        calls[stem] = patch_classes
         return f"# {stem}"
 
     monkeypatch.setattr(models, "generate_structs", record)
+    monkeypatch.setattr(models, "check_models", lambda *_: None)
     source = create_contracts()
-    source.openapi["partner-system"] = source.openapi["fcm"] = {"paths": {}, "components": {"schemas": {}}}
+    source.openapi["partner-system"] = source.openapi["fcm"] = {"paths": {}}
     assert models.generate(source) == {
         "rest/delivery/models.py": "# delivery",
         "rest/partner_system/models.py": "# partner-system",
@@ -135,16 +131,17 @@ def test_only_schemas_of_requests_and_successes_have_models() -> None:
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Record the commands instead of running datamodel-code-generator, with an empty cache."""
+    """Record the arguments instead of running datamodel-code-generator, with an empty cache."""
     recorded: list[list[str]] = []
 
-    def run(command: list[str], **_: object) -> None:
-        recorded.append(command)
-        source, output = (Path(command[command.index(name) + 1]) for name in ("--input", "--output"))
+    def run(arguments: list[str]) -> int:
+        recorded.append(arguments)
+        source, output = (Path(arguments[arguments.index(name) + 1]) for name in ("--input", "--output"))
         output.write_text(f"# from {source.read_text(encoding='utf-8')}", encoding="utf-8")
+        return 0
 
     monkeypatch.setattr(tool_cache, "CACHE_FOLDER", tmp_path / "cache")
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(datamodel_code_generator.__main__, "main", run)
     return recorded
 
 
@@ -163,11 +160,7 @@ def test_generator_receives_header_and_options(commands: list[list[str]]) -> Non
 
 
 def test_failure_of_the_generator_is_not_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(command: list[str], **_: object) -> None:
-        raise subprocess.CalledProcessError(1, command)
-
     monkeypatch.setattr(tool_cache, "CACHE_FOLDER", tmp_path / "cache")
-    monkeypatch.setattr(subprocess, "run", fail)
-    with pytest.raises(subprocess.CalledProcessError):
-        models.run_generator("a", "header")
+    with pytest.raises(ContractError, match="header datamodel-code-generator failed: "):
+        models.run_generator("[", "header")
     assert not (tmp_path / "cache").exists()
