@@ -34,7 +34,7 @@ ALL_PORTS = "all"
 
 
 class Connections(NamedTuple):
-    """What a service connects to besides other services and the trace collector."""
+    """Connections of a service besides those to other services and the trace collector."""
 
     stores: Sequence[str]
     public_ports: Sequence[int] | str

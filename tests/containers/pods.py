@@ -15,6 +15,7 @@ from typing import Any
 
 from deploy.kubernetes.check import build_overlay
 from deploy.kubernetes.secrets import build_secrets
+from deploy.local.mesh_config import CALLEES
 from services.runtime.rpc.health_check import is_serving
 from tests.conftest import ROOT
 from tests.containers.podman import STATE_DIR, run_podman
@@ -23,7 +24,7 @@ from tests.wait import wait_until
 START_TIMEOUT_S, POLL_INTERVAL_S = 180.0, 0.5
 NETWORK = "delivery"
 SERVERS = ("postgres", "mongo", "rabbitmq", "memcached", "objects", "jaeger", "sandbox")
-SERVICES = ("orders", "partners", "notifications", "gateway")
+SERVICES = (*CALLEES, "gateway")
 SERVICE_PROXY = "delivery-service"
 """Name of the Envoy container that emulates the gateway's Service."""
 

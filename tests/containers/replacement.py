@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from deploy.local.demo import scenarios
+from deploy.local.infrastructure.services import SERVICES_WITH_DEMO_DATA
 from tests.containers.compose import EDGE_URL, SANDBOX_URL, TRACES_URL
 from tests.containers.demo_data import is_demo_ready
 from tests.containers.load import BackgroundLoad
@@ -36,7 +37,7 @@ def run_pods_test(terminal: Terminal) -> list[Row]:
             with terminal.step(f"pod {name}"):
                 cluster.start_pod(name, "one")
         with terminal.step("demo data"):
-            for name in ("orders", "partners", "gateway"):
+            for name in SERVICES_WITH_DEMO_DATA:
                 cluster.run_module(name, f"services.{name}", "demo-data")
             cluster.publish_ports({8080: ("gateway", 15021), 8090: ("sandbox", None)})
             wait_until(

@@ -12,7 +12,7 @@ import yaml
 
 from deploy.containers import check
 from deploy.containers.substitute_images import find_image_reference
-from deploy.local.mesh_config import MeshConfig
+from deploy.local.mesh_config import SERVICES, MeshConfig
 from tests.conftest import ROOT
 
 DOCKERFILE = ROOT / "deploy/containers/Dockerfile"
@@ -126,7 +126,7 @@ def test_substitutes_have_the_tags_of_the_pinned_images(document: Any) -> None:
 
 def test_service_shares_only_its_socket_volume_with_sidecar(document: Any) -> None:
     services = document["services"]
-    for name in ("gateway", "orders", "partners", "notifications"):
+    for name in SERVICES:
         users = {
             other
             for other, service in services.items()
@@ -141,7 +141,7 @@ def test_every_user_of_the_broker_definitions_exists_in_compose(document: Any) -
     definitions = json.loads((ROOT / "generated/rabbitmq/definitions.json").read_text(encoding="utf-8"))
     assert {user["name"] for user in users} == {each["user"] for each in definitions["permissions"]}
     assert not any(user["tags"] for user in users)
-    for name in ("gateway", "orders", "partners", "notifications"):
+    for name in SERVICES:
         assert urlsplit(document["services"][name]["environment"]["BROKER_URL"]).username == name
 
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from codegen.contracts import load
+from deploy.local.mesh_config import SERVICES
 from deploy.render_bootstrap import BOOTSTRAPS_DIR
 from tests.conftest import ROOT
 from tests.envoys import ENVOY_BINARY, build_settings, issue_certificates, list_envoys, write_bootstrap
@@ -26,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_caller_has_a_bootstrap() -> None:
     callers = load(ROOT).protos.callers
-    assert {"gateway", "notifications", "orders", "partners"} <= set(callers)
+    assert {*SERVICES} <= set(callers)
     assert list_envoys("production") == sorted(callers)
     assert list_envoys("development") == sorted([*callers, "ops"])
 

@@ -8,6 +8,7 @@ import pytest
 
 from codegen.contracts import ContractError, Contracts, load
 from codegen.envoy import lint
+from deploy.local.mesh_config import OPERATOR_SIDECAR, SERVICES
 from tests.conftest import ROOT
 from tests.envoys import load_bootstrap
 
@@ -174,7 +175,7 @@ VIOLATIONS: dict[str, tuple[str, Callable[[Node], object], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["gateway", "orders", "partners", "notifications", "ops"])
+@pytest.mark.parametrize("name", [*SERVICES, OPERATOR_SIDECAR])
 def test_generated_bootstrap_has_no_violations(contracts: Contracts, name: str) -> None:
     lint.check(contracts, name, load_bootstrap("development", name))
 

@@ -10,17 +10,17 @@ import pytest
 from codegen.contracts import Contracts, load
 from codegen.protobuf import Method
 from codegen.rest.operations import Operation, iter_operations
+from deploy.local.mesh_config import CALLEES, SERVICES
 from tests.conftest import ROOT
 from tests.envoys import list_envoys, load_bootstrap
 
 PROFILES = ("development", "production")
-SERVICES = ("orders", "partners", "notifications")
 CONTRACTS: Contracts = load(ROOT)
 OPERATIONS = {operation.id: operation for operation in iter_operations(CONTRACTS, "delivery")}
 METHODS = {
     service: [method for each in CONTRACTS.protos.services if each.package == f"delivery.{service}.v1"
               for method in each.methods]
-    for service in SERVICES
+    for service in CALLEES
 }  # fmt: skip
 
 type Node = dict[str, Any]
@@ -117,7 +117,7 @@ def test_edge_denies_by_default_and_strips_client_headers(profile: str, listener
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", CALLEES)
 def test_ingress_method_permits_exactly_its_callers(profile: str, service: str) -> None:
     operators = {"ops"} if profile == "development" else set()
     routes_by_path = {route["match"]["path"]: route for route in routes(managers(profile, service)["ingress"])
@@ -133,7 +133,7 @@ def test_ingress_method_permits_exactly_its_callers(profile: str, service: str) 
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("caller", ["gateway", *SERVICES])
+@pytest.mark.parametrize("caller", SERVICES)
 def test_egress_routes_match_granted_methods(profile: str, caller: str) -> None:
     granted_methods = {m.path: m for methods in METHODS.values() for m in methods if caller in m.callers}
     egress = managers(profile, caller).get("egress")
@@ -178,7 +178,7 @@ def test_tls_between_sidecars_is_mutual_with_exact_identity(profile: str, name: 
         if each["name"] == "ingress":
             assert chain["transport_socket"]["typed_config"]["require_client_certificate"] is True
     for cluster in resources["clusters"]:
-        if cluster["name"] not in SERVICES:
+        if cluster["name"] not in CALLEES:
             continue
         context = cluster["transport_socket"]["typed_config"]["common_tls_context"]
         (san,) = context["combined_validation_context"]["default_validation_context"]["match_typed_subject_alt_names"]

@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 
 import services
+from deploy.local.mesh_config import CALLEES
 from generated.events import EVENTS, consumers
-from generated.proto.delivery.notifications.v1 import rpc as notifications
-from generated.proto.delivery.orders.v1 import rpc as orders
-from generated.proto.delivery.partners.v1 import rpc as partners
 from generated.rest.delivery import forwarding_handlers, handlers
 from services.runtime.messaging.consumer import Consumer
 from services.runtime.messaging.events import EventType
@@ -43,7 +41,8 @@ def implementations(base: type) -> set[type]:
     return {cls for cls in classes if not inspect.isabstract(cls) and is_implementation(cls)}
 
 
-BASES = [base for module in (handlers, orders, partners, notifications, consumers) for base in abstract_classes(module)]
+RPC_MODULES = [import_module(f"generated.proto.delivery.{name}.v1.rpc") for name in CALLEES]
+BASES = [base for module in (handlers, *RPC_MODULES, consumers) for base in abstract_classes(module)]
 
 
 @pytest.mark.parametrize("base", BASES, ids=[base.__name__ for base in BASES])

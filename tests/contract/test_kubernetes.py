@@ -15,10 +15,11 @@ from codegen.envoy.sidecar import list_service_methods
 from deploy import render_bootstrap
 from deploy.kubernetes import check
 from deploy.kubernetes.secrets import build_secrets
-from deploy.local.mesh_config import MeshConfig
+from deploy.local.mesh_config import CALLEES, MeshConfig
 from services.runtime.config import settings
 from tests.conftest import ROOT
-from tests.unit.runtime.config.test_production_checks import SERVICES, VALID_SETTINGS
+from tests.service_settings import SETTINGS
+from tests.unit.runtime.config.test_production_checks import VALID_SETTINGS
 
 OVERLAYS = ROOT / "deploy/kubernetes"
 SECRET_NAMES = (
@@ -177,7 +178,7 @@ def test_labels_and_image_tags_are_the_version_of_the_project(overlay: Any) -> N
             assert {image.rpartition(":")[2] for image in images if "delivery/" in image} <= {version}
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SETTINGS)
 def test_production_overlay_has_all_service_settings(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
     objects = load_overlay("production")
     for name in {*VALID_SETTINGS, "SECRETS_DIR", "ENVIRONMENT"}:
@@ -187,13 +188,13 @@ def test_production_overlay_has_all_service_settings(monkeypatch: pytest.MonkeyP
     assert not values.keys() & {*SECRET_NAMES}
     for name, value in (values | {name: VALID_SETTINGS[name] for name in SECRET_NAMES}).items():
         monkeypatch.setenv(name, value)
-    assert settings.load_settings(SERVICES[service]).environment == "production"
+    assert settings.load_settings(SETTINGS[service]).environment == "production"
 
 
 @pytest.mark.parametrize("name", ["local", "production"])
 def test_overlay_has_all_sidecar_settings(name: str) -> None:
     values = find(load_overlay(name), "ConfigMap", "sidecars")["data"]
-    for service in SERVICES:
+    for service in SETTINGS:
         bootstrap = render_bootstrap.render_bootstrap(service, values["ENVIRONMENT"], values)
         assert yaml.load(bootstrap, Loader=yaml.CSafeLoader)["node"]["id"] == service
 
@@ -219,18 +220,18 @@ def test_local_overlay_has_all_secrets(local: Any, tmp_path: Any) -> None:
 
 def test_network_policy_permits_only_callers_of_the_contract(contracts: Contracts) -> None:
     objects = load_overlay("production")
-    for service in ("orders", "partners", "notifications"):
+    for service in CALLEES:
         rules = find(objects, "NetworkPolicy", service)["spec"]["ingress"]
         (ingress,) = (rule for rule in rules if rule["ports"] == [{"port": "ingress"}])
         allowed = {source["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for source in ingress["from"]}
         assert allowed == {caller for method in list_service_methods(contracts, service) for caller in method.callers}
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SETTINGS)
 def test_network_policy_permits_the_stores_of_the_settings(service: str) -> None:
     rules = find(load_overlay("production"), "NetworkPolicy", service)["spec"]["egress"]
     ports = {port.get("port") for rule in rules for port in rule["ports"]}
-    fields = SERVICES[service].model_fields
+    fields = SETTINGS[service].model_fields
     for setting, port in (("database_url", 5432), ("broker_url", 5671), ("documents_url", 27017), ("smtp_url", 587)):
         assert (port in ports) == (setting in fields), setting
     assert (11211 in ports) == ("cache_address" in fields)
@@ -296,7 +297,7 @@ def test_images_pinned_by_digest_pass_the_checks(tmp_path: Path) -> None:
     }
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
     objects = check.build_overlay(tmp_path)
-    for service in SERVICES:
+    for service in SETTINGS:
         spec = find(objects, "Deployment", service)["spec"]["template"]["spec"]
         for container in [*spec["containers"], *spec["initContainers"]]:
             assert container["image"].endswith(f"@sha256:{'0' * 64}")
@@ -306,7 +307,7 @@ def test_images_pinned_by_digest_pass_the_checks(tmp_path: Path) -> None:
 def test_monitored_ports_are_those_of_the_pods() -> None:
     objects = load_overlay("production")
     spec = find(objects, "PodMonitor", "delivery")["spec"]
-    for service in SERVICES:
+    for service in SETTINGS:
         template = find(objects, "Deployment", service)["spec"]["template"]
         assert spec["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
         ports = {port["name"] for c in template["spec"]["containers"] for port in c.get("ports", [])}
@@ -315,7 +316,7 @@ def test_monitored_ports_are_those_of_the_pods() -> None:
 
 def test_probes_use_probe_ports(local: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PORT_OFFSET", raising=False)
-    for service in SERVICES:
+    for service in SETTINGS:
         app, sidecar = find(local, "Deployment", service)["spec"]["template"]["spec"]["containers"]
         port = MeshConfig().get_port(f"{service.upper()}_PROBE_PORT")
         assert app["livenessProbe"]["grpc"]["port"] == sidecar["livenessProbe"]["tcpSocket"]["port"] == port

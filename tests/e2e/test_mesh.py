@@ -15,13 +15,13 @@ import psutil
 import pytest
 from cryptography import x509
 
+from deploy.local.mesh_config import CALLEES, SERVICES
 from deploy.local.pki.certificates import CertificateAuthority
 from generated.proto.delivery.partners.v1 import ListCatalogRequest
 from services.runtime.rpc.codec import get_codec
 from tests.conftest import Mesh, shift_port
 
 LIST_CATALOG = "/delivery.partners.v1.PartnersService/ListCatalog"
-SERVICES = ("orders", "partners", "notifications")
 
 
 def read_pids(mesh: Mesh) -> dict[str, int]:
@@ -32,7 +32,7 @@ def read_pids(mesh: Mesh) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("service", ["gateway", *SERVICES])
+@pytest.mark.parametrize("service", SERVICES)
 def test_service_has_no_tcp_port(mesh: Mesh, service: str) -> None:
     process = psutil.Process(read_pids(mesh)[service])
     tcp_connections = process.net_connections("tcp")
@@ -45,7 +45,7 @@ def test_service_has_no_tcp_port(mesh: Mesh, service: str) -> None:
 def test_sockets_are_owner_only(mesh: Mesh) -> None:
     folder = mesh.state_dir / "run"
     assert folder.stat().st_mode & 0o777 == 0o700
-    for service in ("gateway", *SERVICES):
+    for service in SERVICES:
         assert (folder / f"{service}.sock").stat().st_mode & 0o077 == 0
 
 
@@ -138,7 +138,7 @@ def run_buf_curl(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("protocol", ["grpc", "connect"])
 @pytest.mark.parametrize("version", ["grpc-v1", "grpc-v1alpha"])
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", CALLEES)
 def test_reflection_lists_methods_of_service(mesh: Mesh, protocol: str, version: str, service: str) -> None:
     url = f"http://127.0.0.1:{shift_port(15000)}"
     service_headers = ("-H", f"Host: {service}", "--reflect-header", f"Host: {service}")

@@ -14,9 +14,9 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deploy.local.mesh_config import CALLEES
 from tests.conftest import ROOT, Mesh, shift_port
 
-SERVICES = ("orders", "partners", "notifications")
 SERVER_ERRORS = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED}
 FUZZ_SETTINGS = settings(
     max_examples=40,
@@ -37,7 +37,7 @@ def load_descriptor_pool() -> DescriptorPool:
 
 def list_methods() -> Iterator[tuple[str, MethodDescriptor]]:
     pool = load_descriptor_pool()
-    for service in SERVICES:
+    for service in CALLEES:
         name = f"delivery.{service}.v1.{service.title()}Service"
         for method in pool.FindServiceByName(name).methods:
             yield service, method

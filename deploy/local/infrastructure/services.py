@@ -73,7 +73,7 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
     }
     common |= build_telemetry_environment(config)
     cache = build_memcached_server(config, secrets)
-    specific: dict[str, dict[str, str]] = {
+    specific: dict[str, dict[str, str]] = {name: {} for name in SERVICES} | {
         "gateway": {
             "EGRESS_SOCKET": str(config.socket_dir / "gateway-egress.sock"),
             "HEALTH_SOCKET": str(config.socket_dir / "gateway-health.sock"),
@@ -107,7 +107,7 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
             "SMTP_URL": f"smtp://{config.bind_address}:{config.get_port('SMTP_PORT')}",
         },
     }
-    return common | specific.get(service, {})
+    return common | specific[service]
 
 
 def define_service(config: MeshConfig, secrets: Secrets, name: str) -> ProcessSpec:

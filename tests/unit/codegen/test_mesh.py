@@ -15,7 +15,7 @@ def test_services_are_the_sidecars_without_the_one_for_operators() -> None:
     assert mesh.list_callees(MESH) == ["notes"]
 
 
-def test_connections_of_unknown_service_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_of_unknown_service_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "mesh.yaml"
     file.write_text("sidecars: [gateway, ops]\nconnections: {notes: {}}\n", encoding="utf-8")
     monkeypatch.setattr(mesh, "MESH_FILE", file)

@@ -9,11 +9,12 @@ import pytest
 from codegen.contracts import ContractError, Contracts, load
 from codegen.envoy import external_callers, lint, sidecar
 from codegen.envoy.common import Profile
+from codegen.mesh import list_callees, load_mesh
 from tests.conftest import ROOT
 
 CONTRACTS: Contracts = load(ROOT)
-SERVICES = ["orders", "partners", "notifications"]
-MESH = {"sidecars": ["gateway", *SERVICES, "ops"]}
+MESH = load_mesh()
+CALLEES = list_callees(MESH)
 LIST_CATALOG = "/delivery.partners.v1.PartnersService/ListCatalog"
 DEVELOPMENT, PRODUCTION = Profile("development"), Profile("production")
 
@@ -43,7 +44,7 @@ def routes(bootstrap: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def test_external_caller_bootstrap_has_only_granted_egress() -> None:
     source = contracts_with_caller()
     assert external_callers.list_names(source, MESH) == ["kiosk"]
-    bootstrap = external_callers.generate(source, PRODUCTION, "delivery.local", SERVICES, "kiosk")
+    bootstrap = external_callers.generate(source, PRODUCTION, "delivery.local", CALLEES, "kiosk")
     lint.check(source, "production/kiosk", bootstrap)
     hosts = routes(bootstrap)
     assert list(hosts) == ["partners", "default"]

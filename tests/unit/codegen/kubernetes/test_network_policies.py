@@ -127,7 +127,7 @@ def test_services_reach_the_public_ports_that_they_need(service: str, ports: set
     assert {port for port in (80, 443, 8443) if is_permitted(rules, "1.1.1.1", port)} == ports
 
 
-def test_unknown_store_is_refused() -> None:
+def test_unknown_store_is_rejected() -> None:
     with pytest.raises(ContractError, match="connections of notes: unknown store cassandra"):
         read_connections({"connections": {"notes": {"stores": ["cassandra"]}}}, "notes")
 

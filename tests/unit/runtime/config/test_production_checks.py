@@ -1,18 +1,15 @@
 """Settings that production rejects, for each service."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 
-from services.gateway.settings import Settings as Gateway
-from services.notifications.settings import Settings as Notifications
 from services.orders.app import load_demo_data, serve
 from services.orders.settings import Settings as Orders
-from services.partners.settings import Settings as Partners
 from services.runtime.config.settings import ServiceSettings, SettingsError, load_settings
 from services.runtime.process import cli
+from tests.service_settings import SETTINGS
 
 SECRET = "a-production-secret"
 KEY = "pYj6C1Vt0nWb3zQeXkHsLr8uMf2Dg9aTqO7wNcEiBxU="
@@ -35,7 +32,6 @@ VALID_SETTINGS = {
     "SMTP_URL": f"smtps://delivery:{SECRET}@mail.example",
     "MAIL_FROM": "Delivery <no-reply@delivery.example>",
 }
-SERVICES = {"gateway": Gateway, "orders": Orders, "partners": Partners, "notifications": Notifications}
 REJECTED_BY_ALL = {
     "PUBLIC_URL": [
         "http://127.0.0.1:8080",
@@ -89,8 +85,8 @@ REJECTED_BY_SERVICE = {
 }
 CASES = [
     pytest.param(service, name, value, id=f"{service}-{name}-{number}")
-    for service in SERVICES
-    for name, values in (REJECTED_BY_ALL | REJECTED_BY_SERVICE[service]).items()
+    for service in SETTINGS
+    for name, values in (REJECTED_BY_ALL | REJECTED_BY_SERVICE.get(service, {})).items()
     for number, value in enumerate(values)
 ]
 
@@ -107,7 +103,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize("settings", SERVICES.values(), ids=SERVICES)
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_production_accepts_real_settings(settings: type[ServiceSettings]) -> None:
     assert load_settings(settings).environment == "production"
 
@@ -118,17 +114,17 @@ def test_production_rejects_development_value(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=name) as raised:
-        load_settings(SERVICES[service])
+        load_settings(SETTINGS[service])
     assert value not in str(raised.value)
     monkeypatch.setenv("ENVIRONMENT", "development")
-    load_settings(SERVICES[service])
+    load_settings(SETTINGS[service])
 
 
 def test_invalid_settings_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBLIC_URL", "http://127.0.0.1:8080")
     monkeypatch.setenv("STORAGE_URL", "http://127.0.0.1:24443")
     with pytest.raises(SettingsError) as raised:
-        load_settings(Gateway)
+        load_settings(SETTINGS["gateway"])
     assert str(raised.value).splitlines() == [
         "invalid environment:",
         "  STORAGE_URL is for development",
@@ -137,12 +133,12 @@ def test_invalid_settings_are_reported_together(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("settings", "name"), [(Gateway, "STORAGE_BUCKET"), (Orders, "DOCUMENTS_URL"), (Notifications, "SMTP_URL")]
+    ("service", "name"), [("gateway", "STORAGE_BUCKET"), ("orders", "DOCUMENTS_URL"), ("notifications", "SMTP_URL")]
 )
-def test_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, settings: Any, name: str) -> None:
+def test_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, service: str, name: str) -> None:
     monkeypatch.delenv(name)
     with pytest.raises(SettingsError, match=name):
-        load_settings(settings)
+        load_settings(SETTINGS[service])
 
 
 @pytest.mark.parametrize("key", ["", "key", "A" * 44, "3q2-7w==", "ключ"])

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
+from deploy.local.mesh_config import SERVICES
 from generated.events import EVENTS
 from services.runtime.messaging import topology
 from services.runtime.messaging.topology import (
@@ -20,8 +21,6 @@ from services.runtime.messaging.topology import (
     get_retry_exchange,
 )
 from tests.metric_values import read_metric
-
-SERVICES = ("gateway", "orders", "partners", "notifications")
 
 
 class Recorder:

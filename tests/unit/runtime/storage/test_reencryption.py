@@ -1,19 +1,15 @@
 """Completeness of the columns that `reencrypt-secrets` covers, and the check of stored secrets."""
 
 import logging
-from types import ModuleType
+from importlib import import_module
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import LargeBinary, MetaData
 
-from services.notifications import app as notifications
-from services.notifications.adapters.postgres import tables as notifications_tables
-from services.orders import app as orders
-from services.orders.adapters.postgres import tables as orders_tables
-from services.partners import app as partners
-from services.partners.adapters.postgres import tables as partners_tables
+from deploy.local.mesh_config import CALLEES
+from services.orders.adapters.postgres.tables import banks
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.reencryption import check_secrets
 
@@ -26,16 +22,10 @@ UNENCRYPTED_COLUMNS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("app", "metadata"),
-    [
-        (orders, orders_tables.metadata),
-        (partners, partners_tables.metadata),
-        (notifications, notifications_tables.metadata),
-    ],
-    ids=["orders", "partners", "notifications"],
-)
-def test_every_binary_column_is_reencrypted_or_listed(app: ModuleType, metadata: MetaData) -> None:
+@pytest.mark.parametrize("service", CALLEES)
+def test_every_binary_column_is_reencrypted_or_listed(service: str) -> None:
+    app = import_module(f"services.{service}.app")
+    metadata: MetaData = import_module(f"services.{service}.adapters.postgres.tables").metadata
     binary_columns = {
         str(column)
         for table in metadata.tables.values()
@@ -63,5 +53,5 @@ async def test_secrets_of_unknown_key_are_logged(
     database = FakeDatabase(SecretBox(old_key).encrypt("a"), SecretBox(new_key).encrypt("b"))
     secret_box = SecretBox(f"{new_key},{old_key}" if has_key else new_key)
     with caplog.at_level(logging.ERROR):
-        assert await check_secrets(database, [orders_tables.banks.c.webhook_secret], secret_box) == 0  # type: ignore[arg-type]
+        assert await check_secrets(database, [banks.c.webhook_secret], secret_box) == 0  # type: ignore[arg-type]
     assert [message.partition(" cannot")[0] for message in caplog.messages] == logged

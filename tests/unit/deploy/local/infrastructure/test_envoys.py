@@ -12,9 +12,9 @@ import yaml
 
 from deploy import render_bootstrap
 from deploy.local.infrastructure import envoys
-from deploy.local.mesh_config import MeshConfig
+from deploy.local.mesh_config import OPERATOR_SIDECAR, SERVICES, MeshConfig
 
-NAMES = ["gateway", "orders", "partners", "notifications", "ops"]
+NAMES = [*SERVICES, OPERATOR_SIDECAR]
 
 
 @pytest.fixture

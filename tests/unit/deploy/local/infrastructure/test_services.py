@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from pydantic_settings import BaseSettings
 
 from deploy.local.infrastructure import services
 from deploy.local.infrastructure.mongodb import SERVICES_WITH_DOCUMENTS
@@ -21,18 +20,8 @@ from deploy.local.infrastructure.services import (
 )
 from deploy.local.mesh_config import ROOT, SERVICES, MeshConfig
 from deploy.local.pki.secrets import Secrets
-from services.gateway.settings import Settings as Gateway
-from services.notifications.settings import Settings as Notifications
-from services.orders.settings import Settings as Orders
-from services.partners.settings import Settings as Partners
 from services.runtime.config.settings import load_settings
-
-SETTINGS: Mapping[str, type[BaseSettings]] = {
-    "gateway": Gateway,
-    "orders": Orders,
-    "partners": Partners,
-    "notifications": Notifications,
-}
+from tests.service_settings import SETTINGS
 
 
 def set_environment(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str]) -> None:

@@ -8,10 +8,11 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from deploy.local.mesh_config import OPERATOR_SIDECAR, SERVICES
 from deploy.local.pki import certificates
 from deploy.local.pki.certificates import CertificateAuthority
 
-NAMES = ["gateway", "orders", "partners", "notifications", "ops"]
+NAMES = [*SERVICES, OPERATOR_SIDECAR]
 
 
 def load_certificate(folder: Path, name: str) -> x509.Certificate:
