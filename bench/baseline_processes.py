@@ -80,30 +80,35 @@ def insert_catalog(mesh: Mesh) -> None:
         connection.execute("ANALYZE")
 
 
-@contextmanager
-def run_baselines(mesh: Mesh) -> Iterator[dict[str, tuple[str, list[int]]]]:
-    """Run all baselines. Yields URL and process ids by name of the baseline."""
-    insert_catalog(mesh)
-    environment = {
+def build_environment(mesh: Mesh) -> dict[str, str]:
+    """Return the environment variables of baseline processes, which use the servers of the mesh."""
+    return {
         "BASELINE_DATABASE_URL": mesh.build_database_url("baselines"),
         "BASELINE_BROKER_URL": build_broker_url(mesh.config, mesh.secrets, BROKER_ADMIN),
         "BASELINE_MONGO_URL": build_documents_url(mesh.config, mesh.secrets, "orders"),
         "BASELINE_CACHE": " ".join(build_memcached_server(mesh.config, mesh.secrets)),
         "BASELINE_JWKS_URL": f"{mesh.config.sandbox_url}/jwks.json",
     }
+
+
+@contextmanager
+def run_baselines(mesh: Mesh) -> Iterator[dict[str, tuple[str, list[int]]]]:
+    """Run all baselines. Yields URL and process ids by name of the baseline."""
+    insert_catalog(mesh)
     running = {}
-    with ProcessGroup(STATE_DIR / "baselines.log", **environment) as processes:
+    with ProcessGroup(STATE_DIR / "baselines.log", **build_environment(mesh)) as processes:
         event_pids = [processes.start("bench.baselines.outbox_history", part) for part in ("relay", "consumer")]
         for baseline in list_baselines():
             pids = [processes.start(*command, BASELINE_BACKEND=baseline.backend) for command in baseline.commands]
             url = f"http://127.0.0.1:{baseline.port}"
-            wait_until(lambda url=url: _is_responding(url), 30, description=baseline.name)  # type: ignore[misc]
+            wait_until(lambda url=url: is_responding(url), 30, description=baseline.name)  # type: ignore[misc]
             pids += event_pids if baseline.backend else []
             running[baseline.name] = (url, [pid for root in pids for pid in list_process_tree(root)])
         yield running
 
 
-def _is_responding(url: str) -> bool:
+def is_responding(url: str) -> bool:
+    """Return whether an application responds at the URL."""
     try:
         return httpx.get(f"{url}/openapi.json", trust_env=False).status_code < 500
     except httpx.HTTPError:

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -87,14 +87,14 @@ class Mesh:
         self.config = MeshConfig(self._environment)
         self.secrets = Secrets(self.config)
 
-    def run_local(self, command: str) -> None:
+    def run_local(self, *command: str) -> None:
         """Run a command of the local runner. Raises RuntimeError with its output."""
-        program = [sys.executable, "-m", "deploy.local", command]
+        program = [sys.executable, "-m", "deploy.local", *command]
         completed = subprocess.run(
             program, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False, encoding="utf-8"
         )
         if completed.returncode:
-            raise RuntimeError(f"{command}: {completed.stdout}{completed.stderr}")
+            raise RuntimeError(f"{' '.join(command)}: {completed.stdout}{completed.stderr}")
 
     def connect_database(self, name: str, **options: Any) -> psycopg.Connection[Any]:
         """Connect to a database as superuser."""
@@ -160,14 +160,19 @@ class Mesh:
 
 
 @contextmanager
-def run_mesh(folder: Path = STATE_DIR, offset: int = PORT_OFFSET) -> Iterator[Mesh]:
-    """Run a mesh from a clean state."""
+def run_mesh(
+    folder: Path = STATE_DIR, offset: int = PORT_OFFSET, configure_servers: Callable[[Mesh], None] | None = None
+) -> Iterator[Mesh]:
+    """Run a mesh from a clean state. `configure_servers` is called before the servers start for the last time."""
     mesh = Mesh(folder, offset)
     mesh.run_local("down")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    mesh.run_local("up")
     try:
+        if configure_servers is not None:
+            mesh.run_local("up", "--only", "servers")
+            configure_servers(mesh)
+        mesh.run_local("up")
         yield mesh
     finally:
         mesh.run_local("down")

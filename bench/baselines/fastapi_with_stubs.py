@@ -13,7 +13,9 @@ os.environ |= {
 from fastapi import Request
 
 from bench.baselines import fastapi_app
-from bench.baselines.fastapi_app import GrpcBackend, app, authenticate
+from bench.baselines.authentication import authenticate
+from bench.baselines.backends import GrpcBackend
+from bench.baselines.fastapi_app import app
 from bench.stub_backends import StubCache, StubChannel
 
 

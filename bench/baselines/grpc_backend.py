@@ -1,4 +1,4 @@
-"""gRPC service of catalog and orders with grpc.aio and google.protobuf.
+"""gRPC service of catalog and orders with grpc.aio and google.protobuf; the raw driver serves whole orders.
 
 python -m bench.baselines.grpc_backend PORT orm|raw
 """
@@ -13,11 +13,13 @@ import uvloop
 
 from bench.baselines import order_rules
 from bench.baselines.messages import PARTNER_STATE_FIELDS, get_message_types, get_rpc_path
-from bench.baselines.store import Repository, Row, create_repository
+from bench.baselines.order_life_servicer import OrderLifeServicer, build_order_fields
+from bench.baselines.order_life_store import OrderLifeStore
+from bench.baselines.store import RawRepository, Repository, Row, create_repository
 
 
 class BackendServicer:
-    """Servicer of the four benchmarked RPCs."""
+    """Servicer of the four RPCs up to the confirmation."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
@@ -72,24 +74,15 @@ class BackendServicer:
             order, payment = await order_rules.create_order(self._repository, request.check_id, customer, fields)
         except order_rules.OrderError as error:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        return get_message_types("create")[1](order=_build_order_fields(order), payment=payment)
+        return get_message_types("create")[1](order=build_order_fields(order), payment=payment)
 
     async def get_order(self, request: Any, context: Any) -> Any:
         """Return an order of the customer."""
         customer = dict(context.invocation_metadata())["x-user"]
         row = await self._repository.find_order(request.order_id, customer)
         if row is not None:
-            return get_message_types("order")[1](order=_build_order_fields(row))
+            return get_message_types("order")[1](order=build_order_fields(row))
         return await context.abort(grpc.StatusCode.NOT_FOUND, "ORDER_NOT_FOUND")
-
-
-def _build_order_fields(row: Row) -> Row:
-    """Return the fields of the order message."""
-    return {
-        **{name: value for name, value in row.items() if value is not None},
-        "status": f"ORDER_STATUS_{row['status'].upper()}",
-        "refund_status": f"REFUND_STATUS_{row['refund_status'].upper()}",
-    }
 
 
 async def serve(port: int, kind: str) -> None:
@@ -103,6 +96,14 @@ async def serve(port: int, kind: str) -> None:
         "create": backend.create_order,
         "order": backend.get_order,
     }
+    if isinstance(repository, RawRepository):
+        life = OrderLifeServicer(OrderLifeStore(repository.pool))
+        methods |= {
+            "pay": life.handle_payment_callback,
+            "ready": life.handle_ready_callback,
+            "assign": life.assign_order,
+            "complete": life.complete_order,
+        }
     server = grpc.aio.server()
     by_service: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
     for name, method in methods.items():

@@ -24,6 +24,10 @@ RPC_METHODS = {
     "check": ("partners", "CheckProducts"),
     "create": ("orders", "CreateOrder"),
     "order": ("orders", "GetOrder"),
+    "pay": ("orders", "HandlePaymentCallback"),
+    "ready": ("partners", "HandleReadyCallback"),
+    "assign": ("orders", "AssignOrder"),
+    "complete": ("orders", "CompleteOrder"),
 }
 """The benchmarked RPCs: package and method by short name."""
 

@@ -1,7 +1,7 @@
 """Pydantic models of requests and responses, with the limits of the contract."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -115,7 +115,10 @@ class Order(BaseModel):
     refunded_amount: int
     refund_status: str
     bank_id: str
+    payment_id: str | None = None
     delivery_address: str
+    pickup_address: str | None = None
+    deliverer_id: str | None = None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -133,3 +136,20 @@ class ConfirmedOrder(BaseModel):
 
     order: Order
     payment: Payment
+
+
+class PaymentCallback(BaseModel):
+    """Callback of a bank about a payment."""
+
+    payment_id: Id
+    order_id: Id
+    amount: Amount
+    currency: Currency
+    status: Literal["succeeded", "failed"]
+
+
+class ReadyCallback(BaseModel):
+    """Callback of a partner about an order that is ready."""
+
+    order_id: Id
+    pickup_address: Annotated[str, Field(min_length=1, max_length=200, pattern="^[^\x00]*$")]

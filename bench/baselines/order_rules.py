@@ -1,11 +1,14 @@
 """Pricing and creation of orders, with the same rules as the services of the mesh."""
 
+import os
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from bench.baselines.store import Repository, Row
+
+PUBLIC_URL = os.environ.get("BASELINE_PUBLIC_URL", "http://127.0.0.1:8080")
 
 
 class OrderError(Exception):
@@ -51,7 +54,7 @@ async def create_order(repository: Repository, check_id: str, customer_id: str, 
         raise OrderError("BANK_UNAVAILABLE")
     payment = {
         "webcheckout_url": f"{url}?order_id={order['id']}&amount={order['total_amount']}",
-        "callback_url": f"http://127.0.0.1:8080/api/v1/callbacks/payments/{basket['bank_id']}",
+        "callback_url": f"{PUBLIC_URL}/api/v1/callbacks/payments/{basket['bank_id']}",
     }
     del order["check_id"]
     return order, payment

@@ -1,10 +1,8 @@
 """Repositories of the baselines: one with SQLAlchemy's ORM, one on the raw driver. Both return plain dicts."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import msgspec
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
@@ -12,12 +10,15 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import selectinload
 
+from bench.baselines.events import build_event
 from bench.baselines.tables import Bank, Offer, Order, Outbox, Partner
 
 type Row = dict[str, Any]
 
 POOL_SIZE = 8
-ORDER_COLUMNS = tuple(column.name for column in Order.__table__.columns if column.name != "check_id")
+ORDER_COLUMNS = tuple(
+    column.name for column in Order.__table__.columns if column.name not in {"check_id", "partner_notified_at"}
+)
 
 
 class Repository(Protocol):
@@ -110,7 +111,7 @@ class OrmRepository:
             if bank is None or not bank.active:
                 return None
             session.add(Order(**order))
-            session.add(Outbox(**_build_event(order)))
+            session.add(Outbox(**build_event(order, "orders.created", "customer")))
             return bank.webcheckout_url
 
     async def find_order(self, order_id: str, customer_id: str) -> Row | None:
@@ -127,14 +128,14 @@ class RawRepository:
 
     def __init__(self, url: str) -> None:
         options = {"row_factory": dict_row, "prepare_threshold": 0, "autocommit": True}
-        self._pool = AsyncConnectionPool(url, min_size=POOL_SIZE, max_size=POOL_SIZE, kwargs=options, open=False)
+        self.pool = AsyncConnectionPool(url, min_size=POOL_SIZE, max_size=POOL_SIZE, kwargs=options, open=False)
 
     async def open(self) -> None:
         """Open the connection pool."""
-        await self._pool.open(wait=True)
+        await self.pool.open(wait=True)
 
     async def _fetch_all(self, sql: str, **values: Any) -> list[Row]:
-        async with self._pool.connection() as connection:
+        async with self.pool.connection() as connection:
             return await (await connection.execute(sql.encode(), values)).fetchall()  # type: ignore[return-value]
 
     async def list_catalog(self, after: int, size: int) -> list[Row]:
@@ -177,7 +178,7 @@ class RawRepository:
         """Save an order and its event in one transaction of two statements."""
         values = order | {"partner": Jsonb(order["partner"]), "items": Jsonb(order["items"])}
         names = ", ".join(values)
-        async with self._pool.connection() as connection, connection.transaction():
+        async with self.pool.connection() as connection, connection.transaction():
             banks = await connection.execute(
                 "SELECT webcheckout_url FROM banks WHERE id = %s AND active", [order["bank_id"]]
             )
@@ -185,7 +186,7 @@ class RawRepository:
             if bank is None:
                 return None
             placeholders = ", ".join(f"%({name})s" for name in values)
-            event = _build_event(order)
+            event = build_event(order, "orders.created", "customer")
             await connection.execute(
                 f"WITH inserted AS (INSERT INTO orders ({names}) VALUES ({placeholders}))"  # noqa: S608 (internal names)
                 " INSERT INTO outbox (type, subject, payload, at)"
@@ -202,11 +203,6 @@ class RawRepository:
             customer=customer_id,
         )
         return rows[0] if rows else None
-
-
-def _build_event(order: Row) -> Row:
-    payload = msgspec.json.encode({"order_id": order["id"], "version": 1})
-    return {"type": "orders.created", "subject": order["id"], "payload": payload, "at": datetime.now(UTC)}
 
 
 def create_repository(kind: str, url: str) -> Repository:

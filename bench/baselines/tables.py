@@ -78,12 +78,17 @@ class Order(Base):
     refunded_amount: Mapped[int]
     refund_status: Mapped[str]
     bank_id: Mapped[str] = mapped_column(ForeignKey("banks.id"))
+    payment_id: Mapped[str | None]
     delivery_address: Mapped[str]
+    pickup_address: Mapped[str | None]
+    deliverer_id: Mapped[str | None]
     version: Mapped[int]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    partner_notified_at: Mapped[datetime | None]
     __table_args__ = (
         Index("orders_by_customer", "customer_id", "created_at", "id"),
+        Index("orders_by_deliverer", "deliverer_id", "created_at", "id", postgresql_where="deliverer_id IS NOT NULL"),
         Index("orders_by_created_at", "created_at", "id"),
         Index("orders_by_updated_at", "updated_at"),
         Index("orders_pending_by_created_at", "created_at", postgresql_where="status = 'pending'"),
@@ -99,3 +104,42 @@ class Outbox(Base):
     subject: Mapped[str]
     payload: Mapped[bytes] = mapped_column(BYTEA)
     at: Mapped[datetime]
+
+
+class ThirdParty(Base):
+    """Address and secret of a bank or partner, by `bank:<id>` or `partner:<id>`."""
+
+    __tablename__ = "third_parties"
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    url: Mapped[str]
+    secret: Mapped[str]
+
+
+class Payment(Base):
+    """A payment. The id of its callback deduplicates repeated callbacks."""
+
+    __tablename__ = "payments"
+    bank_id: Mapped[str] = mapped_column(primary_key=True)
+    payment_id: Mapped[str] = mapped_column(primary_key=True)
+    webhook_id: Mapped[str]
+    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id"))
+    amount: Mapped[int]
+    currency: Mapped[str]
+    at: Mapped[datetime]
+    __table_args__ = (Index("payments_by_webhook", "bank_id", "webhook_id", unique=True),)
+
+
+class Inbox(Base):
+    """Events that a queue's consumer has processed."""
+
+    __tablename__ = "inbox"
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Device(Base):
+    """Device of a user, which receives push notifications."""
+
+    __tablename__ = "devices"
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    token: Mapped[str] = mapped_column(primary_key=True)
