@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import bson
 import msgspec
+import pymongo
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -46,7 +47,7 @@ async def test_write_concern_of_url_does_not_weaken_majority() -> None:
 async def test_password_is_not_in_client_or_error() -> None:
     client, database = mongo.connect(URL)
     async with client:
-        with pytest.raises(ApiError) as raised, mongo.map_unavailable():
+        with pytest.raises(ApiError) as raised, mongo.map_unavailable(), pymongo.timeout(0.05):
             await database["history"].find_one()
         assert "s3cret-word" not in f"{client!r} {database!r} {raised.value!r} {raised.value.__cause__!r}"
 
