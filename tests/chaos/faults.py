@@ -9,18 +9,15 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from deploy.local.mesh_config import SERVICES
 from tests.chaos.mesh import Mesh
 from tests.wait import wait_until_async
 
 TARGET_WEIGHTS = {
-    "gateway": 2,
+    **dict.fromkeys(SERVICES, 2),
+    **dict.fromkeys((f"{name}-envoy" for name in SERVICES), 1),
     "orders": 4,
     "partners": 3,
-    "notifications": 2,
-    "gateway-envoy": 1,
-    "orders-envoy": 1,
-    "partners-envoy": 1,
-    "notifications-envoy": 1,
     "postgres": 3,
     "rabbitmq": 3,
     "memcached": 1,

@@ -14,6 +14,7 @@ from typing import get_args
 
 from rich.console import Console
 
+from deploy.local.mesh_config import CALLEES
 from tests.chaos.invariants import FindingKind
 from tests.mutation import Mutation, copy_repository
 
@@ -25,7 +26,7 @@ DELAY_STATEMENT = "await asyncio.sleep(1)\n"
 class ChaosMutation(Mutation):
     """A mutation, and the processes to inject faults into so that it becomes visible."""
 
-    targets: str = "orders,partners,notifications,rabbitmq,postgres,documents"
+    targets: str = ",".join((*CALLEES, "rabbitmq", "postgres", "documents"))
 
 
 MUTATIONS = (
