@@ -13,7 +13,7 @@ from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery.handlers import OPERATIONS
 from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
-from services.gateway.app import OPENAPI_FOLDER, build_forwarding_handlers
+from services.gateway.app import CALLEES, OPENAPI_FOLDER, build_forwarding_handlers
 from services.gateway.entrypoints.rest.catalog import Catalog
 from services.gateway.entrypoints.rest.orders import Orders
 from services.gateway.entrypoints.rest.users import Sessions, Users
@@ -39,7 +39,7 @@ app = build_app(
         Sessions(UNUSED),
         Catalog(orders, partners, UNUSED, UNUSED),
         Orders(orders, partners, order_checks, now),
-        *build_forwarding_handlers(orders, partners, notifications),
+        *build_forwarding_handlers(dict.fromkeys(CALLEES, channel)),
     ],
     OPERATIONS,
     {},

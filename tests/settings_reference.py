@@ -14,14 +14,11 @@ from pydantic_settings import BaseSettings
 
 from deploy.local.mesh_config import LOCAL_PORTS
 from deploy.trace_viewer.__main__ import Settings as TraceViewerSettings
-from services.gateway.settings import Settings as GatewaySettings
-from services.notifications.settings import Settings as NotificationsSettings
-from services.orders.settings import Settings as OrdersSettings
-from services.partners.settings import Settings as PartnersSettings
 from services.runtime.config.production_checks import EMULATED
 from services.runtime.config.settings import DemoSettings, ServiceSettings
 from services.sandbox.settings import SandboxSettings
 from tests.conftest import ROOT
+from tests.service_settings import SETTINGS
 
 PAGE = ROOT / "docs/settings.md"
 FIX_COMMAND = "python -m tests.settings_reference"
@@ -46,12 +43,6 @@ The libraries of the services read these variables:
 | `FIREBASE_AUTH_EMULATOR_HOST` | host and port of the sandbox, for the gateway; development only |
 | `DRAIN_WAIT_S` | seconds that `deploy.drain` waits after it has drained a sidecar; 10 by default |"""
 
-SERVICES: dict[str, type[BaseSettings]] = {
-    "Gateway": GatewaySettings,
-    "Orders": OrdersSettings,
-    "Partners": PartnersSettings,
-    "Notifications": NotificationsSettings,
-}
 DEVELOPMENT_PROCESSES: dict[str, type[BaseSettings]] = {
     "Command demo-data": DemoSettings,
     "Sandbox": SandboxSettings,
@@ -67,9 +58,9 @@ def render_page() -> str:
     common_names = ServiceSettings.model_fields.keys()
     parts = ["# Settings", INTRODUCTION, "## All services", settings_table(ServiceSettings.model_fields)]
     parts.append(COMMON_VARIABLES)
-    for title, settings in SERVICES.items():
-        own_fields = {name: field for name, field in settings.model_fields.items() if name not in common_names}
-        parts += [f"## {title}", settings_table(own_fields)]
+    for name, settings in SETTINGS.items():
+        own_fields = {field: each for field, each in settings.model_fields.items() if field not in common_names}
+        parts += [f"## {name.title()}", settings_table(own_fields)]
     parts += ["## Sidecars", "Placeholders of the Envoy bootstraps.", sidecars_table()]
     for title, settings in DEVELOPMENT_PROCESSES.items():
         parts += [f"## {title}", settings_table(settings.model_fields)]

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import httpx
+from grpc.aio import Channel
 from starlette.types import ASGIApp
 
 from generated.events import EVENTS, GatewayEvent
@@ -60,6 +61,13 @@ SYSTEM_CONTRACTS = ("partner-system", "payment-system")
 
 ASYNCAPI_FOLDER = ROOT / "generated/asyncapi"
 
+CALLEES = (
+    "orders",
+    "partners",
+    "notifications",
+)
+"""Services that the gateway calls by RPC."""
+
 
 async def serve(settings: Settings) -> None:
     """Run the gateway until SIGTERM."""
@@ -67,7 +75,7 @@ async def serve(settings: Settings) -> None:
     broker = Broker(settings.broker_url.get_secret_value(), "gateway")
     revoked_tokens = RevokedTokens(now)
     repository = PostgresRepository(database, Outbox[GatewayEvent](EVENTS), revoked_tokens.add)
-    channels = {name: open_channel(settings.egress_socket, name) for name in ("orders", "partners", "notifications")}
+    channels = {name: open_channel(settings.egress_socket, name) for name in CALLEES}
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
     notifications = NotificationsStub(channels["notifications"])
     registries = PictureRegistries(RpcPartnerPictureRegistry(partners), RpcProductPictureRegistry(partners))
@@ -94,7 +102,7 @@ async def serve(settings: Settings) -> None:
             Sessions(account_context),
             Catalog(orders, partners, registries, image_store),
             Orders(orders, partners, check_cache, now),
-            *build_forwarding_handlers(orders, partners, notifications),
+            *build_forwarding_handlers(channels),
         ]
         response_caches = build_caches(OPERATIONS.values())
         app = build_app(
@@ -144,17 +152,16 @@ async def serve(settings: Settings) -> None:
         await channel.close()
 
 
-def build_forwarding_handlers(
-    orders: OrdersStub, partners: PartnersStub, notifications: NotificationsStub
-) -> list[object]:
-    """Build the handlers of the tags whose operations are all forwarded to an RPC method."""
+def build_forwarding_handlers(channels: Mapping[str, Channel]) -> list[object]:
+    """Build the handlers of the tags whose operations are all forwarded to an RPC method, with channels by service."""
+    orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
     return [
         ForwardingDeliveriesHandler(orders),
         ForwardingBanksHandler(orders),
         ForwardingPartnersHandler(partners),
         ForwardingProductsHandler(partners),
         ForwardingCallbacksHandler(orders, partners),
-        ForwardingNotificationsHandler(notifications),
+        ForwardingNotificationsHandler(NotificationsStub(channels["notifications"])),
     ]
 
 
