@@ -13,7 +13,7 @@ class _Edit(NamedTuple):
     text: str
 
 
-def fix_optional_fields(text: str, patch_classes: Collection[str]) -> str:
+def normalise_optional_fields(text: str, patch_classes: Collection[str]) -> str:
     """Correct the types and defaults of optional fields in the source of models.
 
     The generator adds UnsetType to fields with a default, although they are never unset. The fields of merge patches

@@ -21,7 +21,7 @@ from codegen.openapi.names import get_class_name
 from codegen.openapi.reader import APIS_WITHOUT_MODELS
 from codegen.openapi.schemas import SCHEMAS_PREFIX
 from codegen.rest.model_checks import check_models
-from codegen.rest.model_fields import fix_optional_fields
+from codegen.rest.model_fields import normalise_optional_fields
 from codegen.rest.model_source import ModelSource
 from codegen.tool_cache import get_or_create
 
@@ -105,7 +105,7 @@ def _has_defaults(contracts: Contracts, api: str, schema: Any, seen: frozenset[s
 def generate_structs(stem: str, document: object, patch_classes: Collection[str] = ()) -> str:
     """Generate the models of one file; `patch_classes` are those of merge patches."""
     source = yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
-    return fix_optional_fields(run_generator(source, HEADER.format(stem=stem)), patch_classes)
+    return normalise_optional_fields(run_generator(source, HEADER.format(stem=stem)), patch_classes)
 
 
 def run_generator(text: str, header: str) -> str:

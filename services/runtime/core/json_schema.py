@@ -46,6 +46,9 @@ _LIMIT_MESSAGES = {
     "minimum": "must be at least {}",
     "maximum": "must be at most {}",
 }
+_DATA_KEYWORDS = frozenset({"const", "default", "enum", "example", "examples"})
+"""Keywords whose values are data and no schemas."""
+
 _OTHER_MESSAGES = {"uniqueItems": "must not have duplicate entries"}
 
 UNREPRESENTABLE_TIME = "is not a supported date or time"
@@ -58,12 +61,41 @@ def compile_schema(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator
     Patterns are matched in linear time. Error messages contain "value" instead of the input, which may be a password.
     """
     return jsonschema_rs.Draft202012Validator(
-        schema,
+        define_recursive_schemas(schema),
         mask="value",
         validate_formats=True,
         ignore_unknown_formats=True,
         pattern_options=jsonschema_rs.RegexOptions(),
     )
+
+
+def define_recursive_schemas(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with references in place of the schemas that contain themselves."""
+    names: dict[int, str] = {}
+    definitions: dict[str, Any] = {}
+
+    def convert(node: Any, parents: frozenset[int]) -> Any:
+        if isinstance(node, list):
+            return [convert(item, parents) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if id(node) in parents:
+            return {"$ref": f"#/$defs/{names.setdefault(id(node), str(len(names)))}"}
+        inner = parents | {id(node)}
+        converted = {
+            key: {name: convert(each, inner) for name, each in value.items()}
+            if key == "properties"
+            else value
+            if key in _DATA_KEYWORDS
+            else convert(value, inner)
+            for key, value in node.items()
+        }
+        if id(node) in names:
+            definitions[names[id(node)]] = converted
+        return converted
+
+    defined = convert(schema, frozenset())
+    return {**defined, "$defs": definitions} if definitions else schema
 
 
 def collect_field_errors(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[FieldError]:
@@ -128,6 +160,13 @@ class JsonParser[Model]:
             raise ApiError(
                 Reason.INVALID_REQUEST, errors=[FieldError("", f"is nested deeper than {MAX_JSON_DEPTH} levels")]
             )
+        return self.convert(body)
+
+    def convert(self, body: Any) -> Model:
+        """Return a valid decoded body as its model.
+
+        Raises ApiError: INVALID_REQUEST.
+        """
         if not self._validator.is_valid(body):
             raise ApiError(Reason.INVALID_REQUEST, errors=collect_field_errors(self._validator, body))
         try:

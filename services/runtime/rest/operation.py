@@ -17,8 +17,10 @@ from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rest.parameters import Parameters
 from services.runtime.rest.request_body import (
     ACCEPT_PATCH,
+    FORM_MEDIA_TYPE,
     MAX_JSON_BYTES,
     MERGE_PATCH_MEDIA_TYPE,
+    FormBody,
     HeaderList,
     JsonBody,
     MultipartBody,
@@ -30,7 +32,7 @@ from services.runtime.rest.response_validation import ResponseValidator
 from services.runtime.rest.responses import (
     SAFE_METHODS,
     add_private_headers,
-    build_json_headers,
+    build_content_headers,
     encode_response,
     send_response,
 )
@@ -110,7 +112,7 @@ class CompiledOperation:
             {"bearer": ["admin"]}
         ]
         self._caches_to_clear = tuple(caches.values()) if is_admin_write else ()
-        self._body: JsonBody | SignedBody | MultipartBody | None = None
+        self._body: JsonBody | FormBody | SignedBody | MultipartBody | None = None
         if specification.request_body:
             media_type, *other_media_types = specification.request_body["content"]
             if set(other_media_types) - {MERGE_PATCH_MEDIA_TYPE}:
@@ -120,10 +122,12 @@ class CompiledOperation:
                 self._body = MultipartBody(specification.request_body["content"][media_type], max_bytes)
             elif self._requires_signature:
                 self._body = SignedBody((media_type, *other_media_types), max_bytes)
+            elif media_type == FORM_MEDIA_TYPE:
+                self._body = FormBody(self._get_body_schema(specification, media_type), operation.body, max_bytes)
             else:
                 self._body = JsonBody(
                     (media_type, *other_media_types),
-                    specification.with_definitions(specification.request_body["content"][media_type])["schema"],
+                    self._get_body_schema(specification, media_type),
                     operation.body,
                     max_bytes,
                     required=specification.request_body.get("required", False),
@@ -137,6 +141,13 @@ class CompiledOperation:
         self._concurrency_limit = (
             limits.uploads if is_upload else limits.streams if self._media_type == MEDIA_TYPE else None
         )
+
+    @staticmethod
+    def _get_body_schema(specification: Any, media_type: str) -> dict[str, Any]:
+        schema: dict[str, Any] = specification.with_definitions(specification.request_body["content"][media_type])[
+            "schema"
+        ]
+        return schema
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request.
@@ -173,7 +184,9 @@ class CompiledOperation:
         cache_key, generation = (scope["path"], scope["query_string"]), 0
         if self._cache is not None:
             if (cached_body := self._cache.get(cache_key)) is not None:
-                await send_response(send, self._success_status, build_json_headers(cached_body), cached_body)
+                await send_response(
+                    send, self._success_status, build_content_headers(cached_body, self._media_type), cached_body
+                )
                 return
             generation = self._cache.generation
         arguments: dict[str, Any] = {"principal": principal} if self._takes_principal else {}
@@ -199,7 +212,9 @@ class CompiledOperation:
                 cache.clear()
         response = result if isinstance(result, Response) else Response(result)
         if_none_match = get_header(headers, b"if-none-match") if scope["method"] in SAFE_METHODS else None
-        status, response_headers, content = encode_response(response, self._success_status, if_none_match)
+        status, response_headers, content = encode_response(
+            response, self._success_status, if_none_match, self._media_type
+        )
         if self._is_patchable:
             response_headers = [*response_headers, (b"accept-patch", ACCEPT_PATCH.encode())]
         if self._response_validator is not None:

@@ -1,7 +1,8 @@
-"""JSON, signed and multipart request bodies. Size is checked first, then the media type, then the schema."""
+"""JSON, signed, form and multipart request bodies. Size is checked first, then the media type, then the schema."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -9,17 +10,22 @@ from starlette.types import Receive
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
-from services.runtime.core.json_schema import JsonParser
+from services.runtime.core.json_schema import MAX_ERRORS, JsonParser, to_json_pointer
+from services.runtime.rest.parameters import create_text_parser
+from services.runtime.rest.responses import JSON_MEDIA_TYPE
 from services.runtime.rest.types import Upload
 
 type HeaderList = Sequence[tuple[bytes, bytes]]
 
-JSON_MEDIA_TYPE = "application/json"
 MERGE_PATCH_MEDIA_TYPE = "application/merge-patch+json"
 """Media type of a JSON merge patch (RFC 7396). `application/json` is accepted too."""
 
 ACCEPT_PATCH = f"{JSON_MEDIA_TYPE}, {MERGE_PATCH_MEDIA_TYPE}"
 """Value of the header Accept-Patch (RFC 5789) of every resource that can be patched."""
+
+FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
+MAX_FIELDS = 100
+"""Maximum number of fields of a form."""
 
 _REGISTERED_MEDIA_TYPES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
 """Registered media type by the unregistered alias that clients send for it."""
@@ -84,6 +90,36 @@ class JsonBody:
         """
         check_media_type(headers, raw, self._media_types)
         return self._parser.parse(raw if raw or self._is_required else b"{}")
+
+
+class FormBody:
+    """Reader of the URL-encoded form of one operation, whose fields are scalars and arrays of scalars."""
+
+    def __init__(self, schema: dict[str, Any], model: Any, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._parser = JsonParser[Any](schema, model)
+        properties: dict[str, dict[str, Any]] = schema.get("properties", {})
+        self._text_parsers = {name: create_text_parser(each) for name, each in properties.items()}
+        self._arrays = {name for name, each in properties.items() if each.get("type") == "array"}
+
+    async def read(self, headers: HeaderList, raw: bytes) -> Any:
+        """Validate the form and return it as its model. Text that does not have the type of its field stays text.
+
+        Raises ApiError: UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST.
+        """
+        check_media_type(headers, raw, (FORM_MEDIA_TYPE,))
+        try:
+            pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+        except ValueError as error:
+            raise ApiError(Reason.INVALID_REQUEST, "The form is malformed.") from error
+        texts: dict[str, list[str]] = {}
+        for name, text in pairs:
+            texts.setdefault(name, []).append(text)
+        if repeated := [name for name, each in texts.items() if len(each) > 1 and name not in self._arrays]:
+            errors = [FieldError(to_json_pointer([name]), "is given several times") for name in repeated[:MAX_ERRORS]]
+            raise ApiError(Reason.INVALID_REQUEST, errors=errors)
+        parsers = self._text_parsers
+        return self._parser.convert({n: parsers[n](each) if n in parsers else each[0] for n, each in texts.items()})
 
 
 class SignedBody:

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from services.runtime.core.json_schema import collect_field_errors, compile_schema
+from services.runtime.rest.responses import is_json
 from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_data_schema
 from services.runtime.rest.types import BinaryResponse, Operation, Response
 
-_JSON = "application/json"
 _ADDED_HEADERS = frozenset({"x-request-id", "traceresponse", "deprecation", "sunset", "accept-patch"})
 """Headers that handlers do not set: the edge proxy adds the first four, the compiled operation the last."""
 
@@ -27,7 +27,7 @@ class ResponseValidator:
             if definition.get("required") and name.lower() not in _ADDED_HEADERS
         }
         self._validator = None
-        if operation.media_type in (_JSON, MEDIA_TYPE):
+        if is_json(operation.media_type) or operation.media_type == MEDIA_TYPE:
             schema = specification.response_schema(str(operation.status), operation.media_type)
             self._validator = compile_schema(get_data_schema(schema) if operation.media_type == MEDIA_TYPE else schema)
 

@@ -10,6 +10,8 @@ from services.runtime.rest.types import BinaryResponse, Response
 SAFE_METHODS = ("GET", "HEAD")
 """Methods to which If-None-Match applies."""
 
+JSON_MEDIA_TYPE = "application/json"
+
 NO_STORE = "private, no-store"
 """Cache policy of responses to one user."""
 
@@ -19,9 +21,12 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 def encode_response(
-    response: Response[Any], status: int, if_none_match: bytes | None
+    response: Response[Any], status: int, if_none_match: bytes | None, media_type: str = JSON_MEDIA_TYPE
 ) -> tuple[int, ResponseHeaders, bytes]:
-    """Return status, headers and body; 304 without a body when If-None-Match matches the ETag."""
+    """Return status, headers and body; 304 without a body when If-None-Match matches the ETag.
+
+    `media_type` is that of a body which is not binary.
+    """
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()]
     if response.replayed:
         headers.append((b"idempotency-replayed", b"true"))
@@ -30,15 +35,20 @@ def encode_response(
     if response.body is None:
         return status, headers, b""
     if isinstance(response.body, BinaryResponse):
-        media_type, body = response.body.media_type.encode(), response.body.content
-        return status, [*headers, (b"content-type", media_type), (b"content-length", b"%d" % len(body))], body
+        body = response.body.content
+        return status, [*headers, *build_content_headers(body, response.body.media_type)], body
     body = _encode_json(response.body)
-    return status, [*headers, *build_json_headers(body)], body
+    return status, [*headers, *build_content_headers(body, media_type)], body
 
 
-def build_json_headers(body: bytes) -> ResponseHeaders:
-    """Return the headers of a JSON body."""
-    return [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+def build_content_headers(body: bytes, media_type: str) -> ResponseHeaders:
+    """Return the headers of a body."""
+    return [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))]
+
+
+def is_json(media_type: str) -> bool:
+    """Return whether a media type is JSON: application/json, or one with the suffix +json."""
+    return media_type == JSON_MEDIA_TYPE or media_type.endswith("+json")
 
 
 async def send_response(send: Send, status: int, headers: ResponseHeaders, body: bytes) -> None:

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 
-HTTP_METHODS = ("get", "put", "post", "delete", "patch")
+HTTP_METHODS = ("get", "put", "post", "delete", "patch", "head")
 
 
 class TableRouter(SpecMiddleware):  # type: ignore[misc]
@@ -18,7 +18,7 @@ class TableRouter(SpecMiddleware):  # type: ignore[misc]
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._literal_paths: dict[str, dict[str, dict[str, str]]] = {}
-        self._templates: list[tuple[re.Pattern[str], dict[str, dict[str, str]]]] = []
+        self._templates: list[tuple[re.Pattern[str], tuple[str, ...], dict[str, dict[str, str]]]] = []
 
     def add_api(self, specification: Any, base_path: str | None = None, **_: Any) -> None:
         """Register the paths of one document."""
@@ -34,13 +34,11 @@ class TableRouter(SpecMiddleware):  # type: ignore[misc]
                 if method in item
             }
             if "GET" in methods:
-                methods["HEAD"] = methods["GET"]
+                methods.setdefault("HEAD", methods["GET"])
             if "{" in path:
                 parts = re.split(r"\{([^}]+)\}", base + path)
-                pattern = "".join(
-                    f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts)
-                )
-                self._templates.append((re.compile(pattern), methods))
+                pattern = "".join("([^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
+                self._templates.append((re.compile(pattern), tuple(parts[1::2]), methods))
             else:
                 self._literal_paths[base + path] = methods
 
@@ -63,7 +61,7 @@ class TableRouter(SpecMiddleware):  # type: ignore[misc]
     def _find(self, path: str) -> tuple[dict[str, dict[str, str]] | None, dict[str, str]]:
         if path in self._literal_paths:
             return self._literal_paths[path], {}
-        for pattern, methods in self._templates:
+        for pattern, names, methods in self._templates:
             if match := pattern.fullmatch(path):
-                return methods, match.groupdict()
+                return methods, dict(zip(names, match.groups(), strict=True))
         return None, {}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from codegen.rest.model_fields import fix_optional_fields
+from codegen.rest.model_fields import normalise_optional_fields
 
 GENERATED = '''\
 class Note(Struct, kw_only=True):
@@ -42,15 +42,15 @@ DEFAULT: str | UnsetType = 'outside of a class'
     ],
 )
 def test_fields_with_a_default_are_never_unset(line: str) -> None:
-    assert line in fix_optional_fields(GENERATED, ())
+    assert line in normalise_optional_fields(GENERATED, ())
 
 
 def test_fields_of_merge_patches_are_unset() -> None:
-    text = fix_optional_fields(GENERATED, {"NotePatch"})
+    text = normalise_optional_fields(GENERATED, {"NotePatch"})
     assert "    text: str | UnsetType | None = UNSET\n" in text
     assert "    colour: Colour | UnsetType = UNSET\n" in text
     assert "    class_: int | UnsetType = field(name='class', default=UNSET)\n\n" in text
 
 
 def test_text_without_optional_fields_stays() -> None:
-    assert fix_optional_fields("class A(Struct):\n    id: str\n", {"A"}) == "class A(Struct):\n    id: str\n"
+    assert normalise_optional_fields("class A(Struct):\n    id: str\n", {"A"}) == "class A(Struct):\n    id: str\n"

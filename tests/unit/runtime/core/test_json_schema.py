@@ -17,6 +17,7 @@ from services.runtime.core.json_schema import (
     JsonParser,
     collect_field_errors,
     compile_schema,
+    define_recursive_schemas,
     exceeds_max_depth,
     extract_error_pointer,
     to_json_pointer,
@@ -183,3 +184,25 @@ def test_exceeds_max_depth_counts_levels(depth: int) -> None:
 )
 def test_error_pointer_converts_msgspec_path(message: str, pointer: str) -> None:
     assert extract_error_pointer(message) == pointer
+
+
+def create_tree() -> dict[str, Any]:
+    """Return a schema that contains itself, as Connexion resolves references."""
+    tree: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": {}}
+    tree["properties"] |= {"children": {"type": "array", "items": tree}, "default": {"default": {"default": 1}}}
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [({}, True), ({"children": [{"children": [{}]}]}, True), ({"children": [{"children": [{"other": 1}]}]}, False)],
+)
+def test_schema_that_contains_itself_is_compiled(value: Any, *, expected: bool) -> None:
+    validator = compile_schema({"type": "object", "properties": {"tree": create_tree()}})
+    assert validator.is_valid({"tree": value}) == expected
+
+
+def test_schema_that_does_not_contain_itself_stays() -> None:
+    shared = {"type": "string"}
+    schema = {"type": "object", "properties": {"a": shared, "b": shared}}
+    assert define_recursive_schemas(schema) is schema

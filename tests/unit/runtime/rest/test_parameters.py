@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codegen.openapi.names import get_argument_name
 from services.runtime.rest.parameters import to_argument_name
 from services.runtime.rest.types import Response
 from tests.sample_rest_app import (
@@ -148,9 +149,20 @@ def test_header_parameter_is_passed_by_snake_case_name() -> None:
     assert document["errors"][0]["field"] == "If-Match"
 
 
-@pytest.mark.parametrize(("name", "expected"), [("If-Match", "if_match"), ("orderId", "order_id"), ("q", "q")])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("If-Match", "if_match"),
+        ("orderId", "order_id"),
+        ("q", "q"),
+        ("$filter", "filter"),
+        ("filter[status]", "filter_status"),
+        ("from", "from_"),
+        ("item-id", "item_id"),
+    ],
+)
 def test_to_argument_name_converts_to_snake_case(name: str, expected: str) -> None:
-    assert to_argument_name(name) == expected
+    assert to_argument_name(name) == get_argument_name(name) == expected
 
 
 def test_default_value_has_type_of_signature() -> None:

@@ -1,0 +1,301 @@
+"""Operations of all supported kinds, generated from one document and served by the runtime."""
+
+import inspect
+import sys
+from collections.abc import Iterator
+from datetime import date
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from starlette.types import ASGIApp
+
+from codegen import tool_cache
+from codegen.rest import handlers, models
+from codegen.rest.published_openapi import publish_document
+from services.runtime.rest.app import build_app
+from tests.sample_rest_app import IDENTITY_HEADERS, send_request
+from tests.unit.codegen.openapi.sample_documents import find_errors
+from tests.unit.codegen.sample_contracts import create_contracts
+
+DOCUMENT = yaml.load(
+    """
+openapi: 3.1.0
+info: {title: Sample, version: 1.0.0}
+servers: [{url: /api/v1}]
+tags: [{name: order-items}]
+security: [{bearer: []}]
+paths:
+  /things/{item-id}:
+    parameters:
+      - {name: item-id, in: path, required: true, schema: {type: string}}
+    get:
+      operationId: things.get
+      tags: [order-items]
+      parameters:
+        - {name: item-id, in: path, required: true, schema: {type: integer}}
+        - {name: statuses, in: query, schema: {type: array, maxItems: 3, items: {$ref: '#/components/schemas/status'}}}
+        - {name: ids, in: query, explode: false, schema: {type: array, items: {type: integer, maximum: 9}}}
+        - {name: $filter, in: query, schema: {type: string}}
+        - {name: 'filter[status]', in: query, schema: {$ref: '#/components/schemas/status'}}
+        - {name: from, in: query, schema: {type: string, format: date}}
+        - {name: days, in: query, schema: {type: array, items: {type: string, format: date}}}
+        - {name: level, in: query, schema: {$ref: '#/components/schemas/Level'}}
+        - {name: other, in: query, schema: {type: integer, enum: [1, 2], default: 2}}
+        - {name: X-Tags, in: header, schema: {type: array, items: {type: boolean}}}
+        - {name: session, in: cookie, schema: {type: string, maxLength: 5}}
+      responses:
+        '200': {description: Fine., content: {application/json: {schema: {$ref: '#/components/schemas/Operation'}}}}
+        default: {description: An error.}
+    head:
+      operationId: headThing
+      tags: [order-items]
+      responses: {'204': {description: Fine.}}
+  /ranges/{first}-{last}:
+    get:
+      operationId: getRange
+      tags: [order-items]
+      parameters:
+        - {name: first, in: path, required: true, schema: {type: integer}}
+        - {name: last, in: path, required: true, schema: {type: integer}}
+      responses: {'204': {description: Fine.}}
+  /files/{names}.json:
+    get:
+      operationId: import
+      tags: [order-items]
+      parameters:
+        - {name: names, in: path, required: true, schema: {type: array, minItems: 1, items: {type: string}}}
+      responses: {'204': {description: Fine.}}
+  /things:batch:
+    post:
+      operationId: batch
+      tags: [order-items]
+      requestBody:
+        content: {application/vnd.sample+json: {schema: {type: array, items: {$ref: '#/components/schemas/Event'}}}}
+      responses:
+        '200':
+          description: Fine.
+          content: {application/vnd.api+json: {schema: {$ref: '#/components/schemas/Counts'}}}
+  /forms:
+    post:
+      operationId: sendForm
+      tags: [order-items]
+      requestBody:
+        content: {application/x-www-form-urlencoded: {schema: {$ref: '#/components/schemas/Form'}}}
+      responses:
+        '200': {description: Fine., content: {application/json: {schema: {type: string}}}}
+  /trees:
+    post:
+      operationId: growTree
+      tags: [order-items]
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Tree'}}}}
+      responses:
+        '200': {description: Fine., content: {application/json: {schema: {$ref: '#/components/schemas/Tree'}}}}
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+  schemas:
+    status: {type: string, enum: [paid, ready]}
+    Level: {type: integer, enum: [1, 2]}
+    Counts: {type: object, additionalProperties: {type: integer}}
+    Operation: {type: object, required: [id], properties: {id: {type: string}}}
+    Event:
+      allOf:
+        - {$ref: '#/components/schemas/Operation'}
+        - {type: object, properties: {level: {$ref: '#/components/schemas/Level'}}}
+      unevaluatedProperties: false
+    Form:
+      type: object
+      additionalProperties: false
+      required: [amount]
+      properties:
+        amount: {type: integer}
+        paid: {type: boolean}
+        tags: {type: array, items: {type: string}}
+        class: {type: string, default: none}
+    Tree:
+      type: object
+      additionalProperties: false
+      properties: {children: {type: array, items: {$ref: '#/components/schemas/Tree'}}}
+""",
+    Loader=yaml.CSafeLoader,
+)
+
+
+class Served:
+    """The application with handlers that record their arguments and return the result."""
+
+    def __init__(self, models_module: ModuleType, handlers_module: ModuleType) -> None:
+        self.models = models_module
+        self.calls: list[dict[str, Any]] = []
+        self.result: Any = None
+        base = handlers_module.OrderItemsHandler
+        methods = {name: self._create_method(getattr(base, name)) for name in base.__abstractmethods__}
+        handler = type("RecordingHandler", (base,), methods)()
+        self.operations = handlers_module.OPERATIONS
+        self.app: ASGIApp = build_app(
+            publish_document(DOCUMENT), [handler], self.operations, {}, {}, validate_responses=True
+        )
+
+    def _create_method(self, abstract: Any) -> Any:
+        async def method(_: object, **arguments: Any) -> Any:
+            self.calls.append({name: value for name, value in arguments.items() if name != "principal"})
+            return self.result
+
+        method.__signature__ = inspect.signature(abstract)  # type: ignore[attr-defined]
+        method.__annotations__ = abstract.__annotations__
+        return method
+
+    def send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Send a request with a token, and delete earlier calls."""
+        self.calls.clear()
+        headers = dict(IDENTITY_HEADERS) | request.pop("headers", {})
+        return send_request(self.app, method, path, headers=headers, **request)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tool_cache, "CACHE_FOLDER", tmp_path_factory.mktemp("cache"))
+        contracts = create_contracts(openapi=DOCUMENT)
+        text = handlers.generate(contracts)[handlers.OUTPUT_PATH]
+        texts = {
+            "served_models": models.generate_api(contracts, "delivery"),
+            "served_handlers": str(text).replace("generated.rest.delivery.models", "served_models"),
+        }
+        modules = {name: ModuleType(name) for name in texts}
+        for name, module in modules.items():
+            patch.setitem(sys.modules, name, module)
+            exec(texts[name], module.__dict__)  # noqa: S102 (the source is generated)
+        yield Served(modules["served_models"], modules["served_handlers"])
+
+
+def test_document_is_supported() -> None:
+    assert find_errors(DOCUMENT) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "argument", "value"),
+    [
+        ("statuses=paid&statuses=ready", "statuses", ["paid", "ready"]),
+        ("statuses=ready", "statuses", ["ready"]),
+        ("ids=1,2,3", "ids", [1, 2, 3]),
+        ("ids=1", "ids", [1]),
+        ("$filter=a", "filter", "a"),
+        ("%24filter=a", "filter", "a"),
+        ("filter[status]=ready", "filter_status", "ready"),
+        ("from=2024-02-29", "from_", date(2024, 2, 29)),
+        ("days=2024-02-29&days=2024-03-01", "days", [date(2024, 2, 29), date(2024, 3, 1)]),
+        ("level=2", "level", 2),
+        ("", "other", 2),
+        ("other=1", "other", 1),
+        ("", "statuses", None),
+    ],
+)
+def test_query_parameter_reaches_the_handler(served: Served, query: str, argument: str, value: Any) -> None:
+    served.result = served.models.Operation(id="a")
+    response = served.send("GET", f"/things/5?{query}")
+    assert (response.status_code, response.json()) == (200, {"id": "a"})
+    assert served.calls[0][argument] == value
+    assert served.calls[0]["item_id"] == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "field"),
+    [
+        ("/things/x", {}, "item-id"),
+        ("/things/5?statuses=unknown", {}, "statuses"),
+        ("/things/5?statuses=paid&statuses=paid&statuses=paid&statuses=paid", {}, "statuses"),
+        ("/things/5?ids=1,x", {}, "ids"),
+        ("/things/5?ids=10", {}, "ids"),
+        ("/things/5?level=3", {}, "level"),
+        ("/things/5?days=2024-02-30", {}, "days"),
+        ("/things/5?from=2024-01-01&from=2024-01-01", {}, "from"),
+        ("/things/5", {"x-tags": "maybe"}, "X-Tags"),
+        ("/things/5", {"cookie": "session=too-long"}, "session"),
+        ("/ranges/1-x", {}, "last"),
+    ],
+)
+def test_invalid_parameter_is_rejected(served: Served, path: str, headers: dict[str, str], field: str) -> None:
+    response = served.send("GET", path, headers=headers)
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, field)
+    assert served.calls == []
+
+
+def test_enum_parameters_have_the_type_of_the_signature(served: Served) -> None:
+    served.result = served.models.Operation(id="a")
+    served.send("GET", "/things/5?level=2&statuses=paid")
+    assert served.calls[0]["level"] is served.models.Level(2)
+    assert served.calls[0]["statuses"] == [served.models.Status.paid]
+    assert isinstance(served.calls[0]["statuses"][0], served.models.Status)
+
+
+def test_header_and_cookie_parameters_reach_the_handler(served: Served) -> None:
+    served.result = served.models.Operation(id="a")
+    headers = {"x-tags": "true, false", "cookie": "other=1; session=abc"}
+    assert served.send("GET", "/things/5", headers=headers).status_code == 200
+    assert (served.calls[0]["x_tags"], served.calls[0]["session"]) == ([True, False], "abc")
+
+
+def test_operation_of_head_has_its_own_handler(served: Served) -> None:
+    served.result = None
+    assert served.send("HEAD", "/things/a").status_code == 204
+    assert served.calls == [{"item_id": "a"}]
+
+
+def test_several_parameters_in_a_segment_reach_the_handler(served: Served) -> None:
+    served.result = None
+    assert served.send("GET", "/ranges/1-2").status_code == 204
+    assert served.calls == [{"first": 1, "last": 2}]
+    assert served.send("GET", "/files/a,b.json").status_code == 204
+    assert served.calls == [{"names": ["a", "b"]}]
+
+
+def test_vendor_media_types_are_json(served: Served) -> None:
+    served.result = {"a": 1}
+    headers = {"content-type": "application/vnd.sample+json"}
+    response = served.send("POST", "/things:batch", content=b'[{"id": "a", "level": 1}]', headers=headers)
+    assert (response.status_code, response.json()) == (200, {"a": 1})
+    assert response.headers["content-type"] == "application/vnd.api+json"
+    assert served.calls == [{"body": [served.models.Event(id="a", level=served.models.Level(1))]}]
+    assert served.send("POST", "/things:batch", json=[]).status_code == 415
+
+
+def test_form_is_converted_to_its_model(served: Served) -> None:
+    served.result = "done"
+    response = served.send("POST", "/forms", data={"amount": "5", "paid": "true", "tags": ["a", "b"]})
+    assert (response.status_code, response.json()) == (200, "done")
+    assert served.calls == [{"body": served.models.Form(amount=5, paid=True, tags=["a", "b"], class_="none")}]
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        (b"paid=true", ""),
+        (b"amount=x", "/amount"),
+        (b"amount=1&amount=2", "/amount"),
+        (b"amount=1&unknown=2", ""),
+        (b"amount=\xff", None),
+        (b"amount=%ff", None),
+    ],
+)
+def test_invalid_form_is_rejected(served: Served, form: bytes, field: str | None) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    response = served.send("POST", "/forms", content=form, headers=headers)
+    errors = response.json().get("errors", [{"field": None}])
+    assert (response.status_code, errors[0]["field"]) == (400, field)
+    assert served.calls == []
+
+
+def test_recursive_bodies_are_served(served: Served) -> None:
+    served.result = served.models.Tree(children=[served.models.Tree()])
+    response = served.send("POST", "/trees", json={"children": [{"children": []}]})
+    assert (response.status_code, response.json()) == (200, {"children": [{}]})
+    assert served.send("POST", "/trees", json={"children": [{"child": []}]}).status_code == 400
+
+
+def test_models_with_names_of_the_runtime_are_used(served: Served) -> None:
+    handler = served.operations["things.get"].handler
+    assert handler.things_get.__annotations__["return"] is served.models.Operation
+    assert served.operations["import"].method == "import_"
