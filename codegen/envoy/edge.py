@@ -116,7 +116,10 @@ def build_direct_405_route(name: str, match: Config, methods: set[str]) -> Confi
 def build_edge_routes(contracts: Contracts) -> list[Config]:
     """Return all routes, literal paths before templates so that `/users/me` does not match `/users/{user_id}`."""
     base = contracts.openapi["delivery"]["servers"][0]["url"]
-    sorted_operations = sorted(iter_operations(contracts, "delivery"), key=lambda operation: "{" in operation.path)
+    # The route of GET matches HEAD too, so that of an operation of HEAD precedes it.
+    sorted_operations = sorted(
+        iter_operations(contracts, "delivery"), key=lambda each: ("{" in each.path, each.method != "HEAD")
+    )
     by_path: defaultdict[str, set[str]] = defaultdict(set)
     for operation in sorted_operations:
         by_path[base + operation.path].add(operation.method)
@@ -182,13 +185,16 @@ def build_static_document_routes() -> list[Config]:
     return [start_page, *document_routes, *not_allowed]
 
 
-def build_cors_policy() -> Config:
-    """Return the CORS policy for the allowed origins."""
+def build_cors_policy(operations: Iterable[Operation]) -> Config:
+    """Return the CORS policy for the allowed origins. Header parameters of the operations are allowed."""
+    parameters = (parameter for operation in operations for parameter in operation.parameters)
+    names = {parameter["name"].lower() for parameter in parameters if parameter["in"] == "header"}
+    additional = sorted(names - set(CORS_ALLOWED_HEADERS.split(", ")))
     return build_typed_config(
         "extensions.filters.http.cors.v3.CorsPolicy",
         allow_origin_string_match=[{"safe_regex": {"regex": CORS_ALLOWED_ORIGINS}}],
         allow_methods="GET, HEAD, POST, PUT, PATCH, DELETE",
-        allow_headers=CORS_ALLOWED_HEADERS,
+        allow_headers=", ".join([CORS_ALLOWED_HEADERS, *additional]),
         expose_headers=CORS_EXPOSED_HEADERS,
         max_age="600",
     )
@@ -243,7 +249,7 @@ def build_edge_manager(contracts: Contracts, profile: Profile, *, is_tls: bool) 
     host = {
         "name": "api",
         "domains": ["*"],
-        "typed_per_filter_config": {"cors": build_cors_policy()},
+        "typed_per_filter_config": {"cors": build_cors_policy(iter_operations(contracts, "delivery"))},
         "routes": build_edge_routes(contracts),
     }
     return build_http_connection_manager(

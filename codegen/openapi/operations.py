@@ -8,6 +8,7 @@ from codegen.openapi.findings import HTTP_METHODS, Findings, Pointer, parse_refe
 from codegen.openapi.media_types import MediaTypeCheck
 from codegen.openapi.names import check_operation_names, check_tag_names
 from codegen.openapi.parameters import PATH_PATTERN, ParameterCheck, list_template_names
+from codegen.openapi.problems import check_problems
 from codegen.openapi.schemas import SchemaCheck
 
 SECURITY_SCHEMES = ("bearer", "webhook")
@@ -45,6 +46,7 @@ class ServedCheck:
         named = [(at, operation["operationId"]) for _, _, operation, at in operations if "operationId" in operation]
         check_operation_names(self._findings, named)
         self._check_security(self._document.get("security", []), ("security",))
+        check_problems(self._findings, [(operation, pointer) for _, _, operation, pointer in operations])
         for path, item, operation, pointer in operations:
             self._parameters.check(path, item, operation, pointer)
             self._check_operation(operation, pointer)

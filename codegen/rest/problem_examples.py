@@ -62,13 +62,13 @@ def list_reasons(operation: dict[str, Any], catalogue: dict[str, Any]) -> dict[s
     own_reasons = [*token_reasons, *operation.get(REASONS_EXTENSION, ())]
     for reason in own_reasons:
         if (status := str(catalogue[reason]["status"])) not in reasons:
-            raise ValueError(f"{operation['operationId']}: {reason} has status {status}, which has no response")
+            raise ValueError(f"{operation.get('operationId')}: {reason} has status {status}, which has no response")
         reasons[status].append(reason)
     for status in statuses:
         if status in SHARED_REASONS:
             reasons[status].append(SHARED_REASONS[status])
         if not reasons[status]:
-            raise ValueError(f"{operation['operationId']}: status {status} has no reason in {REASONS_EXTENSION}")
+            raise ValueError(f"{operation.get('operationId')}: status {status} has no reason in {REASONS_EXTENSION}")
     return reasons
 
 

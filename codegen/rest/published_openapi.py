@@ -66,7 +66,7 @@ def publish_document(document: dict[str, Any]) -> dict[str, Any]:
     for response in responses:
         _describe_event_stream_as_text(response)
     if "x-problems" in document:
-        published["components"]["headers"] |= RESPONSE_HEADERS
+        published["components"].setdefault("headers", {}).update(RESPONSE_HEADERS)
         for response in responses:
             for name in RESPONSE_HEADERS:
                 response.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}

@@ -1,6 +1,7 @@
 """Generator of the TypeScript client: types with openapi-typescript, a function per stream, and the package files."""
 
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from codegen.contracts import ContractError, Contracts, Files
+from codegen.openapi.names import get_function_name
+from codegen.rest.handlers import get_event_data_schema
 from codegen.rest.operations import Operation, iter_operations
 from codegen.rest.published_openapi import publish_document
 from codegen.tool_cache import get_or_create
@@ -18,6 +21,8 @@ PACKAGE_FOLDER = Path(__file__).parent / "package"
 OPENAPI_TYPESCRIPT = ROOT / "node_modules/openapi-typescript"
 RUNTIME_PACKAGES = ("eventsource-parser", "openapi-fetch")
 """npm packages that the client imports, in the versions of the root package.json."""
+
+_PATH_PARAMETER = re.compile(r"\{([^}]+)\}")
 
 HEADER = "// Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit.\n"
 
@@ -82,7 +87,7 @@ def generate_types(document: dict[str, Any]) -> str:
 
 def generate_streams(contracts: Contracts) -> str:
     """Generate a function for each operation with a stream of server-sent events."""
-    functions = "".join(_render_stream(operation) for operation in _iter_streaming_operations(contracts))
+    functions = "".join(_render_stream(contracts, operation) for operation in _iter_streaming_operations(contracts))
     imports = (
         'import type { Delivery } from "./client.js";\n'
         'import type { components, paths } from "./schema.js";\n'
@@ -94,29 +99,38 @@ def generate_streams(contracts: Contracts) -> str:
 def _iter_streaming_operations(contracts: Contracts) -> Iterator[Operation]:
     for operation in iter_operations(contracts, API):
         if "text/event-stream" in operation.content:
-            if "x-final-event" not in operation.raw:
-                raise ContractError(f"{API}.yaml: the stream {operation.id} lacks x-final-event with the final values")
+            final_event = operation.raw.get("x-final-event")
+            if not isinstance(final_event, dict) or len(final_event) != 1:
+                remedy = "add it with one property of the data, and the list of its final values"
+                raise operation.create_error("the stream lacks x-final-event", remedy)
             yield operation
 
 
-def _render_stream(operation: Operation) -> str:
+def _render_member(name: str, member: str) -> str:
+    """Render the access to a member of an object, which may have any name."""
+    return f"{name}.{member}" if re.fullmatch(r"[A-Za-z_]\w*", member, re.ASCII) else f"{name}[{json.dumps(member)}]"
+
+
+def _render_stream(contracts: Contracts, operation: Operation) -> str:
     schema = operation.content["text/event-stream"]["schema"]
-    data = schema["properties"]["data"]["contentSchema"]["$ref"].rsplit("/", 1)[-1]
+    data = get_event_data_schema(contracts, schema)["$ref"].rsplit("/", 1)[-1]
     ((field, final_values),) = operation.raw["x-final-event"].items()
-    path = operation.path.replace("{", "${encodeURIComponent(path.").replace("}", ")}")
-    description = operation.description.strip().replace("\n", "\n * ")
+    path = _PATH_PARAMETER.sub(
+        lambda match: f"${{encodeURIComponent({_render_member('path', match[1])})}}", operation.path
+    )
+    description = operation.description.strip().replace("*/", "*\\/").replace("\n", "\n * ")
     return f"""
 /**
- * {operation.summary}
+ * {operation.summary.replace("*/", "*" + chr(92) + "/")}
  *
  * {description}
  */
-export function {operation.id}(
+export function {get_function_name(operation.id)}(
   delivery: Delivery,
-  path: paths["{operation.path}"]["get"]["parameters"]["path"],
+  path: paths[{json.dumps(operation.path, ensure_ascii=False)}]["get"]["parameters"]["path"],
   options: WatchOptions = {{}},
 ): AsyncGenerator<WatchEvent<components["schemas"]["{data}"]>> {{
   const finalValues: ReadonlySet<string> = new Set({json.dumps(final_values)});
-  return watch(delivery, `{path}`, (data) => finalValues.has(data.{field}), options);
+  return watch(delivery, `{path}`, (data) => finalValues.has({_render_member("data", field)}), options);
 }}
 """

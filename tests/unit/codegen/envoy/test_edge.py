@@ -14,7 +14,7 @@ from codegen.envoy.authorization import allow_public, is_token_required, list_al
 from codegen.envoy.common import Config, Profile
 from codegen.envoy.request_bodies import MAX_JSON_BODY_BYTES
 from codegen.rest.operations import Operation, iter_operations
-from tests.unit.codegen.sample_contracts import create_contracts
+from tests.unit.codegen.sample_contracts import create_contracts, create_openapi
 
 CONTRACTS: Contracts = create_contracts()
 OPERATIONS = {operation.id: operation for operation in iter_operations(CONTRACTS, "delivery")}
@@ -235,8 +235,23 @@ def test_edge_uses_the_address_and_ignores_the_headers_of_clients() -> None:
 
 
 def test_cors_policy_allows_configured_origins_and_api_methods() -> None:
-    policy = edge.build_cors_policy()
+    policy = edge.build_cors_policy(OPERATIONS.values())
     assert policy["allow_origin_string_match"] == [{"safe_regex": {"regex": "${ALLOWED_ORIGINS}"}}]
     methods = {operation.method for operation in OPERATIONS.values()}
     assert methods <= set(policy["allow_methods"].split(", "))
     assert {"authorization", "idempotency-key", "if-match"} <= set(policy["allow_headers"].split(", "))
+
+
+def test_header_parameters_are_allowed_by_cors() -> None:
+    parameters = [{"name": name, "in": "header", "schema": {}} for name in ("X-Tags", "If-Match")]
+    policy = edge.build_cors_policy([replace(OPERATIONS["getNote"], parameters=parameters)])
+    assert policy["allow_headers"] == f"{edge.CORS_ALLOWED_HEADERS}, x-tags"
+
+
+def test_operation_of_head_precedes_the_one_of_get() -> None:
+    openapi = create_openapi()
+    item = openapi["paths"]["/notes/{note_id}"]
+    item["head"] = {"operationId": "headNote", "tags": ["notes"], "responses": {"204": {"description": "Exists."}}}
+    routes = edge.build_edge_routes(create_contracts(openapi=openapi))
+    (first, *_) = (route for route in routes if matches(route["match"], "HEAD", "/api/v1/notes/1"))
+    assert first["name"] == "headNote"

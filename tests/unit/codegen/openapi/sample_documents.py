@@ -6,6 +6,7 @@ from typing import Any
 from codegen.errors import ContractErrors
 from codegen.openapi.findings import OpenApiFile
 from codegen.openapi.reader import check_document
+from codegen.rest.problem_examples import SHARED_REASONS, TOKEN_REASONS
 
 type Json = dict[str, Any]
 
@@ -17,12 +18,17 @@ OPERATION: Json = {
     "security": [],
     "responses": {"200": {"description": "Fine.", "content": CONTENT}},
 }
+PROBLEMS: Json = {
+    reason: {"status": 400, "grpc": "UNKNOWN", "title": "Title", "description": "Text.", "detail": {"en": "Text."}}
+    for reason in (*SHARED_REASONS.values(), *TOKEN_REASONS)
+}
 DOCUMENT: Json = {
     "openapi": "3.1.0",
     "info": {"title": "Sample", "version": "1.0.0"},
     "servers": [{"url": "/api/v1"}],
     "tags": [{"name": "things", "description": "Things."}],
     "paths": {"/things": {"get": OPERATION}},
+    "x-problems": PROBLEMS,
     "components": {
         "securitySchemes": {
             "bearer": {"type": "http", "scheme": "bearer"},
@@ -30,6 +36,7 @@ DOCUMENT: Json = {
             "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
         },
         "schemas": {
+            "Problem": {"type": "object", "properties": {"reason": {"type": "string"}}},
             "Role": {"type": "string", "enum": ["customer", "admin"]},
             "Thing": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}},
         },

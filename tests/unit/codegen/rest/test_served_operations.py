@@ -17,7 +17,7 @@ from codegen.rest import handlers, models
 from codegen.rest.published_openapi import publish_document
 from services.runtime.rest.app import build_app
 from tests.sample_rest_app import IDENTITY_HEADERS, send_request
-from tests.unit.codegen.openapi.sample_documents import find_errors
+from tests.unit.codegen.openapi.sample_documents import PROBLEMS, find_errors
 from tests.unit.codegen.sample_contracts import create_contracts
 
 DOCUMENT = yaml.load(
@@ -121,6 +121,10 @@ components:
 """,
     Loader=yaml.CSafeLoader,
 )
+
+DOCUMENT["x-problems"] = PROBLEMS
+DOCUMENT["components"] |= {"headers": {}}
+DOCUMENT["components"]["schemas"]["Problem"] = {"type": "object", "properties": {"reason": {"type": "string"}}}
 
 
 class Served:

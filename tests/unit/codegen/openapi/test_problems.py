@@ -1,0 +1,63 @@
+"""Rules of the error reasons."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.unit.codegen.openapi.sample_documents import (
+    OPERATION,
+    PROBLEMS,
+    change_document,
+    find_errors,
+    with_operation,
+)
+
+RESPONSES = OPERATION["responses"]
+ERROR = {"description": "An error."}
+
+
+def with_reason(**changes: Any) -> dict[str, Any]:
+    """Return the document with another entry of a reason."""
+    entry = {"status": 404, "grpc": "NOT_FOUND", "title": "T", "description": "D", "detail": {"en": "D"}} | changes
+    return change_document(**{"x-problems": PROBLEMS | {"NOT_HERE": entry}})
+
+
+def test_error_with_reason_has_no_error() -> None:
+    document = with_operation(responses=RESPONSES | {"404": ERROR}, extensions={"x-reasons": ["NOT_HERE"]})
+    assert find_errors(document | {"x-problems": with_reason()["x-problems"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("document", "error"),
+    [
+        (
+            change_document(**{"x-problems": None}),
+            "document: the document has no object `x-problems`; describe each reason of an error there",
+        ),
+        (with_reason(status="404"), "x-problems: the reason NOT_HERE lacks `status`; add it"),
+        (with_reason(detail={"de": "D"}), "x-problems: the detail of NOT_HERE has no text in English; add `en`"),
+        (
+            change_document(**{"x-problems": {name: entry for name, entry in PROBLEMS.items() if name != "FORBIDDEN"}}),
+            "x-problems: the runtime uses the reason FORBIDDEN; add it",
+        ),
+        (
+            with_operation(extensions={"x-reasons": ["TYPO"]}),
+            "operation listThings: the reason TYPO is unknown; add it to `x-problems`",
+        ),
+        (with_operation(extensions={"x-reasons": "A"}), "operation listThings: `x-reasons` is no list; list reasons"),
+        (
+            with_operation(responses=RESPONSES | {"404": ERROR}),
+            "operation listThings: status 404 has no reason in x-reasons; correct `x-reasons` or the responses",
+        ),
+    ],
+)
+def test_incomplete_reasons_are_errors(document: Any, error: str) -> None:
+    assert find_errors(document) == [error]
+
+
+def test_document_without_problem_schema_is_an_error() -> None:
+    document = copy.deepcopy(change_document())
+    del document["components"]["schemas"]["Problem"]
+    error = "document: the document has no schema Problem with the property reason; add it (RFC 9457)"
+    assert find_errors(document) == [error]
