@@ -23,6 +23,11 @@ def get_unqualified_name(full_name: str) -> str:
     return full_name.rpartition(".")[2]
 
 
+def get_constant_name(event: str) -> str:
+    """Return the name of the constant of an event type by the name of its message: ORDER_PAID for OrderPaid."""
+    return to_snake_case(event).upper()
+
+
 def render_docstring(text: str, indent: int) -> str:
     """Return the text as a docstring line with quotes, at the given indentation; line breaks are preserved."""
     pad = " " * indent

@@ -3,14 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
-    FileDescriptorProto,
     FileDescriptorSet,
     MethodDescriptorProto,
     MethodOptions,
@@ -18,10 +17,16 @@ from google.protobuf.descriptor_pb2 import (
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
-from codegen.errors import ContractError
-
-OPTIONS_PACKAGE = "delivery.options.v1"
-"""Package of the custom options, which only the generators read."""
+from codegen.errors import ContractError, ContractErrors
+from codegen.proto_rules.locations import (
+    METHODS,
+    OPTIONS_PACKAGE,
+    SERVICES,
+    Element,
+    SourceFile,
+    iter_messages,
+)
+from codegen.proto_rules.subjects import check_subjects
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,14 @@ class Method:
     timeout_s: float | None
     """Timeout of the whole call, including retries; None for an unbounded stream."""
     attempts: int
+    client_streaming: bool = False
+    location: str = field(default="", compare=False)
+    """File and line, for errors."""
+
+    @property
+    def is_streaming(self) -> bool:
+        """Return whether a side sends a stream."""
+        return self.client_streaming or self.server_streaming
 
     @property
     def path(self) -> str:
@@ -64,6 +77,8 @@ class Service:
     name: str
     comment: str
     methods: tuple[Method, ...]
+    location: str = field(default="", compare=False)
+    """File and line, for errors."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,13 @@ class Event:
     subject: str
     """Dotted path of the field with the CloudEvents subject: "order.order_id"."""
     comment: str
+    location: str = field(default="", compare=False)
+    """File and line, for errors."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the message without its package: "OrderPaid"."""
+        return self.message.rpartition(".")[2]
 
     @property
     def all_queues(self) -> tuple[str, ...]:
@@ -107,39 +129,54 @@ class ProtoContracts:
 def load_protos(root: Path) -> ProtoContracts:
     """Compile the protobuf module of `root`.
 
-    Raises ContractError with the output of buf when it does not compile.
+    Raises ContractError with all errors, or with the output of buf when it does not compile.
     """
-    return parse_image(_build(root))
+    from codegen.proto_rules.rules import check_files  # noqa: PLC0415 (images lack its dependency, the compiler)
+
+    errors = ContractErrors()
+    image = _build(root)
+    descriptors, pool = _load_descriptors(image)
+    with errors.collect():
+        check_files(descriptors, pool)
+    with errors.collect():
+        contracts = parse_image(image)
+        check_subjects(contracts.events, pool)
+    errors.raise_if_any()
+    return contracts
 
 
 def parse_image(image: bytes, options_pool: DescriptorPool | None = None) -> ProtoContracts:
     """Parse a compiled image.
 
     `options_pool` provides the current definition of the options to read an older image; by default the image's own.
+    Raises ContractError with all errors of the options.
     """
-    descriptors = FileDescriptorSet.FromString(image)
-    pool = DescriptorPool()
+    descriptors, pool = _load_descriptors(image)
+    options, errors = _OptionReader(options_pool or pool), ContractErrors()
+    files = [SourceFile(file) for file in descriptors.file]
+    services = [service for file in files for service in _parse_services(file, options, errors)]
+    events = [event for file in files for event in _parse_events(file, options, errors)]
+    errors.raise_if_any()
+    return ProtoContracts(descriptors, pool, tuple(services), tuple(events), options.list_caller_names())
+
+
+def _load_descriptors(image: bytes) -> tuple[FileDescriptorSet, DescriptorPool]:
+    descriptors, pool = FileDescriptorSet.FromString(image), DescriptorPool()
     for file in descriptors.file:
         pool.Add(file)
-    options = _OptionReader(options_pool or pool)
-    return ProtoContracts(
-        descriptors=descriptors,
-        pool=pool,
-        services=tuple(service for file in descriptors.file for service in _parse_services(file, options)),
-        events=tuple(event for file in descriptors.file for event in _parse_events(file, options)),
-        callers=options.list_caller_names(),
-    )
+    return descriptors, pool
 
 
 def _build(root: Path) -> bytes:
     buf = Path(sys.executable).with_name("buf")
     result = subprocess.run(
-        [buf, "build", root, "--as-file-descriptor-set", "-o", "-#format=binpb"],
+        [buf, "build", "--as-file-descriptor-set", "-o", "-#format=binpb"],
+        cwd=root,
         capture_output=True,
         check=False,
     )
     if result.returncode:
-        raise ContractError(result.stderr.decode().strip())
+        raise ContractError(*result.stderr.decode().strip().splitlines())
     return result.stdout
 
 
@@ -167,75 +204,91 @@ class _OptionReader:
         return name.removeprefix("CALLER_").lower()
 
 
-def _parse_services(file: FileDescriptorProto, options: _OptionReader) -> Iterator[Service]:
-    comments = _get_comments_by_path(file)
-    for i, service in enumerate(file.service):
-        full_name = f"{file.package}.{service.name}"
+def _parse_services(file: SourceFile, options: _OptionReader, errors: ContractErrors) -> Iterator[Service]:
+    package = file.descriptor.package
+    for i, service in enumerate(file.descriptor.service):
+        full_name = f"{package}.{service.name}"
+        methods = []
+        for j, method in enumerate(service.method):
+            with errors.collect():
+                methods.append(_parse_method(file, (SERVICES, i, METHODS, j), method, full_name, options))
+        path = (SERVICES, i)
         yield Service(
-            full_name=full_name,
-            package=file.package,
-            name=service.name,
-            comment=comments.get((6, i), ""),
-            methods=tuple(
-                _parse_method(method, full_name, comments.get((6, i, 2, j), ""), options)
-                for j, method in enumerate(service.method)
-            ),
+            full_name, package, service.name, file.get_comment(path), tuple(methods), file.format_location(path)
         )
 
 
-def _parse_method(method: MethodDescriptorProto, service: str, comment: str, options: _OptionReader) -> Method:
+def _parse_method(
+    file: SourceFile, path: tuple[int, ...], method: MethodDescriptorProto, service: str, options: _OptionReader
+) -> Method:
+    location = file.format_location(path)
     policy = options.read(method.options, "method")
     if policy is None:
         raise ContractError(
-            f"{service}.{method.name} has no option (delivery.options.v1.method); add it with the callers"
+            f"{location}: {service}.{method.name} has no option ({OPTIONS_PACKAGE}.method); add it with the callers"
         )
-    if method.client_streaming:
-        raise ContractError(f"{service}.{method.name} streams requests, which servicers and stubs do not support")
     parsed = Method(
         service=service,
         name=method.name,
-        comment=comment,
+        comment=file.get_comment(path),
         request=method.input_type.removeprefix("."),
         response=method.output_type.removeprefix("."),
         server_streaming=method.server_streaming,
         idempotency=MethodOptions.IdempotencyLevel.Name(method.options.idempotency_level),
         callers=tuple(options.format_caller_name(number) for number in policy.callers),
         actor_required=bool(policy.actor),
-        timeout_s=policy.timeout.ToTimedelta().total_seconds() if policy.HasField("timeout") else None,
+        timeout_s=policy.timeout.seconds + policy.timeout.nanos / 1e9 if policy.HasField("timeout") else None,
         attempts=max(1, policy.attempts),
+        client_streaming=method.client_streaming,
+        location=location,
     )
-    if parsed.attempts > 1 and not parsed.is_idempotent:
-        raise ContractError(f"{parsed.path} has {parsed.attempts} attempts, but its idempotency_level forbids retries")
-    if parsed.timeout_s is None and not parsed.server_streaming:
-        raise ContractError(f"{parsed.path} has no timeout; only a stream may omit it")
+    _check_method(parsed)
     return parsed
 
 
-def _parse_events(file: FileDescriptorProto, options: _OptionReader) -> Iterator[Event]:
-    comments = _get_comments_by_path(file)
-    for i, message in enumerate(file.message_type):
-        policy = options.read(message.options, "event")
+def _check_method(method: Method) -> None:
+    """Raise ContractError for a policy that contradicts the kind of the method or itself."""
+    problems = []
+    if method.attempts > 1 and method.client_streaming:
+        problems.append(f"has {method.attempts} attempts, but a stream of requests cannot be repeated; delete attempts")
+    elif method.attempts > 1 and not method.is_idempotent:
+        problems.append(f"has {method.attempts} attempts, but its idempotency_level forbids retries")
+    if method.timeout_s is None and not method.is_streaming:
+        problems.append("has no timeout; only a stream may omit it")
+    if method.timeout_s is not None and method.timeout_s <= 0:
+        problems.append("has a timeout that is not positive; correct it, or delete it from a stream")
+    if "unspecified" in method.callers:
+        problems.append("has CALLER_UNSPECIFIED among its callers; delete it")
+    if len(set(method.callers)) < len(method.callers):
+        problems.append("has a caller twice; delete one")
+    if problems:
+        raise ContractError(*(f"{method.location}: {method.path} {problem}".removeprefix(": ") for problem in problems))
+
+
+def _parse_events(file: SourceFile, options: _OptionReader, errors: ContractErrors) -> Iterator[Event]:
+    for message in iter_messages(file):
+        policy = options.read(message.descriptor.options, "event")
         if policy is not None:
-            yield _parse_event(file.package, message, policy, comments.get((4, i), ""), options)
+            event = None
+            with errors.collect():
+                event = _parse_event(message, policy, options)
+            if event is not None:
+                yield event
 
 
-def _parse_event(package: str, message: DescriptorProto, policy: Any, comment: str, options: _OptionReader) -> Event:
+def _parse_event(message: Element[DescriptorProto], policy: Any, options: _OptionReader) -> Event:
+    if len(message.path) > 2:
+        raise ContractError(f"{message.location}: {message.full_name} is nested, so it is no event; move it out")
+    if not policy.producer:
+        raise ContractError(f"{message.location}: {message.full_name} has no producer; add it to the option")
     return Event(
-        message=f"{package}.{message.name}",
+        message=message.full_name,
         type=policy.type,
         producer=options.format_caller_name(policy.producer),
         queues=tuple(policy.queues),
         priority_queue=policy.priority_queue,
         subscribers=tuple(options.format_caller_name(number) for number in policy.subscribers),
         subject=policy.subject,
-        comment=comment,
+        comment=message.file.get_comment(message.path),
+        location=message.location,
     )
-
-
-def _get_comments_by_path(file: FileDescriptorProto) -> dict[tuple[int, ...], str]:
-    """Return the leading comment of each element, by its path in FileDescriptorProto."""
-    return {
-        tuple(location.path): "\n".join(line.strip() for line in location.leading_comments.strip().splitlines())
-        for location in file.source_code_info.location
-        if location.leading_comments
-    }

@@ -4,9 +4,8 @@ from typing import Any
 
 from codegen.contracts import Contracts, Files
 from codegen.envoy.common import Config
-from codegen.naming import get_unqualified_name
 from codegen.protobuf import Event
-from codegen.rpc.protobuf_json_schema import build_message_schema
+from codegen.rpc.protobuf_json_schema import build_message_schema, build_referenced_schemas
 from codegen.yaml_output import dump_yaml
 
 EXCHANGE = "delivery.events"
@@ -73,11 +72,10 @@ def build_headers_schema() -> Config:
 
 def build_channel(event: Event) -> Config:
     """Return the channel of an event type."""
-    name = get_unqualified_name(event.message)
     return {
         "address": event.type,
         "description": event.comment,
-        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+        "messages": {event.name: {"$ref": f"#/components/messages/{event.name}"}},
         "bindings": {
             "amqp": {
                 "is": "routingKey",
@@ -92,7 +90,7 @@ def build_message(contracts: Contracts, event: Event) -> Config:
     schema: dict[str, Any] = build_message_schema(contracts.protos.pool.FindMessageTypeByName(event.message))
     return {
         "name": event.type,
-        "title": get_unqualified_name(event.message),
+        "title": event.name,
         "summary": event.comment,
         "contentType": "application/protobuf",
         "headers": {"$ref": "#/components/schemas/Headers"},
@@ -133,6 +131,9 @@ def build_operations(event: Event) -> Config:
 def generate(contracts: Contracts) -> Files:
     """Generate `asyncapi/delivery.yaml`."""
     events = contracts.protos.events
+    schemas = {"Headers": build_headers_schema()}
+    for event in events:
+        schemas |= build_referenced_schemas(contracts.protos.pool.FindMessageTypeByName(event.message))
     document = {
         "asyncapi": "3.1.0",
         "info": build_info(contracts.openapi["delivery"]["info"]),
@@ -141,8 +142,8 @@ def generate(contracts: Contracts) -> Files:
         "channels": {event.type: build_channel(event) for event in events},
         "operations": {name: operation for event in events for name, operation in build_operations(event).items()},
         "components": {
-            "messages": {get_unqualified_name(event.message): build_message(contracts, event) for event in events},
-            "schemas": {"Headers": build_headers_schema()},
+            "messages": {event.name: build_message(contracts, event) for event in events},
+            "schemas": schemas,
             "securitySchemes": {"user": SECURITY_SCHEME},
         },
     }

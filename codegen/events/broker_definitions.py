@@ -211,8 +211,13 @@ def build_operator_permissions(
 
 def build_definitions(services: Sequence[str], events: Sequence[Event]) -> dict[str, Any]:
     """Return the definitions without users. Raises ContractError for a queue of an unknown service."""
-    if unknown := [queue for queue in list_queues(events) if get_owner(queue) not in services]:
-        raise ContractError(f"{', '.join(unknown)}: the name of a queue begins with that of its service")
+    if unknown := [
+        f"{event.location}: {event.message}: no service of {', '.join(services)} owns the queue {queue}; rename it"
+        for event in events
+        for queue in event.all_queues
+        if get_owner(queue) not in services
+    ]:
+        raise ContractError(*(message.removeprefix(": ") for message in unknown))
     topologies = [ServiceTopology(service, events) for service in services]
     permissions = {topology.service: topology.build_permissions() for topology in topologies}
     topic_permissions = {topology.service: topology.build_topic_permissions() for topology in topologies}

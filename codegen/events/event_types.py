@@ -2,71 +2,113 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.naming import get_unqualified_name, render_docstring, to_pascal_case, to_snake_case
+from codegen.naming import get_constant_name, render_docstring, to_pascal_case
 from codegen.protobuf import Event
+from codegen.rpc.imported_messages import ImportedMessages
+from codegen.rpc.python_names import get_attribute_name
 
 HEADER = '"""Written by `make generate` from api-specs/proto. Do not edit."""\n\n'
-PACKAGE = "delivery.events.v1"
+MAX_TYPE_LENGTH = 255
+"""Maximum length of a routing key in AMQP."""
 
-
-def get_constant_name(event: Event) -> str:
-    """Return the name of the event type's constant: ORDER_PAID."""
-    return to_snake_case(get_unqualified_name(event.message)).upper()
+TYPES_OWN_NAMES = ("Any", "EventType", "EVENTS")
+CONSUMERS_OWN_NAMES = ("abstractmethod", "Mapping", "Any", "ClassVar", "Consumer", "EventType", "MessageMetadata")
 
 
 def get_handler_name(event: Event) -> str:
     """Return the name of the event's handler method: on_order_paid."""
-    return f"on_{get_constant_name(event).lower()}"
+    return f"on_{get_constant_name(event.name).lower()}"
+
+
+def get_consumer_name(queue: str) -> str:
+    """Convert orders.history to OrdersHistoryConsumer."""
+    return f"{to_pascal_case(queue)}Consumer"
+
+
+def get_union_name(producer: str) -> str:
+    """Convert orders to OrdersEvent."""
+    return f"{to_pascal_case(producer)}Event"
 
 
 def validate_events(events: Sequence[Event]) -> None:
-    """Raise ContractError for a duplicate type, or a queue name that is not <service>.<purpose>."""
-    by_type: dict[str, str] = {}
+    """Raise ContractError with all invalid or equal names of types, constants and queues."""
+    messages = [
+        f"{event.location}: {event.message}: {problem}".removeprefix(": ")
+        for event in events
+        for problem in _find_problems(event)
+    ]
+    constants: dict[str, str] = {"EVENTS": "the table of all events"}
+    types: dict[str, str] = {}
+    consumers: dict[str, str] = {}
     for event in events:
-        if event.type in by_type:
-            raise ContractError(f"{event.message} and {by_type[event.type]} have the same type {event.type}")
-        by_type[event.type] = event.message
-        for queue in event.all_queues:
-            if not re.fullmatch(r"[a-z]+\.[a-z_]+", queue):
-                raise ContractError(f"{event.message}: the queue name {queue!r} is not <service>.<purpose>")
+        for names, name, owner, kind in (
+            (types, event.type, event.message, "type"),
+            (constants, get_constant_name(event.name), event.message, "constant"),
+            *((consumers, get_consumer_name(queue), queue, "consumer") for queue in event.all_queues),
+        ):
+            first = names.setdefault(name, owner)
+            if first != owner:
+                text = f"{event.location}: {owner} and {first} have the same {kind} {name}; rename one"
+                messages.append(text.removeprefix(": "))
+    if messages:
+        raise ContractError(*messages)
+
+
+def _find_problems(event: Event) -> Iterator[str]:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", event.type) or len(event.type) > MAX_TYPE_LENGTH:
+        yield f"the type {event.type!r} is no routing key; write words of A-Z, a-z, 0-9, - and _ with dots between"
+    for queue in event.all_queues:
+        if not re.fullmatch(r"[a-z]+\.[a-z_]+", queue):
+            yield f"the queue name {queue!r} is not <service>.<purpose> of a-z and _; rename the queue"
+    if len(set(event.all_queues)) < len(event.all_queues):
+        yield "a queue occurs twice; delete one"
+    if "unspecified" in event.subscribers or len(set(event.subscribers)) < len(event.subscribers):
+        yield "the subscribers are not different services; correct them"
 
 
 def render_event_types(events: Sequence[Event]) -> str:
     """Render `events/__init__.py`."""
-    names = sorted(get_unqualified_name(event.message) for event in events)
+    unions = [get_union_name(event.producer) for event in events]
+    names = create_payload_imports(
+        events, [*TYPES_OWN_NAMES, *(get_constant_name(event.name) for event in events), *unions]
+    )
     producers: defaultdict[str, list[str]] = defaultdict(list)
     lines = [
         HEADER,
         "from typing import Any\n\n",
-        f"from generated.proto.delivery.events.v1 import {', '.join(names)}\n",
+        f"{names.render_imports()}\n",
         "from services.runtime.messaging.events import EventType\n\n",
     ]
     for event in events:
-        name = get_unqualified_name(event.message)
+        name = names[event.message]
         producers[event.producer].append(name)
-        priority_queue = render_priority_queue_argument(event)
+        subject, priority_queue = render_subject_expression(event), render_priority_queue_argument(event)
         lines.append(
-            f"{get_constant_name(event)}: EventType[{name}] = EventType({event.type!r}, {name}, {event.producer!r}, "
-            f"{tuple(event.queues)!r}, lambda event: {render_subject_expression(event)}{priority_queue})\n"
+            f"{get_constant_name(event.name)}: EventType[{name}] = EventType({event.type!r}, {name}, "
+            f"{event.producer!r}, {tuple(event.queues)!r}, lambda event: {subject}{priority_queue})\n"
             f"{render_docstring(event.comment, 0)}\n"
         )
     lines.append("EVENTS: dict[type[Any], EventType[Any]] = {\n")
-    lines += [f"    {get_unqualified_name(event.message)}: {get_constant_name(event)},\n" for event in events]
+    lines += [f"    {names[event.message]}: {get_constant_name(event.name)},\n" for event in events]
     lines.append("}\n\n")
     for producer, published in sorted(producers.items()):
         lines.append(
-            f"type {to_pascal_case(producer)}Event = {' | '.join(published)}\n"
-            f'"""Events that {producer} publishes."""\n\n'
+            f'type {get_union_name(producer)} = {" | ".join(published)}\n"""Events that {producer} publishes."""\n\n'
         )
     return "".join(lines)
 
 
+def create_payload_imports(events: Sequence[Event], own_names: Iterable[str]) -> ImportedMessages:
+    """Return the imports of the events' messages; the other names of the module take precedence."""
+    return ImportedMessages([event.message for event in events], own_names)
+
+
 def render_subject_expression(event: Event) -> str:
     """Render the expression of the CloudEvents subject; it is empty if a sub-message is absent."""
-    *path, last = event.subject.split(".")
+    *path, last = map(get_attribute_name, event.subject.split("."))
     guard = " and ".join(f"event.{'.'.join(path[: i + 1])}" for i in range(len(path)))
     value = ".".join(["event", *path, last])
     return f"{value} if {guard} else ''" if guard else value
@@ -84,21 +126,22 @@ def render_consumers(events: Sequence[Event]) -> str:
         for queue in event.all_queues:
             queues[queue].append(event)
     consumed = [event for event in events if event.all_queues]
-    constants, names = map(get_constant_name, consumed), [get_unqualified_name(event.message) for event in consumed]
+    constants = [get_constant_name(event.name) for event in consumed]
+    names = create_payload_imports(consumed, [*CONSUMERS_OWN_NAMES, *constants, *map(get_consumer_name, queues)])
     lines = [
         HEADER,
         "from abc import abstractmethod\nfrom collections.abc import Mapping\nfrom typing import Any, ClassVar\n\n",
         f"from generated.events import {', '.join(sorted(constants))}\n",
-        f"from generated.proto.delivery.events.v1 import {', '.join(sorted(names))}\n",
+        f"{names.render_imports()}\n",
         "from services.runtime.messaging.consumer import Consumer\n",
         "from services.runtime.messaging.events import EventType, MessageMetadata\n\n",
     ]
     for queue, group in sorted(queues.items()):
         table = ", ".join(
-            f"{event.type!r}: ({get_constant_name(event)}, {get_handler_name(event)!r})" for event in group
+            f"{event.type!r}: ({get_constant_name(event.name)}, {get_handler_name(event)!r})" for event in group
         )
         lines.append(
-            f"class {to_pascal_case(queue)}Consumer(Consumer):\n"
+            f"class {get_consumer_name(queue)}(Consumer):\n"
             f'    """Consumer of the queue `{queue}`. Delivery is unordered and at least once."""\n\n'
             f"    QUEUE: ClassVar[str] = {queue!r}\n"
             f"    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {{{table}}}\n\n"
@@ -107,7 +150,7 @@ def render_consumers(events: Sequence[Event]) -> str:
             lines.append(
                 "    @abstractmethod\n"
                 f"    async def {get_handler_name(event)}(\n"
-                f"        self, event: {get_unqualified_name(event.message)}, delivery: MessageMetadata\n"
+                f"        self, event: {names[event.message]}, delivery: MessageMetadata\n"
                 "    ) -> None:\n"
                 f"{render_docstring(event.comment, 8)}\n"
             )

@@ -7,8 +7,7 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.events import event_types
-from codegen.naming import render_docstring
+from codegen.naming import get_constant_name, render_docstring
 from codegen.openapi.media_types import is_json
 from codegen.openapi.names import get_argument_name, get_class_name, get_handler_class_name
 from codegen.rest.operations import END_OF_STREAM_STATUS, EVENT_STREAM_MEDIA_TYPE, Operation, iter_operations
@@ -214,7 +213,7 @@ def cache_until_event(contracts: Contracts, operation: Operation) -> str:
     if operation.method != "GET" or set(operation.content) != {"application/json"} or operation.headers:
         remedy = f"remove {CACHE_UNTIL_EVENT_EXTENSION}"
         raise operation.create_error("only JSON of GET without headers can be cached", remedy)
-    return event_types.get_constant_name(event)
+    return get_constant_name(event.name)
 
 
 def render_method(contracts: Contracts, operation: Operation) -> str:

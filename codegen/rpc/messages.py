@@ -1,16 +1,22 @@
 """Generator of betterproto2 messages for all packages except the options, and of the descriptor set."""
 
+import base64
 import os
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest, CodeGeneratorResponse
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.protobuf import OPTIONS_PACKAGE
+from codegen.proto_rules.locations import OPTIONS_PACKAGE
+from codegen.rpc.python_names import get_attribute_name
+from codegen.tool_cache import get_or_create
 
 OUTPUT_FOLDER = "proto"
 """Folder of the messages: `proto/delivery/orders/v1/__init__.py`."""
@@ -29,9 +35,12 @@ def generate(contracts: Contracts) -> Files:
 
 
 def compile_messages(descriptors: FileDescriptorSet) -> CodeGeneratorResponse:
-    """Compile the modules of all packages except the options."""
+    """Compile the modules of all packages except the options; the output of the compiler is cached."""
+    pool = DescriptorPool()
+    for file in descriptors.file:
+        pool.Add(file)
     files = [
-        _strip_imports_and_options(file)
+        _prepare_file(file, pool)
         for file in descriptors.file
         if file.package != OPTIONS_PACKAGE and file.name not in EXCLUDED_FILES
     ]
@@ -39,13 +48,21 @@ def compile_messages(descriptors: FileDescriptorSet) -> CodeGeneratorResponse:
         file_to_generate=[file.name for file in files],
         parameter="client_generation=none,server_generation=none",
         proto_file=files,
+    ).SerializeToString(deterministic=True)
+    versions = [f"{name} {version(name)}" for name in ("betterproto2_compiler", "ruff")]
+    response = get_or_create(
+        *versions, base64.b64encode(request).decode(), create=lambda: base64.b64encode(_run_compiler(request)).decode()
     )
+    return CodeGeneratorResponse.FromString(base64.b64decode(response))
+
+
+def _run_compiler(request: bytes) -> bytes:
     scripts = Path(sys.executable).parent
     # The compiler runs `ruff` from the PATH, which would read a configuration above the working directory.
     with tempfile.TemporaryDirectory() as folder:
         result = subprocess.run(
             [scripts / "protoc-gen-python_betterproto2"],
-            input=request.SerializeToString(),
+            input=request,
             capture_output=True,
             check=False,
             cwd=folder,
@@ -53,20 +70,38 @@ def compile_messages(descriptors: FileDescriptorSet) -> CodeGeneratorResponse:
         )
     if result.returncode:
         raise ContractError(f"betterproto2's compiler failed:\n{result.stderr.decode().strip()}")
-    return CodeGeneratorResponse.FromString(result.stdout)
+    return result.stdout
 
 
-def _strip_imports_and_options(file: FileDescriptorProto) -> FileDescriptorProto:
-    """Return the file without imports and options, which refer to files that the compiler does not receive."""
+def _prepare_file(file: FileDescriptorProto, pool: DescriptorPool) -> FileDescriptorProto:
+    """Return the file as the compiler needs it.
+
+    Imports and options refer to files that it does not receive. It knows presence only in the form of proto3, and no
+    attribute may have a name that the class itself uses.
+    """
     copy = FileDescriptorProto()
     copy.CopyFrom(file)
     copy.ClearField("dependency")
     for message in copy.message_type:
+        _prepare_fields(message, pool.FindMessageTypeByName(f"{file.package}.{message.name}".removeprefix(".")))
         message.ClearField("options")
     for service in copy.service:
         for method in service.method:
             method.ClearField("options")
     return copy
+
+
+def _prepare_fields(message: DescriptorProto, descriptor: Descriptor) -> None:
+    for nested in message.nested_type:
+        if not nested.options.map_entry:
+            _prepare_fields(nested, descriptor.nested_types_by_name[nested.name])
+    for proto in message.field:
+        field: FieldDescriptor = descriptor.fields_by_number[proto.number]
+        if field.has_presence and field.message_type is None and field.containing_oneof is None:
+            proto.proto3_optional = True
+        attribute = get_attribute_name(proto.name)
+        if attribute.removesuffix("_") == proto.name:
+            proto.name = attribute
 
 
 def _strip_comments(descriptors: FileDescriptorSet) -> FileDescriptorSet:

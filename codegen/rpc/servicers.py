@@ -1,20 +1,23 @@
 """Generator of method constants, abstract servicers and stubs of each protobuf package with services."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 
-from betterproto2_compiler.compile.naming import pythonize_class_name, pythonize_method_name
-
-from codegen.contracts import ContractError, Contracts, Files
-from codegen.naming import get_unqualified_name, render_docstring
+from codegen.contracts import Contracts, Files
+from codegen.naming import render_docstring
 from codegen.protobuf import Method, Service
 from codegen.rest import message_fields
 from codegen.rpc import request_constraints
+from codegen.rpc.imported_messages import ImportedMessages
+from codegen.rpc.python_names import get_method_attribute_name, get_service_class_prefix
 
 HEADER = '"""Written by `make generate` from api-specs/proto. Do not edit."""\n'
+IMPORTED_NAMES = (
+    *("abstractmethod", "AsyncIterable", "AsyncIterator", "Callable", "Idempotency", "Method", "PreEncoded"),
+    *("Principal", "Servicer", "Stub", "Wire"),
+)
 IMPORTS = """
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from services.runtime.rpc.codec import PreEncoded, Wire
 from services.runtime.core.principal import Principal
@@ -56,48 +59,42 @@ def render_module(
 
     A servicer may return one of the `pre_encoded_responses` in the wire format.
     """
-    check_constant_names(services)
     methods = [method for service in services for method in service.methods]
+    messages = create_message_imports(services)
     parts = [
         HEADER,
         IMPORTS,
-        *render_imports(methods),
+        messages.render_imports(),
         "\n",
-        *(render_method_constant(method, constraints_for(method)) for method in methods),
+        *(render_method_constant(method, messages, constraints_for(method)) for method in methods),
         *(
             text
             for service in services
-            for text in (render_servicer(service, pre_encoded_responses), render_stub(service, page_responses))
+            for text in (
+                render_servicer(service, messages, pre_encoded_responses),
+                render_stub(service, messages, page_responses),
+            )
         ),
     ]
     return "\n".join(parts)
 
 
-def check_constant_names(services: list[Service]) -> None:
-    """Raise ContractError for two methods with the same constant name in a package."""
-    owners: dict[str, str] = {}
-    for method in (method for service in services for method in service.methods):
-        other = owners.setdefault(get_constant_name(method), method.path)
-        if other != method.path:
-            raise ContractError(
-                f"{other} and {method.path} have the same constant {get_constant_name(method)}; rename one"
-            )
-
-
-def render_imports(methods: Iterable[Method]) -> list[str]:
-    """Render one import per package with messages of the methods."""
-    names: defaultdict[str, set[str]] = defaultdict(set)
-    for full_name in (name for method in methods for name in (method.request, method.response)):
-        names[full_name.rpartition(".")[0]].add(get_class_name(full_name))
-    return [
-        f"from generated.proto.{package} import {', '.join(sorted(classes))}"
-        for package, classes in sorted(names.items())
+def create_message_imports(services: list[Service]) -> ImportedMessages:
+    """Return the imports of requests and responses; other names of the module take precedence."""
+    methods = [method for service in services for method in service.methods]
+    prefixes = [get_base_name(service) for service in services]
+    own_names = [
+        *IMPORTED_NAMES,
+        *map(get_constant_name, methods),
+        *(f"{prefix}{suffix}" for prefix in prefixes for suffix in ("Servicer", "Stub")),
     ]
+    return ImportedMessages([name for method in methods for name in (method.request, method.response)], own_names)
 
 
-def render_method_constant(method: Method, constraints: request_constraints.Schema) -> str:
+def render_method_constant(method: Method, messages: ImportedMessages, constraints: request_constraints.Schema) -> str:
     """Render the constant of a method."""
-    request, response = get_class_name(method.request), get_class_name(method.response)
+    request, response = messages[method.request], messages[method.response]
+    client_streaming = "    client_streaming=True,\n" if method.client_streaming else ""
     return f"""
 {get_constant_name(method)}: Method[{request}, {response}] = Method(
     service={method.service!r},
@@ -112,14 +109,18 @@ def render_method_constant(method: Method, constraints: request_constraints.Sche
     timeout_s={method.timeout_s},
     max_attempts={method.attempts},
     constraints={constraints!r},
-)
+{client_streaming})
 """
 
 
-def render_servicer(service: Service, pre_encoded_responses: frozenset[str]) -> str:
+def render_servicer(service: Service, messages: ImportedMessages, pre_encoded_responses: frozenset[str]) -> str:
     """Render the abstract servicer of a service."""
     methods = "".join(
-        render_abstract_method(method, may_be_pre_encoded=method.response in pre_encoded_responses)
+        render_abstract_method(
+            method,
+            messages,
+            may_be_pre_encoded=method.response in pre_encoded_responses and not method.is_streaming,
+        )
         for method in service.methods
     )
     return f"""
@@ -131,21 +132,31 @@ class {get_base_name(service)}Servicer(Servicer):
 {methods}"""
 
 
-def render_abstract_method(method: Method, *, may_be_pre_encoded: bool) -> str:
-    """Render an abstract method. A streaming one is implemented as an async generator and therefore not `async`."""
+def render_abstract_method(method: Method, messages: ImportedMessages, *, may_be_pre_encoded: bool) -> str:
+    """Render an abstract method. One that streams responses is an async generator and therefore not `async`."""
+    request = (
+        f"requests: AsyncIterator[{messages[method.request]}]"
+        if method.client_streaming
+        else f"request: {messages[method.request]}"
+    )
     principal = ", principal: Principal" if method.actor_required else ""
-    prefix, result = render_signature(method)
+    prefix, result = render_signature(method, messages)
     if may_be_pre_encoded:
         result += f" | PreEncoded[{result}]"
     return f"""
     @abstractmethod
-    {prefix}def {get_method_name(method)}(self, request: {get_class_name(method.request)}{principal}) -> {result}:
+    {prefix}def {get_method_name(method)}(self, {request}{principal}) -> {result}:
 {render_docstring(method.comment, 8)}"""
 
 
-def render_stub(service: Service, page_responses: frozenset[str]) -> str:
+def render_stub(service: Service, messages: ImportedMessages, page_responses: frozenset[str]) -> str:
     """Render the stub of a service."""
-    methods = "".join(render_stub_method(method, method.response in page_responses) for method in service.methods)
+    methods = "".join(
+        render_page_method(method, messages)
+        if method.response in page_responses and not method.is_streaming
+        else render_stub_method(method, messages)
+        for method in service.methods
+    )
     return f"""
 
 class {get_base_name(service)}Stub(Stub):
@@ -154,44 +165,45 @@ class {get_base_name(service)}Stub(Stub):
 {methods}"""
 
 
-def render_stub_method(method: Method, is_page: bool) -> str:
-    """Render a method of a stub. The caller of a page passes the function that decodes it from the wire."""
-    prefix, result = render_signature(method)
-    constant_name = get_constant_name(method)
+def render_stub_method(method: Method, messages: ImportedMessages) -> str:
+    """Render a method of a stub."""
+    prefix, result = render_signature(method, messages)
+    name, message = "request", messages[method.request]
     call = "self.call_stream" if method.server_streaming else "await self.call_unary"
-    request = get_class_name(method.request)
-    if is_page:
-        return f"""
-    async def {get_method_name(method)}[Page](
-        self, request: {request}, read: Callable[[Wire], Page], *, timeout: float | None = None
-    ) -> Page:
-{render_docstring(method.comment, 8)}        return await self.call_unary_wire({constant_name}, request, read, timeout)
-"""
+    if method.client_streaming:
+        name, message = "requests", f"AsyncIterable[{message}]"
+        call = "self.call_bidi_stream" if method.server_streaming else "await self.call_client_stream"
     return f"""
-    {prefix}def {get_method_name(method)}(self, request: {request}, *, timeout: float | None = None) -> {result}:
-{render_docstring(method.comment, 8)}        return {call}({constant_name}, request, timeout)
+    {prefix}def {get_method_name(method)}(self, {name}: {message}, *, timeout: float | None = None) -> {result}:
+{render_docstring(method.comment, 8)}        return {call}({get_constant_name(method)}, {name}, timeout)
 """
 
 
-def render_signature(method: Method) -> tuple[str, str]:
+def render_page_method(method: Method, messages: ImportedMessages) -> str:
+    """Render a method of a stub whose caller passes the function that decodes the page from the wire."""
+    constant = get_constant_name(method)
+    return f"""
+    async def {get_method_name(method)}[Page](
+        self, request: {messages[method.request]}, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
+{render_docstring(method.comment, 8)}        return await self.call_unary_wire({constant}, request, read, timeout)
+"""
+
+
+def render_signature(method: Method, messages: ImportedMessages) -> tuple[str, str]:
     """Return the prefix of `def` and the return type."""
-    response = get_class_name(method.response)
+    response = messages[method.response]
     return ("", f"AsyncIterator[{response}]") if method.server_streaming else ("async ", response)
 
 
 def get_base_name(service: Service) -> str:
     """Convert OrdersService to Orders."""
-    return pythonize_class_name(service.name).removesuffix("Service")
-
-
-def get_class_name(full_name: str) -> str:
-    """Return betterproto2's class name of a message."""
-    return pythonize_class_name(get_unqualified_name(full_name))
+    return get_service_class_prefix(service.name)
 
 
 def get_method_name(method: Method) -> str:
     """Convert GetOrder to get_order."""
-    return pythonize_method_name(method.name)
+    return get_method_attribute_name(method.name)
 
 
 def get_constant_name(method: Method) -> str:

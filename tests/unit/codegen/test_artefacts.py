@@ -10,6 +10,8 @@ from codegen import artefacts
 from codegen.contracts import ContractError, Contracts, Files
 from tests.conftest import ROOT
 
+DOCUMENT = "openapi: 3.1.0\ninfo: {title: Sample, version: 1.0.0}\nwebhooks: {}\n"
+
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -23,11 +25,11 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         else:
             path.write_bytes((ROOT / name).read_bytes())
     (tmp_path / "api-specs/openapi").mkdir()
-    (tmp_path / "api-specs/openapi/delivery.yaml").write_text("openapi: 3.1.0\n", encoding="utf-8")
+    (tmp_path / "api-specs/openapi/sample.yaml").write_text(DOCUMENT, encoding="utf-8")
 
     def generate_envoy(source: Contracts) -> Files:
         assert source.protos.services
-        return {"envoy/a.yaml": f"openapi: {source.openapi['delivery']['openapi']}", "envoy/b.bin": b"\0"}
+        return {"envoy/a.yaml": f"openapi: {source.openapi['sample']['openapi']}", "envoy/b.bin": b"\0"}
 
     def generate_observability(_: Contracts) -> Files:
         return {"observability/dashboard.json": "{}", "observability/alerts.yml": "new"}
@@ -96,7 +98,7 @@ def test_unchanged_inputs_are_not_built_again(root: Path) -> None:
 def test_changed_input_is_built_again(root: Path, name: str) -> None:
     artefacts.build_if_changed(root, ["envoy"])
     (root / name).parent.mkdir(exist_ok=True)
-    (root / name).write_text("info: changed\n", encoding="utf-8")
+    (root / name).write_text(DOCUMENT, encoding="utf-8")
     assert artefacts.build_if_changed(root, ["envoy"])
 
 

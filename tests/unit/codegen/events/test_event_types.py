@@ -7,6 +7,7 @@ import pytest
 
 from codegen.contracts import ContractError
 from codegen.events import event_types
+from codegen.naming import get_constant_name
 from codegen.protobuf import Event
 from tests.unit.codegen.sample_contracts import create_contracts, create_event
 
@@ -33,7 +34,7 @@ def class_attribute(node: ast.ClassDef, name: str) -> str:
 
 
 def test_constant_is_named_after_the_message() -> None:
-    assert event_types.get_constant_name(ADDED) == "NOTE_ADDED"
+    assert get_constant_name(ADDED.name) == "NOTE_ADDED"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_event_type_contains_the_policy(event: Event, arguments: str) -> None:
         for node in TYPES.body
         if isinstance(node, ast.AnnAssign) and node.value is not None
     }
-    assert constants[event_types.get_constant_name(event)] == f"EventType({arguments})"
+    assert constants[get_constant_name(event.name)] == f"EventType({arguments})"
 
 
 def test_table_maps_messages_to_event_types() -> None:

@@ -2,12 +2,14 @@
 
 import ast
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest, CodeGeneratorResponse
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from codegen import tool_cache
 from codegen.contracts import ContractError
 from codegen.rpc import messages
 from tests import sample
@@ -48,8 +50,9 @@ def test_descriptor_set_contains_all_files_without_comments() -> None:
 
 
 @pytest.fixture
-def requests(monkeypatch: pytest.MonkeyPatch) -> list[CodeGeneratorRequest]:
-    """Record the requests to the compiler instead of running it."""
+def requests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[CodeGeneratorRequest]:
+    """Record the requests to the compiler instead of running it, with an empty cache."""
+    monkeypatch.setattr(tool_cache, "CACHE_FOLDER", tmp_path)
     recorded: list[CodeGeneratorRequest] = []
 
     def run(_command: list[Any], *, input: bytes, **_: Any) -> subprocess.CompletedProcess[bytes]:  # noqa: A002
@@ -85,7 +88,14 @@ def test_descriptors_are_not_modified(requests: list[CodeGeneratorRequest]) -> N
     assert len(requests) == 1
 
 
-def test_failure_of_the_compiler_raises_contract_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_files_are_compiled_once(requests: list[CodeGeneratorRequest]) -> None:
+    first, second = messages.compile_messages(DESCRIPTORS), messages.compile_messages(DESCRIPTORS)
+    assert first == second
+    assert len(requests) == 1
+
+
+def test_failure_of_the_compiler_raises_contract_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tool_cache, "CACHE_FOLDER", tmp_path)
     failed = subprocess.CompletedProcess([], 1, b"", b"  line 3: unknown type\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(ContractError, match=r"compiler failed:\nline 3: unknown type$"):

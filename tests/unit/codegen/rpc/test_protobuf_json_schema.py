@@ -9,8 +9,7 @@ from google.protobuf import json_format, message_factory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codegen.contracts import ContractError
-from codegen.rpc.protobuf_json_schema import build_field_schema, build_message_schema
+from codegen.rpc.protobuf_json_schema import build_field_schema, build_message_schema, build_referenced_schemas
 from services.runtime.core.json_schema import compile_schema
 from tests import sample
 
@@ -68,10 +67,28 @@ def test_empty_message_is_an_object_without_properties() -> None:
     assert build_message_schema(message) == {"type": "object", "properties": {}}
 
 
-@pytest.mark.parametrize("field", ["inner", "inners", "inner_by_flag"])
-def test_message_that_contains_itself_raises_contract_error(field: str) -> None:
-    with pytest.raises(ContractError, match=r"sample\.v1\.AllFields\.Inner contains itself"):
-        build_field_schema(ALL_FIELDS.fields_by_name[field])
+@pytest.mark.parametrize(
+    ("field", "schema"),
+    [
+        ("inner", {"$ref": "#/components/schemas/sample.v1.AllFields.Inner"}),
+        ("inners", {"type": "array", "items": {"$ref": "#/components/schemas/sample.v1.AllFields.Inner"}}),
+        (
+            "inner_by_flag",
+            {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/sample.v1.AllFields.Inner"}},
+        ),
+    ],
+)
+def test_message_that_contains_itself_is_a_reference(field: str, schema: dict[str, Any]) -> None:
+    assert build_field_schema(ALL_FIELDS.fields_by_name[field]) == schema
+
+
+def test_referenced_schemas_are_complete() -> None:
+    schemas = build_referenced_schemas(ALL_FIELDS)
+    assert list(schemas) == ["sample.v1.AllFields", "sample.v1.AllFields.Inner"]
+    assert schemas["sample.v1.AllFields.Inner"]["properties"]["parent"] == {
+        "$ref": "#/components/schemas/sample.v1.AllFields"
+    }
+    assert build_referenced_schemas(POOL.FindMessageTypeByName("sample.v1.NewerAllFields")) == {}
 
 
 SCALARS = ("i32", "i64", "u32", "u64", "single", "double_value", "flag", "text", "data", "mood", "at", "numbers")

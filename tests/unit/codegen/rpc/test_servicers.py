@@ -82,7 +82,7 @@ def test_options_are_not_generated_as_messages() -> None:
         ),
         ("timeout: {seconds: 1}", "", "WhoAmI has no timeout"),
         ("option (delivery.options.v1.method) = {callers: [CALLER_GATEWAY]};", "", "Count has no option"),
-        ("rpc Count(CountRequest)", "rpc Count(stream CountRequest)", "Count streams requests"),
+        ("rpc Echo(EchoRequest)", "rpc Echo(stream EchoRequest)", "a stream of requests cannot be repeated"),
         ("string text = 1;", "strin text = 1;", "strin"),
     ],
 )
@@ -97,10 +97,10 @@ def test_duplicate_method_names_are_rejected(tmp_path: Path) -> None:
         "    option (delivery.options.v1.method) = {timeout: {seconds: 1}};\n  }\n}\n\n"
         "// Text to return.\nmessage EchoRequest"
     )
-    protos = load_protos(with_replacement(tmp_path, "// Text to return.\nmessage EchoRequest", second))
+    root = with_replacement(tmp_path, "// Text to return.\nmessage EchoRequest", second)
 
-    with pytest.raises(ContractError, match="have the same constant COUNT"):
-        servicers.render_module(list(protos.services), lambda method: {}, frozenset(), frozenset())
+    with pytest.raises(ContractError, match=r"Count and OtherService\.Count have the same Python name COUNT"):
+        load_protos(root)
 
 
 def test_responses_with_replayed_field_may_be_pre_encoded() -> None:

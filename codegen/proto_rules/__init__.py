@@ -1,0 +1,1 @@
+"""Rules of the protobuf files, and the places of their elements."""
