@@ -31,7 +31,7 @@ from services.notifications.entrypoints.consumers import (
     UrgentRequestsConsumer,
     UsersConsumer,
 )
-from services.notifications.entrypoints.delivery_workers import create_delivery_workers
+from services.notifications.entrypoints.delivery_workers import DeliveryWorkerPools, create_delivery_workers
 from services.notifications.entrypoints.rpc import NotificationsRpc
 from services.notifications.settings import Settings
 from services.notifications.usecases import contacts
@@ -80,14 +80,14 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
         repository, agent_cache, providers, jobs, history, mail_templates[FALLBACK_MAIL_TEMPLATE], retry_policy, now
     )
     lease = timedelta(seconds=settings.lease_seconds)
-    worker_pools = [
-        create_delivery_workers(
+    worker_pools = {
+        min_priority: create_delivery_workers(
             queue, partial(deliver, delivery_context), now, min_priority=min_priority, workers=workers, lease=lease
         )
         for min_priority, workers in ((1, settings.workers), (MIN_URGENT_PRIORITY, settings.urgent_workers))
-    ]
-    notifiers = [pool.wakeup.set for pool in worker_pools]
-    enqueuer = NotificationEnqueuer(repository.users, agent_cache, jobs, history, now, notifiers)
+    }
+    workers = DeliveryWorkerPools(worker_pools)
+    enqueuer = NotificationEnqueuer(repository.users, agent_cache, jobs, history, now, workers)
     async with database, mongo_client:
         if settings.operators_email:
             operators = User(OPERATORS_USER_ID, settings.operators_email, None, None, int(time.time()))
@@ -110,7 +110,7 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
                     broker,
                     [make_open_breakers_refresh(providers.list_breakers)],
                 ),
-                *(pool.run() for pool in worker_pools),
+                *(pool.run() for pool in worker_pools.values()),
                 consume(broker, OrdersConsumer(enqueuer, rules)),
                 consume(broker, AlertsConsumer(enqueuer, rules)),
                 consume(broker, RequestsConsumer(enqueuer, request_templates)),

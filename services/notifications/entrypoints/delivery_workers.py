@@ -1,15 +1,17 @@
 """Workers that deliver notifications."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
+from typing import override
 
 from opentelemetry.trace import Span, SpanKind
 
 from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.usecases.delivery_jobs import DueJobsQueue
-from services.runtime.concurrency.worker_pool import WorkerPool
+from services.notifications.usecases.enqueue import DeliveryWorkers
+from services.runtime.concurrency.worker_pool import Reservation, WorkerPool
 from services.runtime.core.clock import Clock
 from services.runtime.telemetry import tracing
 
@@ -37,6 +39,25 @@ def create_delivery_workers(
         max_concurrent=workers,
         poll_interval_s=POLL_INTERVAL_S,
     )
+
+
+class DeliveryWorkerPools(DeliveryWorkers):
+    """Worker pools by the minimum priority of their jobs."""
+
+    def __init__(self, pools: Mapping[int, WorkerPool[DeliveryJob]]) -> None:
+        self._pools = pools
+
+    @override
+    def reserve(self, priority: int) -> Reservation[DeliveryJob] | None:
+        for min_priority, pool in self._pools.items():
+            if priority >= min_priority and (reservation := pool.reserve()) is not None:
+                return reservation
+        return None
+
+    @override
+    def notify(self) -> None:
+        for pool in self._pools.values():
+            pool.wakeup.set()
 
 
 def _start_delivery_span(job: DeliveryJob) -> AbstractContextManager[Span]:

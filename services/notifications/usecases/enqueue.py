@@ -1,10 +1,11 @@
 """Creation and queueing of notifications and mails."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from services.notifications.domain.agents import Agent
 from services.notifications.domain.delivery_state import DeliveryJob
@@ -48,19 +49,41 @@ class SourceEvent(NamedTuple):
     trace_context: Mapping[str, str]
 
 
+class WorkerReservation(AbstractContextManager["WorkerReservation"], Protocol):
+    """Worker that is reserved for a job with a lease until `lease_until`, and released at the end of the block."""
+
+    lease_until: datetime
+
+    def start(self, job: DeliveryJob) -> None:
+        """Start the delivery of a job that was added to the queue with this lease."""
+
+
+class DeliveryWorkers(Protocol):
+    """Workers that deliver notifications."""
+
+    def reserve(self, priority: int) -> WorkerReservation | None:
+        """Reserve a worker for a job of this priority; return None if none is free or other jobs wait."""
+
+    def notify(self) -> None:
+        """Notify the workers of a job that was added to the queue."""
+
+
 @dataclass(frozen=True)
 class NotificationEnqueuer:
-    """Adds notifications to the job queue. `worker_notifiers` notify the worker pools of a new job."""
+    """Adds notifications to the job queue."""
 
     users: UserReader
     agents: EntityReader[str, Agent]
     jobs: DeliveryJobs
     history: HistoryRepository
     clock: Clock
-    worker_notifiers: Sequence[Callable[[], None]]
+    workers: DeliveryWorkers
 
     async def enqueue(self, source: SourceEvent, notification: Notification, mail: Mail | None = None) -> None:
-        """Queue the delivery of the notification and start its history, once per event."""
+        """Queue the delivery of the notification, once per event.
+
+        If a worker is free, the job is leased to it and delivered at once, and its history begins with the result.
+        """
         agent = await self.agents.get(notification.agent_id)
         job = DeliveryJob(
             notification=notification,
@@ -69,14 +92,22 @@ class NotificationEnqueuer:
             mail=mail,
             trace_context=tuple(source.trace_context.items()),
         )
-        if not await self.jobs.add(source.queue, source.event_id, job):
+        reservation = self.workers.reserve(job.priority)
+        if reservation is None:
+            if await self.jobs.add(source.queue, source.event_id, job):
+                self.workers.notify()
+                await self._start_history(notification)
             return
-        for notify_workers in self.worker_notifiers:
-            notify_workers()
+        with reservation:
+            job = replace(job, lease_expires_at=reservation.lease_until)
+            if await self.jobs.add(source.queue, source.event_id, job):
+                reservation.start(job)
+
+    async def _start_history(self, notification: Notification) -> None:
         try:
             await self.history.insert_if_absent(replace(notification, status=Status.QUEUED))
         except ApiError as error:
-            log.warning("history entry of %s not created: %s; the first attempt will create it", job.id, error)
+            log.warning("history entry of %s not created: %s; the first attempt will create it", notification.id, error)
 
 
 async def enqueue_notification(

@@ -64,7 +64,7 @@ class JobRepository(Protocol):
     """Delivery jobs in a unit of work."""
 
     async def add_all(self, jobs: Sequence[DeliveryJob]) -> None:
-        """Insert jobs that are due."""
+        """Insert jobs, which are due unless they are leased."""
 
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
         """Store the job's state and release it until `due_at`; return False if the lease is lost."""

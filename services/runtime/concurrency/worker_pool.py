@@ -4,9 +4,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import Protocol, Self
 
 from generated.problems import Reason
 from services.runtime.core.clock import Clock
@@ -37,7 +39,7 @@ def _trace_nothing(_: object) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class WorkerPool[J: Job]:
     """Pool of at most `max_concurrent` running jobs. Any number of pools may share a queue.
 
@@ -61,34 +63,67 @@ class WorkerPool[J: Job]:
     record_failure: Callable[[J], Awaitable[None]] | None = None
     polls_after_each_job: bool = False
     wakeup: asyncio.Event = field(default_factory=asyncio.Event)
+    _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _reserved: int = field(default=0, init=False)
+    _worker_freed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _idle_context: Context | None = field(default=None, init=False)
+    """Context of the jobs, while the pool waits for jobs and has a free worker."""
 
     async def run(self) -> None:
         """Run until cancelled. Running jobs are then finished, for at most DRAIN_TIMEOUT_S."""
-        running: set[asyncio.Task[None]] = set()
-
-        def on_done(task: asyncio.Task[None]) -> None:
-            running.discard(task)
-            if self.polls_after_each_job:
-                self.wakeup.set()
-
         try:
             while True:
                 self.wakeup.clear()
-                free_workers = self.max_concurrent - len(running)
-                jobs = await self._claim(free_workers)
+                self._worker_freed.clear()
+                free_workers = self._count_free_workers()
+                jobs = await self._claim(free_workers) if free_workers else ()
                 for job in jobs:
-                    task = asyncio.create_task(self._run_job(job))
-                    running.add(task)
-                    task.add_done_callback(on_done)
+                    self._start(job, copy_context())
                 if len(jobs) == free_workers:
-                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    await self._worker_freed.wait()
                     await asyncio.sleep(COALESCE_DELAY_S)
                 else:
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(self.poll_interval_s):
-                            await self.wakeup.wait()
+                    await self._wait_for_jobs()
         finally:
-            await _drain(running)
+            await self._drain()
+
+    def reserve(self) -> "Reservation[J] | None":
+        """Reserve a worker for a job before it is added to the queue, which saves the claim.
+
+        Return None unless a worker is free and no job waits for it.
+        """
+        if self._idle_context is None or not self._count_free_workers():
+            return None
+        self._reserved += 1
+        start = partial(self._start, context=self._idle_context.copy())
+        return Reservation(self.clock() + self.lease, start, self._end_reservation)
+
+    def _count_free_workers(self) -> int:
+        return self.max_concurrent - len(self._running) - self._reserved
+
+    async def _wait_for_jobs(self) -> None:
+        self._idle_context = copy_context()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.poll_interval_s):
+                    await self.wakeup.wait()
+        finally:
+            self._idle_context = None
+
+    def _start(self, job: J, context: Context) -> None:
+        task = asyncio.get_running_loop().create_task(self._run_job(job), context=context)
+        self._running.add(task)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._worker_freed.set()
+        if self.polls_after_each_job:
+            self.wakeup.set()
+
+    def _end_reservation(self) -> None:
+        self._reserved -= 1
+        self._worker_freed.set()
 
     async def _claim(self, size: int) -> Sequence[J]:
         now = self.clock()
@@ -120,14 +155,43 @@ class WorkerPool[J: Job]:
             if self.record_failure is not None:
                 await self.record_failure(job)
 
+    async def _drain(self) -> None:
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                    while self._running or self._reserved:
+                        self._worker_freed.clear()
+                        await self._worker_freed.wait()
+        finally:
+            tasks = [*self._running]
+            for task in tasks:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-async def _drain(running: set[asyncio.Task[None]]) -> None:
-    if not running:
-        return
-    tasks = [*running]
-    try:
-        await asyncio.wait(tasks, timeout=DRAIN_TIMEOUT_S)
-    finally:
-        for task in tasks:
-            task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+
+class Reservation[J: Job]:
+    """Worker that is reserved for a job, until the end of the `with` block or the start of the job.
+
+    The job is added to the queue with a lease until `lease_until`, so that no other worker claims it.
+    """
+
+    def __init__(self, lease_until: datetime, start: Callable[[J], None], end: Callable[[], None]) -> None:
+        self.lease_until = lease_until
+        self._start = start
+        self._end = end
+        self._is_ended = False
+
+    def __enter__(self) -> Self:
+        """Return the reservation."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Release the worker unless the job was started."""
+        if not self._is_ended:
+            self._is_ended = True
+            self._end()
+
+    def start(self, job: J) -> None:
+        """Start the job, which has been added to the queue."""
+        self._start(job)
+        self.__exit__()

@@ -24,10 +24,13 @@ from services.notifications.domain.notifications import (
 from services.notifications.usecases.deliver import DeliveryContext, deliver
 from services.notifications.usecases.delivery_jobs import DeliveryJobs
 from services.notifications.usecases.enqueue import FALLBACK_MAIL_TEMPLATE, NotificationEnqueuer, SourceEvent
+from services.runtime.concurrency.worker_pool import Reservation
 from services.runtime.core.errors import ApiError, Reason
 from tests.unit.fake_transactions import NOW, FakeTransactions
 
 START_TIME = NOW
+LEASED_UNTIL = NOW + timedelta(minutes=1)
+"""End of the lease of a job that is delivered at once."""
 ALL_PROVIDERS = (Provider.FCM, Provider.APNS, Provider.EMAIL)
 AGENT = Agent("orders", "Orders", 5, ALL_PROVIDERS, 3600, enabled=True)
 ADA = User("ada", "ada@b.c", "de-AT", None, 1)
@@ -155,7 +158,7 @@ class FakeJobs(UserDict[str, tuple[DeliveryJob, datetime]]):
     """Jobs by id, with their due times. No lease is lost while its job exists."""
 
     async def add_all(self, jobs: Sequence[DeliveryJob]) -> None:
-        self.data.update({job.id: (job, job.notification.created_at) for job in jobs})
+        self.data.update({job.id: (job, job.lease_expires_at or job.notification.created_at) for job in jobs})
 
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
         self.data[job.id] = (job, due_at)
@@ -179,6 +182,27 @@ class FakeJobs(UserDict[str, tuple[DeliveryJob, datetime]]):
         return [replace(job, lease_expires_at=lease_expires_at) for job in due_jobs]
 
 
+class FakeWorkers:
+    """Workers, of which `free` can be reserved, and the jobs that were started."""
+
+    def __init__(self, free: int = 0) -> None:
+        self.free = free
+        self.notified = 0
+        self.started: list[DeliveryJob] = []
+
+    def reserve(self, priority: int) -> Reservation[DeliveryJob] | None:
+        if self.free == 0:
+            return None
+        self.free -= 1
+        return Reservation(LEASED_UNTIL, self.started.append, self.end_reservation)
+
+    def end_reservation(self) -> None:
+        self.free += 1
+
+    def notify(self) -> None:
+        self.notified += 1
+
+
 class FakeBackend(FakeTransactions):
     """Repository, history and providers."""
 
@@ -192,6 +216,7 @@ class FakeBackend(FakeTransactions):
         self.agents = FakeAgents(*([] if agent is None else [agent]))
         self.agent_cache = OnlyAgent(agent)
         self.jobs = FakeJobs()
+        self.workers = FakeWorkers()
         self.clients = {provider: FakeProviderClient() for provider in ALL_PROVIDERS}
         self.mail_client = self.clients[Provider.EMAIL]
         self.only_breaker = FakeCircuitBreaker()
@@ -235,7 +260,7 @@ class FakeBackend(FakeTransactions):
 
     @property
     def enqueuer(self) -> NotificationEnqueuer:
-        return NotificationEnqueuer(self.users, self.agent_cache, DeliveryJobs(self), self, self.clock, [])
+        return NotificationEnqueuer(self.users, self.agent_cache, DeliveryJobs(self), self, self.clock, self.workers)
 
     def make_source_event(self, event_id: str = "e1", event_type: str = "orders.paid") -> SourceEvent:
         return SourceEvent("q", event_id, event_type, {})

@@ -96,7 +96,7 @@ class PostgresJobRepository(JobRepository):
             "expires_at": job.expires_at,
             "mail": self._secret_box.encrypt(msgspec.json.encode(job.mail).decode()) if job.mail else None,
             "trace": Jsonb(dict(job.trace_context)),
-            **_to_mutable_values(job, job.notification.created_at),
+            **_to_mutable_values(job, job.lease_expires_at or job.notification.created_at),
         }
 
     @override

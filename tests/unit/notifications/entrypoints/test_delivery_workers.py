@@ -9,7 +9,7 @@ import pytest
 
 from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import Notification, Status
-from services.notifications.entrypoints.delivery_workers import create_delivery_workers
+from services.notifications.entrypoints.delivery_workers import DeliveryWorkerPools, create_delivery_workers
 from services.runtime.concurrency.worker_pool import WorkerPool
 from tests.unit.notifications.fakes import START_TIME
 from tests.wait import wait_until_async
@@ -82,3 +82,21 @@ async def test_error_of_one_delivery_does_not_stop_workers(caplog: pytest.LogCap
         await deliveries.wait_for(lambda: deliveries.delivered == ["a"])
     assert "notification invalid failed" in caplog.text
     assert "invalid token" in caplog.text
+
+
+async def test_worker_is_reserved_in_pool_of_priority() -> None:
+    normal, urgent = Deliveries(), Deliveries()
+    async with running_workers(normal) as normal_pool, running_workers(urgent) as urgent_pool:
+        workers = DeliveryWorkerPools({1: normal_pool, 8: urgent_pool})
+        await normal.wait_for(lambda: len(normal.claims) == len(urgent.claims) == 1)
+        reservations = [workers.reserve(7), workers.reserve(7)]
+        assert workers.reserve(7) is None
+        reservations += [workers.reserve(8), workers.reserve(8)]
+        assert workers.reserve(8) is None
+        for index, reservation in enumerate(reservations):
+            assert reservation is not None
+            reservation.start(build_job(str(index)))
+        await normal.wait_for(lambda: len(urgent.delivered) == 2)
+        assert (normal.delivered, urgent.delivered) == (["0", "1"], ["2", "3"])
+        workers.notify()
+        await normal.wait_for(lambda: len(normal.claims) == len(urgent.claims) == 2)

@@ -1,6 +1,5 @@
 """Creation and queueing: priority and lifetime of the agent, failures that are recorded, workers that are notified."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +10,7 @@ from services.notifications.domain.rendering import render, render_mail
 from services.notifications.usecases import enqueue
 from services.notifications.usecases.enqueue import DEFAULT_PRIORITY, DEFAULT_TTL_S, UnknownUserError
 from services.runtime.core.errors import ApiError
-from tests.unit.notifications.fakes import AGENT, START_TIME, FakeBackend
+from tests.unit.notifications.fakes import AGENT, LEASED_UNTIL, START_TIME, FakeBackend
 
 TEMPLATES = {"en": NotificationTemplate("Order {id}", "Paid"), "de": NotificationTemplate("Bestellung {id}", "Bezahlt")}
 MAILS = {"en": MailTemplate("Your code", "Code: {code}", "<b>{code}</b>")}
@@ -32,6 +31,11 @@ async def enqueue_order(
     )
 
 
+async def enqueue_code(backend: FakeBackend) -> None:
+    source = backend.make_source_event()
+    await enqueue.enqueue_mail(backend.enqueuer, source, MAILS, "ada", "a@b.c", None, {"code": "1"})
+
+
 @pytest.mark.parametrize(("agent", "priority", "ttl_s"), [(AGENT, 5, 3600), (None, DEFAULT_PRIORITY, DEFAULT_TTL_S)])
 async def test_job_has_priority_and_lifetime_of_agent(agent, priority: int, ttl_s: int) -> None:
     backend = FakeBackend(agent=agent)
@@ -43,11 +47,42 @@ async def test_job_has_priority_and_lifetime_of_agent(agent, priority: int, ttl_
 
 
 async def test_workers_are_notified_once_per_event() -> None:
-    backend, notified = FakeBackend(), []
-    enqueuer = replace(backend.enqueuer, worker_notifiers=[lambda: notified.append(1), lambda: notified.append(2)])
+    backend = FakeBackend()
     for _ in range(2):
-        await enqueue.enqueue_mail(enqueuer, backend.make_source_event(), MAILS, "ada", "a@b.c", None, {"code": "1"})
-    assert notified == [1, 2]
+        await enqueue_code(backend)
+    assert (backend.workers.notified, backend.workers.started) == (1, [])
+
+
+async def test_free_worker_delivers_leased_job_without_entry_of_queue() -> None:
+    backend = FakeBackend()
+    backend.workers.free = 1
+    await enqueue_code(backend)
+    (job,) = backend.workers.started
+    assert backend.jobs["e1"] == (job, LEASED_UNTIL)
+    assert job.lease == ("e1", LEASED_UNTIL)
+    assert (backend.workers.notified, backend.stored_notifications) == (0, {})
+
+
+async def test_repeated_event_releases_worker() -> None:
+    backend = FakeBackend()
+    backend.workers.free = 1
+    for _ in range(2):
+        await enqueue_code(backend)
+    assert len(backend.workers.started) == 1
+    assert backend.workers.free == 1
+
+
+async def test_unavailable_queue_releases_worker() -> None:
+    class UnavailableQueue(FakeBackend):
+        async def mark_events_processed(self, events: object) -> set[tuple[str, str]]:
+            raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
+
+    backend = UnavailableQueue()
+    workers = backend.workers  # not restored by the failed unit of work
+    workers.free = 1
+    with pytest.raises(ApiError):
+        await enqueue_code(backend)
+    assert (workers.free, workers.started) == (1, [])
 
 
 async def test_job_is_queued_although_history_is_unavailable(caplog: pytest.LogCaptureFixture) -> None:

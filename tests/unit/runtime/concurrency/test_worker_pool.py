@@ -1,9 +1,10 @@
-"""Worker pool: limits, errors of one job, queue outages and cancellation."""
+"""Worker pool: limits, reservations, errors of one job, queue outages and cancellation."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import pytest
 
 from generated.problems import Reason
 from services.runtime.concurrency import worker_pool
-from services.runtime.concurrency.worker_pool import WorkerPool
+from services.runtime.concurrency.worker_pool import Reservation, WorkerPool
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW
 from tests.wait import wait_until_async
@@ -256,3 +257,101 @@ async def test_running_job_is_cancelled_after_drain_timeout(monkeypatch: pytest.
         await jobs.wait_for_running(1)
     assert jobs.finished == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def reserve(pool: WorkerPool[FakeJob]) -> Reservation[FakeJob]:
+    reservation = pool.reserve()
+    assert reservation is not None
+    return reservation
+
+
+def can_reserve(pool: WorkerPool[FakeJob]) -> bool:
+    reservation = pool.reserve()
+    if reservation is not None:
+        with reservation:
+            pass
+    return reservation is not None
+
+
+async def test_reserved_worker_starts_leased_job_without_claim() -> None:
+    jobs = Jobs()
+    async with running_pool(jobs) as pool:
+        await jobs.wait_for_claims(1)
+        with reserve(pool) as reservation:
+            assert reservation.lease_until == NOW + LEASE
+            reservation.start(FakeJob("a"))
+        await jobs.wait_for_finished(1)
+        assert can_reserve(pool)
+    assert len(jobs.claims) == 1
+
+
+async def test_worker_is_reserved_only_while_one_is_free() -> None:
+    jobs = Jobs()
+    jobs.released.clear()
+    async with running_pool(jobs) as pool:
+        assert not can_reserve(pool)
+        await jobs.wait_for_claims(1)
+        first = reserve(pool)
+        with reserve(pool):
+            assert not can_reserve(pool)
+            first.start(FakeJob("a"))
+            assert not can_reserve(pool)
+        reserve(pool).start(FakeJob("b"))
+        await jobs.wait_for_running(2)
+        assert not can_reserve(pool)
+        jobs.released.set()
+
+
+async def test_claims_leave_reserved_workers_free() -> None:
+    jobs = Jobs()
+    async with running_pool(jobs) as pool:
+        await jobs.wait_for_claims(1)
+        with reserve(pool):
+            with reserve(pool):
+                jobs.pending = [FakeJob("a")]
+                pool.wakeup.set()
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                assert len(jobs.claims) == 1
+            await jobs.wait_for_finished(1)
+            assert jobs.claims[1][0] == 1
+
+
+async def test_worker_is_not_reserved_while_jobs_wait() -> None:
+    jobs = Jobs("a", "b")
+    jobs.released.clear()
+    async with running_pool(jobs) as pool:
+        await jobs.wait_for_running(2)
+        assert not can_reserve(pool)
+        jobs.released.set()
+        await wait_until_async(lambda: can_reserve(pool), interval_s=0)
+    assert len(jobs.claims) == 2
+
+
+async def test_job_of_reservation_is_finished_after_cancellation() -> None:
+    jobs = Jobs()
+    async with running_pool(jobs) as pool:
+        await jobs.wait_for_claims(1)
+        asyncio.get_running_loop().call_later(0.01, reserve(pool).start, FakeJob("a"))
+    assert not can_reserve(pool)
+    assert jobs.finished == ["a"]
+
+
+async def test_jobs_of_reservations_have_contexts_of_their_own() -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="pool")
+    values: list[str] = []
+    jobs = Jobs()
+
+    async def run(job: FakeJob) -> None:
+        values.append(variable.get())
+        variable.set(job.id)
+        await Jobs.run(jobs, job)
+
+    jobs.run = run  # type: ignore[method-assign]
+    async with running_pool(jobs) as pool:
+        await jobs.wait_for_claims(1)
+        variable.set("test")
+        for name in ("a", "b"):
+            reserve(pool).start(FakeJob(name))
+        await jobs.wait_for_finished(2)
+    assert values == ["pool", "pool"]
