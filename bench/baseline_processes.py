@@ -67,7 +67,8 @@ def insert_catalog(mesh: Mesh) -> None:
     with engine.begin() as connection:
         columns = ("id", "title", "brand", "address")
         partners = [dict(zip(columns, row, strict=True)) for row in generate_partners()]
-        connection.execute(insert(Partner), [partner | {"verified": True, "enabled": True} for partner in partners])
+        state = {"verified": True, "enabled": True, "delivery_fee": 0, "delivery_fee_currency": "USD"}
+        connection.execute(insert(Partner), [partner | state for partner in partners])
         for product, title, description, partner, price in generate_products():
             connection.execute(insert(Product).values(id=product, title=title, description=description))
             offer = {"partner_id": partner, "product_id": product, "price": price, "currency": "USD", "active": True}
