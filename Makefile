@@ -48,6 +48,8 @@ reconcile: setup ## compare the stores of every order and the banks' payments, r
 ## Develop
 generate: prerequisites ## write generated/ from api-specs/
 	@$(PYTHON) -m codegen generate
+service: setup ## add a running service NAME=…, with its contracts, manifests and tests; DELETE=1 removes it
+	@$(PYTHON) -m codegen.scaffold $(if $(DELETE),delete,create) "$(or $(NAME),$(error NAME is missing: make service NAME=…))"
 diagrams: setup ## draw design/ from the traces of a run of the scenarios
 	@$(PYTHON) -m deploy.local diagrams
 format: setup ## format the code and fix what can be fixed automatically

@@ -81,14 +81,21 @@ def support_files(root: Path, test: Path) -> set[Path]:
 
 
 def is_module_covered(root: Path, covering_test: Path, module: str) -> bool:
-    """Return whether a test imports the module, contains its name, or starts the package of an `app` module."""
+    """Return whether a test imports the module, contains its name, or starts the package of an `app` module.
+
+    A name with a placeholder for the service (`services.{name}.settings`) stands for all services.
+    """
     name = module.removesuffix(".py").replace("/", ".")
     if name.endswith(".app") and covering_test.is_relative_to(root / "tests/e2e"):
         return True
     files = support_files(root, covering_test)
     if any(name in imported_names(file) for file in files):
         return True
-    patterns = [re.escape(name), re.escape(module)]
+    patterns = [
+        re.escape(name),
+        re.escape(module),
+        re.sub(r"^services\\\.\w+", r"services\\.\\{\\w+\\}", re.escape(name)),
+    ]
     if name.endswith(".app"):
         package = re.escape(name.removesuffix(".app"))
         patterns.append(rf"-m\"?,? \"?{package}")
@@ -198,6 +205,7 @@ def test_covering_test_must_exist_in_allowed_folder(root: Path, covered_by: str)
         '"""Orders (services/shop/orders.py)."""\n',
         '"""Orders of services.shop.orders."""\n',
         "from tests.integration.fixtures.shop import Shop\n",
+        'import_module(f"services.{name}.orders")\n',
     ],
 )
 def test_covering_test_reaches_module(root: Path, text: str) -> None:

@@ -56,7 +56,10 @@ EXCEPTIONS = {
     "tests/unit/deploy/local/status/test_status_view.py": "processes of a sample",
     "tests/unit/runtime/config/test_production_checks.py": "settings that only some services have",
 }
-"""Files that name at least three of the services, with reasons."""
+"""Files with lists of services, with reasons."""
+
+MIN_LIST_LENGTH = 4
+"""Number of services that make a list in a file that is no Python module."""
 
 
 def read(path: str) -> str:
@@ -113,9 +116,9 @@ def test_import_rules_cover_every_service(name: str) -> None:
 
 def test_missing_import_rules_are_named() -> None:
     contracts = tomllib.loads(read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
-    errors = [*find_missing_import_rules(contracts, "loyalty")]
+    errors = [*find_missing_import_rules(contracts, "absent")]
     assert len(errors) == 4
-    assert errors[-1] == "pyproject.toml lacks the import rule 'Layers of loyalty': add it, as for the other services"
+    assert errors[-1] == "pyproject.toml lacks the import rule 'Layers of absent': add it, as for the other services"
 
 
 def find_words(text: str) -> set[str]:
@@ -145,8 +148,8 @@ def names_services(source: str) -> bool:
 
 
 def has_hand_written_list(path: str, text: str) -> bool:
-    """Return whether a file contains a list of services: a literal in Python, all names in another file."""
-    return names_services(text) if path.endswith(".py") else find_words(text) == {*SERVICES}
+    """Return whether a file contains a list of services: a literal in Python, or four names in another file."""
+    return names_services(text) if path.endswith(".py") else len(find_words(text)) >= MIN_LIST_LENGTH
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""Creation and deletion of the files of a service in a copy of the files that name every service."""
+
+import ast
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from codegen.contracts import ContractError
+from codegen.scaffold.edits import load_edits
+from codegen.scaffold.service import TEMPLATES, create_service, delete_service
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a folder with copies of the files."""
+    for file in {*(edit.file for edit in load_edits(TEMPLATES / "edits.yaml"))}:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / file, tmp_path / file)
+    return tmp_path
+
+
+def read_tree(root: Path) -> dict[str, str]:
+    """Return the content of all files."""
+    return {
+        path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_deletion_restores_every_file(root: Path) -> None:
+    before = read_tree(root)
+    create_service(root, "loyalty")
+    assert read_tree(root) != before
+    delete_service(root, "loyalty")
+    assert read_tree(root) == before
+
+
+def test_created_files_are_valid_and_without_placeholders(root: Path) -> None:
+    before = read_tree(root)
+    for path in create_service(root, "loyalty"):
+        text = (root / path).read_text(encoding="utf-8")
+        assert path in before or "loyalty" in f"{path}{text}".lower()
+        assert "${" not in text or path in before
+        if path.endswith(".py"):
+            ast.parse(text)
+        elif path.endswith((".yaml", ".yml")):
+            yaml.load(text, Loader=yaml.CSafeLoader)
+    assert (root / "services/loyalty/app.py").is_file()
+
+
+def test_second_service_has_other_ports_and_survives_deletion_of_first(root: Path) -> None:
+    before = read_tree(root)
+    create_service(root, "loyalty")
+    create_service(root, "reviews")
+    mesh = yaml.load((root / "envoy/mesh.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    ports = [
+        setting["default"] for setting in mesh["settings"].values() if setting.get("port") and "default" in setting
+    ]
+    assert len(ports) == len({*ports})
+    assert mesh["sidecars"][-3:] == ["loyalty", "reviews", "ops"]
+    delete_service(root, "loyalty")
+    assert not [path for path, text in read_tree(root).items() if "loyalty" in f"{path}{text}".lower()]
+    delete_service(root, "reviews")
+    assert read_tree(root) == before
+
+
+def test_existing_service_is_not_overwritten(root: Path) -> None:
+    create_service(root, "loyalty")
+    before = read_tree(root)
+    with pytest.raises(ContractError, match="the service loyalty exists"):
+        create_service(root, "loyalty")
+    assert read_tree(root) == before
+
+
+@pytest.mark.parametrize("name", ["loyalty", "..", ""])
+def test_missing_service_is_not_deleted(root: Path, name: str) -> None:
+    with pytest.raises(ContractError, match="does not exist"):
+        delete_service(root, name)
+
+
+def test_changed_place_stops_deletion_before_any_change(root: Path) -> None:
+    create_service(root, "loyalty")
+    file = root / "deploy/containers/databases.sql"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("ROLE loyalty LOGIN", "ROLE loyalty  LOGIN"), encoding="utf-8"
+    )
+    before = read_tree(root)
+    with pytest.raises(ContractError, match=r"databases\.sql: the lines from .* are not as scaffolded"):
+        delete_service(root, "loyalty")
+    assert read_tree(root) == before
+
+
+@pytest.mark.parametrize("name", ["orders", "gateway"])
+def test_service_that_was_not_scaffolded_is_not_deleted(root: Path, name: str) -> None:
+    (root / f"services/{name}").mkdir(parents=True, exist_ok=True)
+    (root / f"services/{name}/app.py").touch()
+    before = read_tree(root)
+    with pytest.raises(ContractError):
+        delete_service(root, name)
+    assert read_tree(root) == before
