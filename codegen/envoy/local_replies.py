@@ -1,5 +1,6 @@
-"""Local replies of Envoy as problem details, from the catalogue of reasons."""
+"""Local replies of Envoy as problem details, from the catalogue of reasons, with `detail` in the client's language."""
 
+import json
 from typing import Any
 
 from codegen.envoy.common import Config, build_extension
@@ -26,6 +27,16 @@ REDIRECT_STATUS = 302
 RETRY_AFTER_S = {429: "1", 503: "2"}
 """Seconds, for temporary errors."""
 
+GERMAN_PATTERN = r"(?i)(?:.*,)?\s*de(?:-[a-z0-9-]+)?\s*(?:;\s*q\s*=\s*(?:0\.0*[1-9]|1).*|,.*)?"
+"""Value of Accept-Language that accepts German."""
+ENGLISH_FIRST_PATTERN = r"(?i)(?:.*,)?\s*en\b.*,\s*de\b.*"
+"""Value of Accept-Language that lists English before German. Clients sort languages by weight."""
+_IS_GERMAN = (
+    "'accept-language' in request.headers"
+    f" && request.headers['accept-language'].matches(r'^{GERMAN_PATTERN}\\z')"
+    f" && !request.headers['accept-language'].matches(r'^{ENGLISH_FIRST_PATTERN}\\z')"
+)
+
 START_TIME_NS = "%START_TIME(%s%9f)%"
 """Start of the request in nanoseconds: 19 digits, used as a part of a generated trace id."""
 START_TIME_SUBSECOND_NS = "%START_TIME(%9f)%"
@@ -39,8 +50,18 @@ def _build_headers() -> list[Config]:
         set_header(
             "traceresponse", f"00-{'0' * 13}{START_TIME_NS}-{'0' * 7}{START_TIME_SUBSECOND_NS}-00", "ADD_IF_ABSENT"
         ),
-        *build_error_headers(),
+        set_header("content-language", _choose_text("en", "de"), "ADD_IF_ABSENT"),
+        *build_error_headers(vary="Origin, Accept-Language"),
     ]
+
+
+def _choose_text(english: str, german: str) -> str:
+    """Return a format of one of two texts by the request's Accept-Language.
+
+    Envoy compares the order of the languages, and no weights except 0.
+    """
+    texts = (json.dumps(text, ensure_ascii=False).replace("%", r"\x25") for text in (german, english))
+    return f"%CEL({_IS_GERMAN} ? {' : '.join(texts)})%"
 
 
 def build_problem_body(reason: str, catalogue: dict[str, Any], status: int | str) -> Config:
@@ -50,7 +71,7 @@ def build_problem_body(reason: str, catalogue: dict[str, Any], status: int | str
         "type": f"/problems/{reason}",
         "title": problem["title"],
         "status": status,
-        "detail": problem["detail"]["en"].replace("%", "%%"),
+        "detail": _choose_text(problem["detail"]["en"], problem["detail"]["de"]),
         "reason": reason,
         "trace_id": "%RESP(X-TRACE-ID)%",
     }

@@ -49,7 +49,7 @@ def build_trace_filter() -> Config:
     return build_extension("trace", message_name, mutations=mutations)
 
 
-def build_error_headers() -> list[Config]:
+def build_error_headers(vary: str = "Origin") -> list[Config]:
     """Return the headers of responses that skip filters: those of the CORS filter, and the restrictions.
 
     A header with an empty value is not added. The CORS filter ignores requests without a forwarding route, and no
@@ -58,7 +58,7 @@ def build_error_headers() -> list[Config]:
     cors = {
         "access-control-allow-origin": f"%CEL({_ORIGIN_IS_ALLOWED} ? request.headers['origin'] : '')%",
         "access-control-expose-headers": f"%CEL({_ORIGIN_IS_ALLOWED} ? '{CORS_EXPOSED_HEADERS}' : '')%",
-        "vary": "Origin",
+        "vary": vary,
     }
     return [set_header(name, value, "ADD_IF_ABSENT") for name, value in (cors | RESTRICTIONS).items()]
 

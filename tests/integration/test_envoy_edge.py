@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from generated.problems import PROBLEMS, Reason
 from tests.envoy_test_mesh import MeshClient, build_bearer_headers, create_token, running_test_edge
 
 ORIGIN = "http://localhost:5173"
@@ -103,6 +104,22 @@ def test_rejected_request_returns_problem_document_with_trace(
     assert response.headers["x-request-id"]
     assert response.headers["content-type"] == "application/problem+json"
     assert ("www-authenticate" in response.headers) == (status == 401)
+
+
+@pytest.mark.parametrize(("line", "headers", "_status", "reason"), REJECTED.values(), ids=REJECTED.keys())
+def test_detail_of_rejection_is_in_the_language_of_the_client(
+    edge_mesh: MeshClient, line: str, headers: dict[str, str], _status: int, reason: str
+) -> None:
+    for accepted, language in (("de-DE,de;q=0.9,en;q=0.8", "de"), ("en-GB,en;q=0.9,de;q=0.8", "en"), ("fr", "en")):
+        response, document = send(edge_mesh, line, {"Host": "edge", "Accept-Language": accepted} | headers)
+        assert document["detail"] == PROBLEMS[Reason(reason)].detail[language]
+        assert response.headers["content-language"] == language
+        assert "accept-language" in response.headers["vary"].lower()
+
+
+def test_request_that_cannot_be_parsed_returns_english_problem(edge_mesh: MeshClient) -> None:
+    _, document = send(edge_mesh, "GET /api/v1/catalog HTTP/1.1", {"Host": "edge", "in valid": "x"})
+    assert document["detail"] == PROBLEMS[Reason.INVALID_REQUEST].detail["en"]
 
 
 WITH_ORIGIN = {name: REJECTED[name] for name in ("path", "method", "token", "role", "size", "connect")}

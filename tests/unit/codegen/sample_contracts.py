@@ -19,7 +19,7 @@ _PROBLEMS = {
         "grpc": "UNKNOWN",
         "title": f"Title of {reason}",
         "description": f"Description of {reason}.",
-        "detail": {"en": f"100% {reason}."},
+        "detail": {"en": f"100% {reason}.", "de": f"100 % '{reason}'."},
     }
     for status, reason in reversed(REASON_BY_STATUS.items())
 }

@@ -1,5 +1,6 @@
 """Problem details of Envoy's local replies."""
 
+import re
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from codegen.contracts import Contracts
 from codegen.envoy import local_replies
 from codegen.envoy.common import Config
 from codegen.envoy.local_replies import REASON_BY_STATUS, build_problem_body
+from codegen.rest.problem_examples import SHARED_REASONS, TOKEN_REASONS
 from tests.unit.codegen.sample_contracts import create_openapi
 
 CATALOGUE: dict[str, Any] = create_openapi()["x-problems"]
@@ -103,23 +105,56 @@ def test_redirect_is_no_problem_document() -> None:
 
 
 def test_body_contains_the_catalogue_entry() -> None:
-    assert build_problem_body("NOT_FOUND", CATALOGUE, 404) == {
+    problem_body = build_problem_body("NOT_FOUND", CATALOGUE, 404)
+    detail = problem_body["json_format"].pop("detail")
+    assert detail.endswith(r""" ? "100 \x25 'NOT_FOUND'." : "100\x25 NOT_FOUND.")%""")
+    assert problem_body == {
         "content_type": "application/problem+json",
         "json_format": {
             "type": "/problems/NOT_FOUND",
             "title": "Title of NOT_FOUND",
             "status": 404,
-            "detail": "100%% NOT_FOUND.",
             "reason": "NOT_FOUND",
             "trace_id": "%RESP(X-TRACE-ID)%",
         },
     }
 
 
+@pytest.mark.parametrize(
+    ("accept_language", "is_german"),
+    [
+        ("de", True),
+        ("DE-at", True),
+        ("de-DE,de;q=0.9,en;q=0.8", True),
+        ("fr, de;q=0.5, en;q=0.3", True),
+        ("de;q=0, en", False),
+        ("de;q=0.0", False),
+        ("en-US,en;q=0.9,de;q=0.8", False),
+        ("en", False),
+        ("den", False),
+        ("fr", False),
+        ("", False),
+    ],
+)
+def test_language_is_the_first_supported_one(accept_language: str, *, is_german: bool) -> None:
+    accepts_german = re.fullmatch(local_replies.GERMAN_PATTERN, accept_language)
+    lists_english_first = re.fullmatch(local_replies.ENGLISH_FIRST_PATTERN, accept_language)
+    assert (accepts_german is not None and lists_english_first is None) == is_german
+
+
 def test_reason_of_a_status_has_it_in_the_contract(repository_contracts: Contracts) -> None:
     catalogue = repository_contracts.openapi["delivery"]["x-problems"]
     statuses = {status: catalogue[reason]["status"] for status, reason in REASON_BY_STATUS.items()}
     assert statuses == {status: 400 if status == 501 else status for status in REASON_BY_STATUS}
+
+
+def test_reasons_of_the_edge_are_published_reasons() -> None:
+    published = {int(status): reason for status, reason in SHARED_REASONS.items()}
+    edge = REASON_BY_STATUS
+    assert {status: edge[status] for status in published.keys() & edge.keys()} == {
+        status: published[status] for status in published.keys() & edge.keys()
+    }
+    assert edge[401] in TOKEN_REASONS
 
 
 def test_reason_missing_in_the_catalogue_raises_key_error() -> None:
