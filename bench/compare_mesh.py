@@ -1,6 +1,5 @@
 """Comparison of the whole mesh with the baselines, interleaved in an order that is shuffled for each repeat."""
 
-import base64
 import json
 import random
 import secrets
@@ -12,6 +11,9 @@ from bench.load_generator import Sample, Target, run_load
 from bench.mesh import FIRST_PARTNER_ID, Mesh, build_basket
 from bench.paths import STATE_DIR
 from bench.results import Row, compute_ratios, create_informational_row, require_at_least, require_at_most
+from generated.proto.delivery.partners.v1.rpc import LIST_CATALOG
+from services.runtime.config.encryption_keys import split_keys
+from services.runtime.core import pagination
 
 MESH_NAME = "mesh"
 SHARED_SERVERS = ("postgres", "memcached", "rabbitmq", "documents")
@@ -34,18 +36,19 @@ ROUNDS = (
 """Workloads with their numbers of connections, the most significant first."""
 
 
-def encode_page_token(after_id: int) -> str:
-    """Return a page token as the mesh encodes it."""
-    return base64.urlsafe_b64encode(json.dumps([after_id]).encode()).decode().rstrip("=")
+def create_page_token(mesh: Mesh, after_id: int) -> str:
+    """Return a page token of the catalog, signed as the mesh signs it."""
+    signer = pagination.PageTokenSigner(split_keys(mesh.secrets.encryption_key))
+    return signer.sign(LIST_CATALOG.path, pagination.encode_page_token([after_id]))
 
 
-def write_request_files() -> dict[str, Path]:
+def write_request_files(mesh: Mesh) -> dict[str, Path]:
     """Write the requests that wrk sends: one page to repeat, pages with distinct tokens, and a basket."""
     afters = random.sample(range(3, FIRST_PARTNER_ID), COLD_PAGE_COUNT)
     texts = {
-        "warm-mesh": f"/api/v1/catalog?page_token={encode_page_token(FIRST_PARTNER_ID - 1)}",
+        "warm-mesh": f"/api/v1/catalog?page_token={create_page_token(mesh, FIRST_PARTNER_ID - 1)}",
         "warm-baseline": f"/api/v1/catalog?page_token={FIRST_PARTNER_ID - 1}",
-        "cold-mesh": "\n".join(f"/api/v1/catalog?page_token={encode_page_token(after)}" for after in afters),
+        "cold-mesh": "\n".join(f"/api/v1/catalog?page_token={create_page_token(mesh, after)}" for after in afters),
         "cold-baseline": "\n".join(f"/api/v1/catalog?page_token={after}" for after in afters),
         "basket": json.dumps(build_basket()),
     }
@@ -58,7 +61,7 @@ def write_request_files() -> dict[str, Path]:
 
 def list_targets(mesh: Mesh, baselines: Mapping[str, tuple[str, list[int]]], workload: str) -> Iterator[Target]:
     """Yield the mesh and the baselines as targets of a workload."""
-    request_files, token = write_request_files(), mesh.get_access_token()
+    request_files, token = write_request_files(mesh), mesh.get_access_token()
     yield Target(
         MESH_NAME,
         mesh.config.edge_url,

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from standardwebhooks.webhooks import Webhook
 
 from bench.bulk_data import RARE_WORD, READY_ORDER_COUNT, insert_bulk_data
-from bench.compare_mesh import encode_page_token
+from bench.compare_mesh import create_page_token
 from bench.mesh import FIRST_PARTNER_ID, Mesh, compute_price, run_mesh
 from bench.paths import PORT_OFFSET, STATE_DIR
 from bench.results import Row, require_at_most
@@ -64,7 +64,7 @@ class Workload:
         partner = FIRST_PARTNER_ID + random.randrange(self._size.partners)
         products_shown = min(self._size.products_per_partner, 50)
         # The same number of products on a page at every data size: only the search for them is compared.
-        after = encode_page_token(FIRST_PARTNER_ID - 1 - random.randrange(FIRST_PARTNER_ID // 2))
+        after = create_page_token(self._mesh, FIRST_PARTNER_ID - 1 - random.randrange(FIRST_PARTNER_ID // 2))
         request("listCatalog", "GET", f"/catalog?page_size={100 // products_shown}&page_token={after}", "customer")
         request("listCatalog, q", "GET", f"/catalog?page_size=10&q={RARE_WORD}&page_token={after}", "customer")
         request("listPartnerProducts", "GET", f"/catalog/{partner}/products?page_size=10", "customer")
