@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import override
 
@@ -15,13 +15,13 @@ from services.runtime.concurrency.worker_pool import Reservation, WorkerPool
 from services.runtime.core.clock import Clock
 from services.runtime.telemetry import tracing
 
-POLL_INTERVAL_S = 0.25
-"""Poll interval of the queue, for jobs that become due and jobs added by other processes."""
+POLL_INTERVAL_S = 2.0
+"""Poll interval of the queue, for the jobs of other processes; workers are woken for those of their own process."""
 
 
 def create_delivery_workers(
     queue: DueJobsQueue,
-    deliver: Callable[[DeliveryJob], Awaitable[None]],
+    deliver: Callable[[DeliveryJob], Awaitable[datetime | None]],
     clock: Clock,
     *,
     min_priority: int,

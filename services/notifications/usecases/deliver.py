@@ -104,8 +104,11 @@ class DeliveryContext:
     clock: Clock
 
 
-async def deliver(context: DeliveryContext, job: DeliveryJob) -> None:
-    """Run one delivery step of a claimed job. Afterwards the job is rescheduled or completed."""
+async def deliver(context: DeliveryContext, job: DeliveryJob) -> datetime | None:
+    """Run one delivery step of a leased job, then reschedule or complete it. Return the time at which it is due again.
+
+    Return None for a completed job.
+    """
     state = DeliveryState.start(job, context.retry_policy)
     while True:
         result: StepResult
@@ -115,7 +118,8 @@ async def deliver(context: DeliveryContext, job: DeliveryJob) -> None:
             case Send() as send:
                 result = await _send(context, job, send)
             case Reschedule(due_at):
-                return await _reschedule(context, state.job, due_at)
+                await _reschedule(context, state.job, due_at)
+                return due_at
             case Finish(notification):
                 return await _complete(context, replace(state.job, notification=notification))
         state = state.apply(result, context.clock())
@@ -198,22 +202,24 @@ async def _reschedule(context: DeliveryContext, job: DeliveryJob, due_at: dateti
     await context.jobs.reschedule(job, due_at)
 
 
-async def _complete(context: DeliveryContext, job: DeliveryJob) -> None:
+async def _complete(context: DeliveryContext, job: DeliveryJob) -> datetime | None:
     """Store the final state in the history, then complete the job and publish its result event.
 
-    While the history is unavailable, the job stays queued with the final state.
+    While the history is unavailable, the job stays queued with the final state. Return the time at which it is due.
     """
     notification = job.notification
     try:
         await context.history.upsert(notification)
     except ApiError as error:
         log.warning("history of %s not updated: %s; job rescheduled", job.id, error)
-        await context.jobs.reschedule(job, context.clock() + HISTORY_RETRY_DELAY)
-        return
+        due_at = context.clock() + HISTORY_RETRY_DELAY
+        await context.jobs.reschedule(job, due_at)
+        return due_at
     if not await context.jobs.complete(job.lease, _build_result_event(notification, context.clock())):
         user = await context.repository.users.get(notification.user_id)
         if user is not None and user.is_deleted:
             await context.history.delete_for_user(notification.user_id)
+    return None
 
 
 async def fail_undecodable_job(

@@ -47,14 +47,15 @@ class WorkerPool[J: Job]:
     it is logged, then `record_failure` may schedule the next attempt. Without `record_failure`, or if the database is
     unavailable, the next attempt begins when the lease has expired.
 
-    The queue is polled every `poll_interval_s` seconds, at once when `wakeup` is set, and when a worker becomes free
-    while jobs may be waiting. With `polls_after_each_job` it is polled whenever a job has finished, for queues in which
-    a running job blocks others. `name` is the noun for a job in log lines.
+    The queue is polled every `poll_interval_s` seconds, at once when `wakeup` is set, when a worker becomes free while
+    jobs may be waiting, and when a job is due again at the time that `run_job` returned. With `polls_after_each_job` it
+    is polled whenever a job has finished, for queues in which a running job blocks others. `name` is the noun for a job
+    in log lines.
     """
 
     name: str
     claim: ClaimJobs[J]
-    run_job: Callable[[J], Awaitable[None]]
+    run_job: Callable[[J], Awaitable[datetime | None]]
     clock: Clock
     lease: timedelta
     max_concurrent: int
@@ -146,7 +147,10 @@ class WorkerPool[J: Job]:
 
     async def _attempt_job(self, job: J) -> None:
         try:
-            await self.run_job(job)
+            due_at = await self.run_job(job)
+            if due_at is not None:
+                delay_s = (due_at - self.clock()).total_seconds()
+                asyncio.get_running_loop().call_later(delay_s, self.wakeup.set)
         except Exception as error:
             if isinstance(error, ApiError) and error.reason is Reason.UPSTREAM_UNAVAILABLE:
                 log.warning("%s %s failed: %s; retrying when its lease expires", self.name, job.id, error)

@@ -271,7 +271,8 @@ class FakeBackend(FakeTransactions):
         jobs = DeliveryJobs(self)
         context = DeliveryContext(self, self.agent_cache, self, jobs, self, templates, retry_policy, self.clock)
         for job in await self.jobs.claim(1, 100, self.now, self.now + timedelta(minutes=1)):
-            await deliver(context, job)
+            due_at = await deliver(context, job)
+            assert due_at == (self.jobs[job.id][1] if job.id in self.jobs else None)
         return bool(self.jobs)
 
     async def run(self, retry_policy: RetryPolicy = RETRY_POLICY) -> Notification:

@@ -1,7 +1,7 @@
 """Workers that deliver notifications: minimum priority, lease, and errors of one delivery."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -48,8 +48,9 @@ class Deliveries:
 
 @asynccontextmanager
 async def running_workers(deliveries: Deliveries) -> AsyncIterator[WorkerPool[DeliveryJob]]:
-    deliver: Callable[[DeliveryJob], Awaitable[None]] = deliveries.deliver
-    pool = create_delivery_workers(deliveries, deliver, lambda: START_TIME, min_priority=8, workers=2, lease=LEASE)
+    pool = create_delivery_workers(
+        deliveries, deliveries.deliver, lambda: START_TIME, min_priority=8, workers=2, lease=LEASE
+    )
     task = asyncio.create_task(pool.run())
     try:
         async with asyncio.timeout(5):

@@ -27,7 +27,10 @@ class FakeJob(NamedTuple):
 
 
 class Jobs:
-    """Queue and function of jobs; jobs listed in `errors` fail, and the next claims raise `claim_errors`."""
+    """Queue and function of jobs.
+
+    Jobs listed in `errors` fail, the next claims raise `claim_errors`, and finished jobs are due again at `due_at`.
+    """
 
     def __init__(self, *job_ids: str) -> None:
         self.pending = [FakeJob(job_id) for job_id in job_ids]
@@ -39,6 +42,7 @@ class Jobs:
         self.released = asyncio.Event()
         self.released.set()
         self.running = self.max_running = 0
+        self.due_at: datetime | None = None
 
     async def claim(self, size: int, now: datetime, lease_until: datetime) -> Sequence[FakeJob]:
         self.claims.append((size, now, lease_until))
@@ -47,7 +51,7 @@ class Jobs:
         claimed, self.pending = self.pending[:size], self.pending[size:]
         return claimed
 
-    async def run(self, job: FakeJob) -> None:
+    async def run(self, job: FakeJob) -> datetime | None:
         if job.id in self.errors:
             raise self.errors[job.id]
         self.running += 1
@@ -56,6 +60,7 @@ class Jobs:
         await self.released.wait()
         self.running -= 1
         self.finished.append(job.id)
+        return self.due_at
 
     async def record_failure(self, job: FakeJob) -> None:
         self.failed.append(job.id)
@@ -135,6 +140,13 @@ async def test_queue_is_polled_after_interval() -> None:
     jobs = Jobs()
     async with running_pool(jobs, poll_interval_s=0.001):
         await jobs.wait_for_claims(3)
+
+
+async def test_queue_is_polled_when_job_is_due_again() -> None:
+    jobs = Jobs("a")
+    jobs.due_at = NOW + timedelta(milliseconds=1)
+    async with running_pool(jobs):
+        await jobs.wait_for_claims(2)
 
 
 @pytest.mark.parametrize(("polls_after_each_job", "claim_count"), [(False, 1), (True, 2)])
