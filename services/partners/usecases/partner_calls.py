@@ -60,7 +60,14 @@ class CallRepository(EntityRepository[str, Call], Protocol):
         """Mark an order as cancelled, whether or not a call about it exists."""
 
 
-class BreakerRepository(Protocol):
+class BreakerReader(Protocol):
+    """Read access to the circuit breakers of partners."""
+
+    async def get(self, partner_id: int) -> CircuitBreaker:
+        """Return the circuit breaker of a partner, which other units of work may be changing."""
+
+
+class BreakerRepository(BreakerReader, Protocol):
     """Circuit breakers of partners in a unit of work."""
 
     async def get_for_update(self, partner_id: int) -> CircuitBreaker:
@@ -78,9 +85,10 @@ class CallUnitOfWork(UnitOfWork, Protocol):
 
 
 class PartnerCallsRepository(Repository, Protocol):
-    """Read access to partners, products, catalog and calls, and the units of work that change them."""
+    """Read access to partners, catalog, calls and circuit breakers, and the units of work that change them."""
 
     calls: TimeSortedEntityReader[Call, CallFilter]
+    breakers: BreakerReader
 
     def unit_of_work(self) -> AbstractAsyncContextManager[CallUnitOfWork]:
         """Open a unit of work."""
@@ -185,9 +193,7 @@ async def _record_response(
             before, call.attempts, response, now, duration, retry_delays_s, backoff.draw_jitter()
         )
         await unit.calls.save(after)
-        breaker = await unit.breakers.get_for_update(call.partner_id)
-        if (updated_breaker := call_policy.record_result(breaker, response.outcome, now)) != breaker:
-            await unit.breakers.save(call.partner_id, updated_breaker)
+        await _record_result(unit.breakers, call.partner_id, response.outcome, now)
         if response.outcome is Outcome.GONE:
             await _disable_partner(unit, call.partner_id, now)
         if call.kind is CallKind.ORDER and after.state is not before.state:
@@ -217,15 +223,34 @@ async def _send(
     if call.attempts > len(retry_delays_s):
         # Workers crashed during the last attempts, so the call is failed without another attempt.
         return PartnerResponse(Outcome.FAILED, "attempts exhausted")
-    async with repository.unit_of_work() as unit:
-        breaker = await unit.breakers.get_for_update(partner.id)
-        acquired = breaker.try_acquire(call_policy.CIRCUIT_BREAKER_POLICY, now, probe_timeout)
-        if acquired is not None and acquired is not breaker:
-            await unit.breakers.save(partner.id, acquired)
+    is_permitted = await _try_acquire(repository, partner.id, now, probe_timeout)
     # The last attempt is always made: an open circuit breaker alone must not fail an order.
-    if acquired is None and call.attempts < len(retry_delays_s):
+    if not is_permitted and call.attempts < len(retry_delays_s):
         return PartnerResponse(Outcome.BREAKER_OPEN, "circuit breaker open")
     return await system.send(partner, call)
+
+
+async def _try_acquire(
+    repository: PartnerCallsRepository, partner_id: int, now: datetime, probe_timeout: timedelta
+) -> bool:
+    """Return whether the circuit breaker permits a call. It is locked only if the call changes it, as a probe does."""
+    breaker = await repository.breakers.get(partner_id)
+    acquired = breaker.try_acquire(call_policy.CIRCUIT_BREAKER_POLICY, now, probe_timeout)
+    if acquired is not None and acquired is not breaker:
+        async with repository.unit_of_work() as unit:
+            breaker = await unit.breakers.get_for_update(partner_id)
+            acquired = breaker.try_acquire(call_policy.CIRCUIT_BREAKER_POLICY, now, probe_timeout)
+            if acquired is not None and acquired is not breaker:
+                await unit.breakers.save(partner_id, acquired)
+    return acquired is not None
+
+
+async def _record_result(breakers: BreakerRepository, partner_id: int, outcome: Outcome, now: datetime) -> None:
+    """Record the result of a call in the circuit breaker, which is locked only if the result changes it."""
+    breaker = await breakers.get(partner_id)
+    if call_policy.record_result(breaker, outcome, now) != breaker:
+        breaker = await breakers.get_for_update(partner_id)
+        await breakers.save(partner_id, call_policy.record_result(breaker, outcome, now))
 
 
 async def _disable_partner(unit: CallUnitOfWork, partner_id: int, now: datetime) -> None:

@@ -222,9 +222,20 @@ class FakeCalls(UserDict[str, Call]):
 
 
 class FakeBreakers(UserDict[int, CircuitBreaker]):
-    """Circuit breakers by partner id."""
+    """Circuit breakers by partner id, and the number of locks; `changed_before_lock` is stored before each of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock_count = 0
+        self.changed_before_lock: CircuitBreaker | None = None
+
+    async def get(self, partner_id: int) -> CircuitBreaker:
+        return self.data.get(partner_id, CircuitBreaker())
 
     async def get_for_update(self, partner_id: int) -> CircuitBreaker:
+        self.lock_count += 1
+        if self.changed_before_lock is not None:
+            self.data[partner_id] = self.changed_before_lock
         return self.data.get(partner_id, CircuitBreaker())
 
     async def save(self, partner_id: int, breaker: CircuitBreaker) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.partners.adapters.postgres.tables import breakers, calls, cancelled_orders
 from services.partners.domain.call_policy import Attempt, Call, CallFilter, CallKind, CallState
-from services.partners.usecases.partner_calls import BreakerRepository, CallRepository, DueCallsQueue
+from services.partners.usecases.partner_calls import BreakerReader, BreakerRepository, CallRepository, DueCallsQueue
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.repository import TimeKey, TimeSortedEntityReader
 from services.runtime.storage import advisory_lock
@@ -222,16 +222,31 @@ class PostgresCallRepository(CallRepository):
         await self._transaction.execute(_MARK_CANCELLED, order_id=order_id, at=at)
 
 
+class PostgresBreakerReader(BreakerReader):
+    """Read access to the circuit breakers of partners in PostgreSQL; a closed one without failures has no row."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def get(self, partner_id: int) -> CircuitBreaker:
+        return await self._database.fetch_one(_BREAKER, partner_id=partner_id) or CircuitBreaker()
+
+
 class PostgresBreakerRepository(BreakerRepository):
-    """Circuit breakers of partners in PostgreSQL; a closed one without failures has no row."""
+    """Circuit breakers of partners of one transaction in PostgreSQL."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
     @override
+    async def get(self, partner_id: int) -> CircuitBreaker:
+        return await self._transaction.fetch_one(_BREAKER, partner_id=partner_id) or CircuitBreaker()
+
+    @override
     async def get_for_update(self, partner_id: int) -> CircuitBreaker:
         await advisory_lock.acquire(self._transaction, AdvisoryLock.PARTNER_CIRCUIT_BREAKER, partner_id)
-        return await self._transaction.fetch_one(_BREAKER, partner_id=partner_id) or CircuitBreaker()
+        return await self.get(partner_id)
 
     @override
     async def save(self, partner_id: int, breaker: CircuitBreaker) -> None:

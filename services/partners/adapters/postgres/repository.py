@@ -11,6 +11,7 @@ from services.partners.adapters.postgres.catalog_entities import (
     PostgresCatalogEntityRepository,
 )
 from services.partners.adapters.postgres.partner_calls import (
+    PostgresBreakerReader,
     PostgresBreakerRepository,
     PostgresCallReader,
     PostgresCallRepository,
@@ -52,3 +53,4 @@ class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[CallUnitOfWork], Pa
         self.products = PostgresCatalogEntityReader(database, PRODUCTS)
         self.catalog = PostgresCatalogReader(database)
         self.calls = PostgresCallReader(database)
+        self.breakers = PostgresBreakerReader(database)

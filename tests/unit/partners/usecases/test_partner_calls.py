@@ -177,6 +177,30 @@ async def test_consecutive_failures_open_breaker() -> None:
     assert (await attempt(repository)).requests == []
 
 
+@pytest.mark.parametrize("breaker", [CircuitBreaker(), CircuitBreaker(1)])
+async def test_breaker_is_locked_only_to_change_it(breaker: CircuitBreaker) -> None:
+    repository = FakeRepository(BOWL, calls=[CALL])
+    repository.breakers[1] = breaker
+    assert (await attempt(repository, ACCEPTED)).requests == [CALL]
+    assert repository.breakers[1] == CircuitBreaker()
+    assert repository.breakers.lock_count == breaker.failures
+
+
+async def test_breaker_with_probe_of_other_worker_blocks_call() -> None:
+    repository = FakeRepository(BOWL, calls=[CALL])
+    repository.breakers[1] = replace(OPEN_BREAKER, open_until=NOW)
+    repository.breakers.changed_before_lock = replace(OPEN_BREAKER, is_probing=True)
+    assert (await attempt(repository)).requests == []
+    assert repository.breakers[1] == repository.breakers.changed_before_lock
+
+
+async def test_failure_is_added_to_those_of_other_workers() -> None:
+    repository = FakeRepository(BOWL, calls=[CALL])
+    repository.breakers.changed_before_lock = CircuitBreaker(2)
+    await attempt(repository, FAILED)
+    assert repository.breakers[1] == CircuitBreaker(3)
+
+
 async def test_half_open_breaker_permits_one_probe() -> None:
     repository = FakeRepository(BOWL, calls=[CALL])
     repository.breakers[1] = replace(OPEN_BREAKER, open_until=NOW)
