@@ -46,6 +46,9 @@ _TIMEOUT_HEADER = b"x-envoy-expected-rq-timeout-ms"
 
 MAX_WEBHOOK_HEADER_BYTES = 1024
 
+REASONS_EXTENSION = "x-reasons"
+"""Extension of an operation of the published document: the reasons of its errors."""
+
 SPAN_PATH_PARAMETERS = frozenset({"order_id", "partner_id", "product_id", "bank_id"})
 """Path parameters recorded as span attributes, to search traces by. None of them identifies a user."""
 
@@ -134,7 +137,10 @@ class CompiledOperation:
                 )
         success_headers = specification.response_definition(str(operation.status)).get("headers", {})
         self._is_patchable = "Accept-Patch" in success_headers
-        self._response_validator = ResponseValidator(specification, operation) if validate_responses else None
+        self._response_validator = None
+        if validate_responses:
+            reasons = specification._operation.get(REASONS_EXTENSION)
+            self._response_validator = ResponseValidator(specification, operation, reasons)
         limits = limits or RequestLimits()
         is_upload = isinstance(self._body, MultipartBody)
         self._byte_budget = limits.upload_bytes if is_upload else None
@@ -154,6 +160,15 @@ class CompiledOperation:
 
         Raises ApiError: TOO_MANY_REQUESTS, UPSTREAM_UNAVAILABLE beyond the limits of the process.
         """
+        try:
+            await self._authenticate(scope, receive, send)
+        except ApiError as error:
+            if self._response_validator is not None:
+                self._response_validator.validate_reason(error.reason)
+            raise
+
+    async def _authenticate(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request with its principal, within the limits of the process."""
         headers: HeaderList = scope["headers"]
         span = trace.get_current_span()
         span.update_name(self._operation_id)

@@ -1,10 +1,12 @@
-"""Validation of success responses against the OpenAPI document; disabled in production."""
+"""Validation of success responses and of reasons of errors against the OpenAPI document; disabled in production."""
 
+from collections.abc import Collection
 from fnmatch import fnmatch
 from typing import Any
 
 import msgspec
 
+from generated.problems import Reason
 from services.runtime.core.json_schema import collect_field_errors, compile_schema
 from services.runtime.rest.responses import is_json
 from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_data_schema
@@ -15,10 +17,14 @@ _ADDED_HEADERS = frozenset({"x-request-id", "traceresponse", "deprecation", "sun
 
 
 class ResponseValidator:
-    """Validator of one operation's success response. Its methods raise AssertionError."""
+    """Validator of one operation's success response and reasons of errors. Its methods raise AssertionError.
 
-    def __init__(self, specification: Any, operation: Operation) -> None:
+    `reasons` are the published reasons of the operation's errors; None if the document does not publish reasons.
+    """
+
+    def __init__(self, specification: Any, operation: Operation, reasons: Collection[str] | None = None) -> None:
         self._operation_id: str = specification.operation_id
+        self._reasons = reasons
         response = specification.response_definition(str(operation.status))
         self._media_types = tuple(response.get("content", {}))
         self._required_headers = {
@@ -30,6 +36,11 @@ class ResponseValidator:
         if is_json(operation.media_type) or operation.media_type == MEDIA_TYPE:
             schema = specification.response_schema(str(operation.status), operation.media_type)
             self._validator = compile_schema(get_data_schema(schema) if operation.media_type == MEDIA_TYPE else schema)
+
+    def validate_reason(self, reason: Reason) -> None:
+        """Validate the reason of an error."""
+        if self._reasons is not None and reason not in self._reasons:
+            self._fail(f"unpublished reason {reason}")
 
     def validate(self, response: Response[Any], content: bytes) -> None:
         """Validate a response and its encoded body, which is empty for status 304."""

@@ -10,15 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codegen.rest.published_openapi import publish_document
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal, current_token
 from services.runtime.outbound.webhooks import SignedRequest
+from services.runtime.rest.app import build_app
 from services.runtime.rest.operation import get_header, parse_principal, parse_signed_request
 from services.runtime.rest.types import Event
 from services.runtime.rpc.deadline import compute_effective_timeout_s
 from tests.sample_rest_app import (
     IDENTITY_HEADERS,
+    OPERATIONS,
+    SPECIFICATION,
     THING,
     WEBHOOK_HEADERS,
     RecordingThingsHandler,
@@ -172,3 +176,15 @@ def test_media_type_is_checked_before_parameters() -> None:
         content=b"x",
     )
     assert_problem(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+@pytest.mark.parametrize(("reason", "status"), [(Reason.FORBIDDEN, 403), (Reason.NOT_FOUND, 500)])
+def test_error_with_unpublished_reason_violates_the_contract(reason: Reason, status: int) -> None:
+    document = publish_document(SPECIFICATION)
+    document["paths"]["/things/latest"]["get"]["x-reasons"] = ["FORBIDDEN"]
+
+    def respond() -> Thing:
+        raise ApiError(reason)
+
+    app = build_app(document, [RecordingThingsHandler(respond)], OPERATIONS, {}, {}, validate_responses=True)
+    assert_problem(send_request(app, "GET", "/things/latest"), status, reason if status != 500 else "INTERNAL")

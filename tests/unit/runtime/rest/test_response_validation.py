@@ -1,9 +1,10 @@
-"""Validation of success responses against a specification."""
+"""Validation of success responses and reasons of errors against a specification."""
 
 from typing import Any
 
 import pytest
 
+from generated.problems import Reason
 from services.runtime.rest.response_validation import ResponseValidator
 from services.runtime.rest.types import BinaryResponse, Operation, Response
 from tests.sample_rest_app import JSON, OPERATIONS, THING, RecordingThingsHandler
@@ -98,3 +99,12 @@ def test_data_of_events_is_validated() -> None:
     validator.validate_json(b'{"id": "a1"}')
     with pytest.raises(AssertionError, match="invalid body"):
         validator.validate_json(b'{"id": "long"}')
+
+
+def test_reason_that_the_operation_does_not_publish_fails() -> None:
+    operation = OPERATIONS["deleteThing"]
+    validator = ResponseValidator(FakeSpecification({}), operation, ["NOT_FOUND"])
+    validator.validate_reason(Reason.NOT_FOUND)
+    with pytest.raises(AssertionError, match="getThing violates its response contract: unpublished reason FORBIDDEN"):
+        validator.validate_reason(Reason.FORBIDDEN)
+    ResponseValidator(FakeSpecification({}), operation).validate_reason(Reason.FORBIDDEN)

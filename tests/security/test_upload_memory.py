@@ -1,0 +1,100 @@
+"""Memory of the gateway and its sidecar while a user sends many uploads that it never finishes."""
+
+import os
+import selectors
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import httpx
+import psutil
+import pytest
+
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.supervisor.supervisor_state import read_running_state
+from tests.conftest import Mesh
+from tests.users import User
+
+UPLOADS = 120
+UPLOAD_BYTES = 5 * 2**20
+SEND_TIMEOUT_S = 10
+IDLE_S = 0.5
+"""Time without progress of any upload, after which the edge reads no more of them."""
+
+LIMITS_BYTES = {"gateway": 512 * 2**20, "gateway-envoy": 256 * 2**20}
+"""Memory limits of the containers by process."""
+
+MAX_INCREASE_BYTES = 128 * 2**20
+"""Budget of all uploads (48 MiB), once in the process and once in decoding buffers, and a margin."""
+
+
+def measure_memory() -> dict[str, int]:
+    """Return the proportional set size of each process with a limit, in bytes."""
+    state = read_running_state(MeshConfig(os.environ))
+    assert state is not None
+    pids = {child.name: child.pid for child in state.children}
+    return {name: psutil.Process(pids[name]).memory_full_info().pss for name in LIMITS_BYTES}
+
+
+@contextmanager
+def open_uploads(edge_url: str, token: str) -> Iterator[selectors.BaseSelector]:
+    """Open uploads of pictures, each with the headers sent, and close them at the end."""
+    url = httpx.URL(edge_url)
+    head = (
+        f"PUT /api/v1/users/me/avatar HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {UPLOAD_BYTES}\r\n\r\n"
+        '--x\r\nContent-Disposition: form-data; name="avatar"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+    )
+    with ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        for _ in range(UPLOADS):
+            connection = stack.enter_context(socket.create_connection((url.host, url.port), timeout=5))
+            connection.sendall(head.encode())
+            connection.setblocking(False)
+            # The last bytes are never sent.
+            selector.register(connection, selectors.EVENT_WRITE, UPLOAD_BYTES - len(head))
+        yield selector
+
+
+def send_until_blocked(selector: selectors.BaseSelector) -> Iterator[int]:
+    """Send as much of all uploads as the edge reads; yield the bytes sent since the last time."""
+    chunk, end = bytes(64 * 1024), time.monotonic() + SEND_TIMEOUT_S
+    while selector.get_map() and time.monotonic() < end and (ready := selector.select(IDLE_S)):
+        sent = 0
+        for key, _ in ready:
+            connection = key.fileobj
+            assert isinstance(connection, socket.socket)
+            try:
+                count = connection.send(chunk[: key.data])
+            except (BrokenPipeError, ConnectionResetError):  # The edge has rejected the upload.
+                selector.unregister(connection)
+                continue
+            sent += count
+            if count == key.data:
+                selector.unregister(connection)
+            else:
+                selector.modify(connection, selectors.EVENT_WRITE, key.data - count)
+        yield sent
+
+
+@pytest.mark.timeout(60)
+def test_unfinished_uploads_of_one_user_keep_memory_within_limits(
+    mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client
+) -> None:
+    attacker, other = User(edge, sandbox).sign_in(), User(edge, sandbox).sign_in()
+    before = measure_memory()
+    peaks = dict(before)
+    with open_uploads(mesh.edge_url, attacker.session["access_token"]) as uploads:
+        sent, next_measurement = 0, 0.0
+        for count in send_until_blocked(uploads):
+            sent += count
+            if time.monotonic() >= next_measurement:
+                peaks = {name: max(peaks[name], size) for name, size in measure_memory().items()}
+                next_measurement = time.monotonic() + 0.1
+        peaks = {name: max(peaks[name], size) for name, size in measure_memory().items()}
+        assert other.request("GET", "/users/me").status_code == 200
+    assert sent > UPLOAD_BYTES
+    for name, limit in LIMITS_BYTES.items():
+        assert peaks[name] < limit, (name, before, peaks)
+        assert peaks[name] - before[name] < MAX_INCREASE_BYTES, (name, before, peaks)
