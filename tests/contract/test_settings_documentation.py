@@ -7,7 +7,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from tests import settings_reference
-from tests.settings_reference import DEVELOPMENT_PROCESSES, FIX_COMMAND, PAGE, SERVICES
+from tests.service_settings import SETTINGS
+from tests.settings_reference import DEVELOPMENT_PROCESSES, FIX_COMMAND, PAGE
 
 DOCUMENTED_VARIABLES = set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
 
@@ -17,7 +18,7 @@ def test_settings_page_matches_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [*SERVICES.values(), *DEVELOPMENT_PROCESSES.values()], ids=lambda each: each.__module__
+    "settings", [*SETTINGS.values(), *DEVELOPMENT_PROCESSES.values()], ids=lambda each: each.__module__
 )
 def test_settings_page_lists_every_variable(settings: type[BaseSettings]) -> None:
     assert {name.upper() for name in settings.model_fields} <= DOCUMENTED_VARIABLES
