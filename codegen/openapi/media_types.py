@@ -4,8 +4,7 @@ import re
 from typing import Any
 
 from codegen.openapi.findings import Findings, Pointer
-from codegen.openapi.parameters import is_scalar
-from codegen.openapi.schemas import Schema, SchemaCheck, list_types
+from codegen.openapi.schemas import Schema, SchemaCheck, is_scalar, list_types
 
 EVENT_STREAM, FORM, MULTIPART, JSON = (
     "text/event-stream",

@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from codegen.errors import ContractError
 from codegen.openapi.findings import HTTP_METHODS, Findings, Pointer, parse_reference
 from codegen.openapi.media_types import MediaTypeCheck
 from codegen.openapi.names import check_operation_names, check_tag_names
 from codegen.openapi.parameters import PATH_PATTERN, ParameterCheck, list_template_names
 from codegen.openapi.problems import check_problems
 from codegen.openapi.schemas import SchemaCheck
+from codegen.rest.deprecation import SINCE_EXTENSION, SUNSET_EXTENSION, parse_deprecation
 
 SECURITY_SCHEMES = ("bearer", "webhook")
 """Security schemes that the edge and the runtime implement."""
@@ -177,6 +179,10 @@ class ServedCheck:
         return content
 
     def _check_extensions(self, operation: dict[str, Any], pointer: Pointer) -> None:
+        try:
+            parse_deprecation({"operationId": "the operation"} | operation)
+        except ContractError as error:
+            self._findings.add(pointer, str(error), f"write `{SINCE_EXTENSION}` and `{SUNSET_EXTENSION}` as dates")
         limit = operation.get("x-max-bytes", 1)
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             self._findings.add((*pointer, "x-max-bytes"), "`x-max-bytes` is no number of bytes", "correct it")

@@ -6,12 +6,11 @@ from typing import Any
 
 from codegen.openapi.findings import Findings, Pointer, parse_reference
 from codegen.openapi.names import check_argument_names
-from codegen.openapi.schemas import Schema, SchemaCheck, list_types
+from codegen.openapi.schemas import SchemaCheck, is_scalar, list_types
 
 STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 """Supported style of each location."""
 
-SCALARS = ("boolean", "integer", "number", "string")
 UNAVAILABLE_HEADERS = {
     "accept": "describe the media types under `content` of the responses",
     "authorization": "write a requirement under `security`",
@@ -119,9 +118,3 @@ class ParameterCheck:
             self._findings.add(pointer, problem, "write one of these types, or use a request body")
         if "default" in schema and parameter.get("required"):
             self._findings.add(pointer, f"{title} is required, so its default has no effect", "remove one of both")
-
-
-def is_scalar(schema: Schema) -> bool:
-    """Return whether a schema permits exactly one scalar type."""
-    kinds = list_types(schema)
-    return len(kinds) == 1 and kinds[0] in SCALARS

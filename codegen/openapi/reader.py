@@ -52,7 +52,8 @@ def check_document(file: OpenApiFile, errors: ContractErrors, *, is_served: bool
     if findings.count == 0 and has_models:
         schemas = SchemaCheck(findings)
         check_schema_names(findings, file.document.get("components", {}).get("schemas", {}))
-        for schema, pointer in _list_schemas(file.document, ()):
+        sections = [(file.document[key], (key,)) for key in ("paths", "components") if key in file.document]
+        for schema, pointer in (each for node, at in sections for each in _list_schemas(node, at)):
             schemas.check(schema, pointer, permits_binary=_is_binary_content(pointer))
         if is_served:
             ServedCheck(findings, schemas).run()

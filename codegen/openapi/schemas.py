@@ -22,6 +22,7 @@ FORMATS = {
 }
 FORMS_ONLY_FORMAT = "binary"
 FORMATS_WITHOUT_DEFAULT = ("date", "date-time", "duration", "time")
+SCALARS = ("boolean", "integer", "number", "string")
 KEYWORD_TYPES = {
     **dict.fromkeys(("minLength", "maxLength", "pattern"), ("string",)),
     **dict.fromkeys(
@@ -201,6 +202,12 @@ def list_types(schema: Schema) -> list[str]:
     """Return the types of a schema; empty if it does not restrict them."""
     kinds = schema.get("type", [])
     return [str(kind) for kind in kinds] if isinstance(kinds, list) else [str(kinds)]
+
+
+def is_scalar(schema: Schema) -> bool:
+    """Return whether a schema permits exactly one scalar type."""
+    kinds = list_types(schema)
+    return len(kinds) == 1 and kinds[0] in SCALARS
 
 
 def iter_children(schema: Schema, pointer: Pointer) -> Iterator[tuple[Any, Pointer]]:

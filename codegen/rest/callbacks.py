@@ -1,9 +1,17 @@
 """Generator of the parsers of signed bodies, which the service that has the secret parses instead of the gateway."""
 
+import re
 from typing import Any
 
-from codegen.contracts import Contracts, Files
-from codegen.rest.handlers import API, SIGNED_SCHEME, get_python_type, get_runtime_name, render_import
+from codegen.contracts import ContractError, Contracts, Files
+from codegen.rest.handlers import (
+    API,
+    SIGNED_SCHEME,
+    get_python_type,
+    get_runtime_name,
+    list_class_names,
+    render_import,
+)
 from codegen.rest.operations import Operation, iter_operations
 
 OUTPUT_PATH = "rest/delivery/callbacks.py"
@@ -24,12 +32,22 @@ def get_body_schema(operation: Operation) -> dict[str, Any]:
     return schema
 
 
-def resolve_references(contracts: Contracts, schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema without references and annotations."""
+def resolve_references(
+    contracts: Contracts, schema: dict[str, Any], parents: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """Return the schema without references and annotations.
+
+    Raises ContractError for a schema that contains itself.
+    """
+    reference = schema.get("$ref", "")
+    if reference in parents:
+        location = contracts.format_location(API, "components", "schemas", reference.rpartition("/")[2])
+        raise ContractError(f"{location}: the schema of a signed body contains itself; limit its depth")
+    inner = parents | {reference} if reference else parents
 
     def resolve(node: Any) -> Any:
         if isinstance(node, dict):
-            return resolve_references(contracts, node)
+            return resolve_references(contracts, node, inner)
         return [resolve(each) for each in node] if isinstance(node, list) else node
 
     resolved = contracts.resolve_reference(API, schema)
@@ -51,7 +69,8 @@ def render_parser(contracts: Contracts, operation: Operation) -> str:
 def generate(contracts: Contracts) -> Files:
     """Generate `rest/delivery/callbacks.py`."""
     signed = [each for each in iter_operations(contracts, API) if each.scheme == SIGNED_SCHEME]
-    models = sorted({get_python_type(contracts, get_body_schema(operation)) for operation in signed})
+    types = " ".join(get_python_type(contracts, get_body_schema(operation)) for operation in signed)
+    models = sorted(name for name in list_class_names(contracts) if re.search(rf"\b{name}\b", types))
     imports = (
         (f"from generated.rest.delivery.models import {', '.join(models)}\n" if models else "")
         + render_import(contracts, "services.runtime.core.json_schema", "JsonParser")

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
 from typing import Any
 
-from codegen.contracts import ContractError
+from codegen.errors import ContractError
 
 SINCE_EXTENSION, SUNSET_EXTENSION = "x-deprecated-since", "x-sunset"
 """Extensions of an operation with `deprecated: true`. Each is a date, from whose beginning in UTC it applies."""

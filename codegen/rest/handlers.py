@@ -10,6 +10,7 @@ from codegen.contracts import ContractError, Contracts, Files
 from codegen.naming import get_constant_name, render_docstring
 from codegen.openapi.media_types import is_json
 from codegen.openapi.names import get_argument_name, get_class_name, get_handler_class_name
+from codegen.openapi.schemas import is_scalar
 from codegen.rest.operations import END_OF_STREAM_STATUS, EVENT_STREAM_MEDIA_TYPE, Operation, iter_operations
 
 API = "delivery"
@@ -69,12 +70,12 @@ def get_python_type(contracts: Contracts, schema: dict[str, Any]) -> str:
     """Return the Python type of a schema in a handler's signature."""
     resolved = contracts.resolve_reference(API, schema)
     name, kind = get_referenced_schema_name(schema), resolved.get("type")
-    if name and (kind not in (*SCALAR_TYPES, "array") or "enum" in resolved):
-        return get_class_name(name)
-    if kind == "array":
+    if kind == "array" and (not name or is_scalar(contracts.resolve_reference(API, resolved["items"]))):
         return f"list[{get_python_type(contracts, resolved['items'])}]"
+    if name and (not is_scalar(resolved) or "enum" in resolved):
+        return get_class_name(name)
     if not isinstance(kind, str) or kind not in SCALAR_TYPES:
-        raise ContractError(f"{API}.yaml: move this schema to components/schemas: {schema}")
+        raise ContractError(f"{API}.yaml: the schema {schema} has no name; move this schema to components/schemas")
     return FORMAT_TYPES.get(resolved.get("format", ""), SCALAR_TYPES[kind])
 
 

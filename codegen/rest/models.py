@@ -127,7 +127,7 @@ def run_generator(text: str, header: str) -> str:
                 code = main([*paths, *DATAMODEL_CODEGEN_OPTIONS, "--custom-file-header", header])
             if code:
                 reason = messages.getvalue().strip().rpartition("\n")[2].replace(str(source), "the schemas")
-                raise ContractError(f"{header.strip('"')} datamodel-code-generator failed: {reason}")
+                raise ContractError(f"datamodel-code-generator failed: {reason}")
             return models.read_text(encoding="utf-8")
 
     return get_or_create(version("datamodel-code-generator"), *DATAMODEL_CODEGEN_OPTIONS, header, text, create=create)
@@ -137,7 +137,11 @@ def generate_api(contracts: Contracts, stem: str) -> str:
     """Generate and check the models of one file."""
     schemas, patches = list_used_schemas(contracts, stem), list_merge_patch_schemas(contracts, stem)
     document = contracts.openapi[stem] | {"paths": {}, "components": {"schemas": ModelSource(schemas).convert()}}
-    text = generate_structs(stem, document, {get_class_name(name) for name in patches})
+    try:
+        text = generate_structs(stem, document, {get_class_name(name) for name in patches})
+    except ContractError as error:
+        location = contracts.format_location(stem, "components", "schemas")
+        raise ContractError(f"{location}: {error}; simplify the schemas") from error
     check_models(contracts, stem, schemas, text, patches)
     return text
 

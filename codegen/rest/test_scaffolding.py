@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from codegen.contracts import Contracts
-from codegen.naming import to_snake_case
+from codegen.naming import render_docstring, to_snake_case
 from codegen.rest.handlers import API
 from codegen.rest.operations import Operation, iter_operations
 
@@ -42,7 +42,7 @@ def render_test(contracts: Contracts, operation: Operation) -> str:
     request = f"edge.request({operation.method!r}, {path!r}{', json=BODY' if body is not None else ''}"
     fixture = "pending" if "{order_id}" in operation.path else "context"
     text = (
-        f'"""{operation.id}: {operation.summary or operation.path}."""\n\n'
+        f"{render_docstring(f'{operation.id}: {operation.summary or operation.path}.', 0)}\n"
         "from collections.abc import Callable\n\nimport httpx\nimport pytest\n\n"
         "from deploy.local.demo.scenario_context import ScenarioContext\n\n"
         f"{f'BODY = {body!r}' if body is not None else ''}\n\n"

@@ -103,6 +103,11 @@ def test_supported_operation_has_no_error(document: Json) -> None:
             "a response 204 has no body; use the status 200",
         ),
         (with_operation(extensions={"x-max-bytes": "1 MiB"}), "`x-max-bytes` is no number of bytes; correct it"),
+        (
+            with_operation(deprecated=True),
+            "the deprecated operation listThings must have x-deprecated-since and x-sunset; "
+            "write `x-deprecated-since` and `x-sunset` as dates",
+        ),
         (with_operation(extensions={"x-timeout": 3}), "`x-timeout` is no time; write seconds, such as `3s`"),
     ],
 )

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 from starlette.types import ASGIApp
 
 from codegen import tool_cache
@@ -17,114 +16,9 @@ from codegen.rest import handlers, models
 from codegen.rest.published_openapi import publish_document
 from services.runtime.rest.app import build_app
 from tests.sample_rest_app import IDENTITY_HEADERS, send_request
-from tests.unit.codegen.openapi.sample_documents import PROBLEMS, find_errors
+from tests.unit.codegen.openapi.sample_documents import find_errors
+from tests.unit.codegen.openapi.served_document import DOCUMENT
 from tests.unit.codegen.sample_contracts import create_contracts
-
-DOCUMENT = yaml.load(
-    """
-openapi: 3.1.0
-info: {title: Sample, version: 1.0.0}
-servers: [{url: /api/v1}]
-tags: [{name: order-items}]
-security: [{bearer: []}]
-paths:
-  /things/{item-id}:
-    parameters:
-      - {name: item-id, in: path, required: true, schema: {type: string}}
-    get:
-      operationId: things.get
-      tags: [order-items]
-      parameters:
-        - {name: item-id, in: path, required: true, schema: {type: integer}}
-        - {name: statuses, in: query, schema: {type: array, maxItems: 3, items: {$ref: '#/components/schemas/status'}}}
-        - {name: ids, in: query, explode: false, schema: {type: array, items: {type: integer, maximum: 9}}}
-        - {name: $filter, in: query, schema: {type: string}}
-        - {name: 'filter[status]', in: query, schema: {$ref: '#/components/schemas/status'}}
-        - {name: from, in: query, schema: {type: string, format: date}}
-        - {name: days, in: query, schema: {type: array, items: {type: string, format: date}}}
-        - {name: level, in: query, schema: {$ref: '#/components/schemas/Level'}}
-        - {name: other, in: query, schema: {type: integer, enum: [1, 2], default: 2}}
-        - {name: X-Tags, in: header, schema: {type: array, items: {type: boolean}}}
-        - {name: session, in: cookie, schema: {type: string, maxLength: 5}}
-      responses:
-        '200': {description: Fine., content: {application/json: {schema: {$ref: '#/components/schemas/Operation'}}}}
-        default: {description: An error.}
-    head:
-      operationId: headThing
-      tags: [order-items]
-      responses: {'204': {description: Fine.}}
-  /ranges/{first}-{last}:
-    get:
-      operationId: getRange
-      tags: [order-items]
-      parameters:
-        - {name: first, in: path, required: true, schema: {type: integer}}
-        - {name: last, in: path, required: true, schema: {type: integer}}
-      responses: {'204': {description: Fine.}}
-  /files/{names}.json:
-    get:
-      operationId: import
-      tags: [order-items]
-      parameters:
-        - {name: names, in: path, required: true, schema: {type: array, minItems: 1, items: {type: string}}}
-      responses: {'204': {description: Fine.}}
-  /things:batch:
-    post:
-      operationId: batch
-      tags: [order-items]
-      requestBody:
-        content: {application/vnd.sample+json: {schema: {type: array, items: {$ref: '#/components/schemas/Event'}}}}
-      responses:
-        '200':
-          description: Fine.
-          content: {application/vnd.api+json: {schema: {$ref: '#/components/schemas/Counts'}}}
-  /forms:
-    post:
-      operationId: sendForm
-      tags: [order-items]
-      requestBody:
-        content: {application/x-www-form-urlencoded: {schema: {$ref: '#/components/schemas/Form'}}}
-      responses:
-        '200': {description: Fine., content: {application/json: {schema: {type: string}}}}
-  /trees:
-    post:
-      operationId: growTree
-      tags: [order-items]
-      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Tree'}}}}
-      responses:
-        '200': {description: Fine., content: {application/json: {schema: {$ref: '#/components/schemas/Tree'}}}}
-components:
-  securitySchemes: {bearer: {type: http, scheme: bearer}}
-  schemas:
-    status: {type: string, enum: [paid, ready]}
-    Level: {type: integer, enum: [1, 2]}
-    Counts: {type: object, additionalProperties: {type: integer}}
-    Operation: {type: object, required: [id], properties: {id: {type: string}}}
-    Event:
-      allOf:
-        - {$ref: '#/components/schemas/Operation'}
-        - {type: object, properties: {level: {$ref: '#/components/schemas/Level'}}}
-      unevaluatedProperties: false
-    Form:
-      type: object
-      additionalProperties: false
-      required: [amount]
-      properties:
-        amount: {type: integer}
-        paid: {type: boolean}
-        tags: {type: array, items: {type: string}}
-        class: {type: string, default: none}
-    Tree:
-      type: object
-      additionalProperties: false
-      properties: {children: {type: array, items: {$ref: '#/components/schemas/Tree'}}}
-""",
-    Loader=yaml.CSafeLoader,
-)
-
-DOCUMENT["x-problems"] = PROBLEMS
-DOCUMENT["components"] |= {"headers": {}}
-DOCUMENT["components"]["schemas"]["Problem"] = {"type": "object", "properties": {"reason": {"type": "string"}}}
 
 
 class Served:
