@@ -15,6 +15,8 @@ def render_table_cell(text: str) -> str:
 def render_method_row(method: Method) -> str:
     """Return the row of a method."""
     request, response = get_unqualified_name(method.request), get_unqualified_name(method.response)
+    if method.client_streaming:
+        request = f"stream of {request}"
     if method.server_streaming:
         response = f"stream of {response}"
     callers = ", ".join(method.callers) or "–"

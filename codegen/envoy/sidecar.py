@@ -95,11 +95,11 @@ def build_upstream_cluster(trust_domain: str, caller: str, service: str) -> Conf
 
 def build_stream_route_options(method: Method) -> Config:
     """Return the options of streaming methods: no idle timeout, and the circuit breaker for streams."""
-    return {"idle_timeout": "0s", "priority": "HIGH"} if method.server_streaming else {}
+    return {"idle_timeout": "0s", "priority": "HIGH"} if method.is_streaming else {}
 
 
 def format_timeout(method: Method) -> str:
-    """Return the timeout of a method; 0 seconds, which means none, for a stream of responses."""
+    """Return the timeout of a method; 0 seconds, which means none, for a stream without one."""
     return f"{method.timeout_s or 0:g}s"
 
 

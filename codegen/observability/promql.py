@@ -49,7 +49,7 @@ def get_method_timeouts_s(contracts: Contracts) -> Mapping[str, float]:
     return {
         method.path.removeprefix("/"): method.timeout_s
         for method in iter_rpc_methods(contracts)
-        if method.timeout_s is not None and not method.server_streaming
+        if method.timeout_s is not None and not method.is_streaming
     }
 
 

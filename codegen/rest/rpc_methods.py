@@ -49,5 +49,5 @@ def iter_methods_of_operations(contracts: Contracts) -> Iterator[tuple[Operation
 def iter_forwarded_operations(contracts: Contracts) -> Iterator[tuple[Operation, Method]]:
     """Yield the operations whose handlers only forward the call, in file order. A stream has its own event ids."""
     for operation, method in iter_methods_of_operations(contracts):
-        if not method.server_streaming:
+        if not method.is_streaming:
             yield operation, method

@@ -36,6 +36,12 @@ class Method[Request: Message, Response: Message]:
     max_attempts: int
     constraints: Mapping[str, Any]
     """JSON Schema of the request, as far as the public contract defines one; otherwise empty."""
+    client_streaming: bool = False
+
+    @property
+    def is_streaming(self) -> bool:
+        """Return whether a side sends a stream."""
+        return self.client_streaming or self.server_streaming
 
     @property
     def path(self) -> str:

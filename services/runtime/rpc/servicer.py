@@ -33,6 +33,16 @@ OK, CANCELLED = grpc.StatusCode.OK.name, grpc.StatusCode.CANCELLED.name
 
 type Context = grpc.aio.ServicerContext[bytes, bytes]
 type Handler = grpc.RpcMethodHandler[bytes, bytes]
+type Incoming = bytes | AsyncIterator[bytes]
+"""One request, or the requests of a stream."""
+
+_HANDLER_FACTORIES: Mapping[tuple[bool, bool], Callable[..., Any]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""By whether the requests and the responses are streams."""
 
 
 class Servicer(ABC):
@@ -84,10 +94,12 @@ def _build_handler(
     It decodes the request itself, as gRPC reports an error of its deserializer as UNKNOWN with the parser's message.
     """
     encode = get_codec().encode
+    if method.client_streaming and not method.server_streaming:
+        behaviour = _end_on_shutdown(behaviour, streams)
     validate = build_validator(method.constraints)
     histogram = rpc_metrics.bind_duration(rpc_metrics.SERVER_DURATION, method.path)
 
-    async def handle_unary(data: bytes, context: Context) -> bytes:
+    async def handle_unary(data: Incoming, context: Context) -> bytes:
         metadata = _read_metadata(context)
         with rpc_spans.start_server_span(method.path, metadata) as span, histogram.start_timer(CANCELLED) as timer:
             try:
@@ -100,7 +112,7 @@ def _build_handler(
             timer.outcome = OK
             return response
 
-    async def handle_stream(data: bytes, context: Context) -> AsyncIterator[bytes]:
+    async def handle_stream(data: Incoming, context: Context) -> AsyncIterator[bytes]:
         metadata = _read_metadata(context)
         with rpc_spans.start_server_span(method.path, metadata) as span, histogram.start_timer(CANCELLED) as timer:
             try:
@@ -112,9 +124,20 @@ def _build_handler(
             rpc_spans.end_server_span(span, grpc.StatusCode.OK)
             timer.outcome = OK
 
-    if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(handle_stream)
-    return grpc.unary_unary_rpc_method_handler(handle_unary)
+    handler: Handler = _HANDLER_FACTORIES[method.client_streaming, method.server_streaming](
+        handle_stream if method.server_streaming else handle_unary
+    )
+    return handler
+
+
+def _end_on_shutdown(behaviour: Callable[..., Any], streams: ServerStreams) -> Callable[..., Any]:
+    """Return the method of a stream of requests, which a shutdown ends."""
+
+    async def receive(*arguments: Any) -> Any:
+        async with streams.track():
+            return await behaviour(*arguments)
+
+    return receive
 
 
 def _read_metadata(context: Context) -> dict[str, str]:
@@ -123,13 +146,35 @@ def _read_metadata(context: Context) -> dict[str, str]:
 
 
 def _build_arguments(
-    method: Method[Any, Any], validate: RequestValidator, data: bytes, metadata: Mapping[str, str], context: Context
+    method: Method[Any, Any], validate: RequestValidator, data: Incoming, metadata: Mapping[str, str], context: Context
 ) -> tuple[Any, ...]:
     """Return the arguments of the servicer's method, and set the current deadline.
 
     Raises ApiError: INVALID_REQUEST, UNAUTHENTICATED.
     """
     set_deadline_after(context.time_remaining(), method.timeout_s)
+    request = (
+        _decode_request(method, validate, data) if isinstance(data, bytes) else _decode_stream(method, validate, data)
+    )
+    return (request, _parse_principal(metadata)) if method.actor_required else (request,)
+
+
+async def _decode_stream(
+    method: Method[Any, Any], validate: RequestValidator, requests: AsyncIterator[bytes]
+) -> AsyncIterator[Any]:
+    """Return the decoded requests of a stream.
+
+    Raises ApiError: INVALID_REQUEST.
+    """
+    async for data in requests:
+        yield _decode_request(method, validate, data)
+
+
+def _decode_request(method: Method[Any, Any], validate: RequestValidator, data: bytes) -> Any:
+    """Return the valid request.
+
+    Raises ApiError: INVALID_REQUEST.
+    """
     try:
         request = get_codec().decode(method.request, data)
     except DecodeError as error:
@@ -140,7 +185,7 @@ def _build_arguments(
             raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("page_size", message)])
         request.page_size = request.page_size or DEFAULT_PAGE_SIZE
     validate(request)
-    return (request, _parse_principal(metadata)) if method.actor_required else (request,)
+    return request
 
 
 def _parse_principal(metadata: Mapping[str, str]) -> Principal:

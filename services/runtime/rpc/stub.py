@@ -3,7 +3,9 @@
 A stub's method takes a message and raises the ApiError that the servicer raised.
 """
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any, ClassVar
 
 import grpc
@@ -31,10 +33,22 @@ class Stub:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._unary_calls: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {
-            method.path: channel.unary_unary(method.path) for method in self.METHODS if not method.server_streaming
+            method.path: channel.unary_unary(method.path) for method in self.METHODS if not method.is_streaming
         }
         self._stream_calls: dict[str, grpc.aio.UnaryStreamMultiCallable[bytes, bytes]] = {
-            method.path: channel.unary_stream(method.path) for method in self.METHODS if method.server_streaming
+            method.path: channel.unary_stream(method.path)
+            for method in self.METHODS
+            if method.server_streaming and not method.client_streaming
+        }
+        self._client_stream_calls: dict[str, grpc.aio.StreamUnaryMultiCallable[bytes, bytes]] = {
+            method.path: channel.stream_unary(method.path)
+            for method in self.METHODS
+            if method.client_streaming and not method.server_streaming
+        }
+        self._bidi_stream_calls: dict[str, grpc.aio.StreamStreamMultiCallable[bytes, bytes]] = {
+            method.path: channel.stream_stream(method.path)
+            for method in self.METHODS
+            if method.client_streaming and method.server_streaming
         }
         self._histograms = {
             method.path: rpc_metrics.bind_duration(rpc_metrics.CLIENT_DURATION, method.path) for method in self.METHODS
@@ -72,13 +86,55 @@ class Stub:
         self, method: Method[Request, Response], request: Request, timeout_s: float | None
     ) -> AsyncIterator[Response]:
         """Make a server-streaming call. Closing the iterator cancels it."""
+        call = self._stream_calls[method.path]
+        async with aclosing(self._receive(method, call, get_codec().encode(request), timeout_s)) as responses:
+            async for response in responses:
+                yield response
+
+    async def call_client_stream[Request: Message, Response: Message](
+        self, method: Method[Request, Response], requests: AsyncIterable[Request], timeout_s: float | None
+    ) -> Response:
+        """Make a client-streaming call. An error of `requests` cancels the call and is raised."""
+        metadata, encoded = _build_metadata(method), _EncodedRequests(requests)
+        with (
+            rpc_spans.start_client_span(method.path, metadata) as span,
+            self._histograms[method.path].start_timer(CANCELLED) as timer,
+            encoded.raise_error(),
+        ):
+            try:
+                data = await self._client_stream_calls[method.path](
+                    aiter(encoded),
+                    timeout=compute_effective_timeout_s(timeout_s, method.timeout_s),
+                    metadata=grpc.aio.Metadata(*metadata.items()),
+                )
+                response = get_codec().decode(method.response, data)
+            except (grpc.aio.AioRpcError, DecodeError) as error:
+                raise _map_call_error(error, span, timer) from error
+            rpc_spans.end_client_span(span, grpc.StatusCode.OK)
+            timer.outcome = OK
+            return response
+
+    async def call_bidi_stream[Request: Message, Response: Message](
+        self, method: Method[Request, Response], requests: AsyncIterable[Request], timeout_s: float | None
+    ) -> AsyncIterator[Response]:
+        """Make a bidirectional call. An error of `requests` is raised and cancels it, as does closing the iterator."""
+        call, encoded = self._bidi_stream_calls[method.path], _EncodedRequests(requests)
+        with encoded.raise_error():
+            async with aclosing(self._receive(method, call, aiter(encoded), timeout_s)) as responses:
+                async for response in responses:
+                    yield response
+
+    async def _receive[Response: Message](
+        self, method: Method[Any, Response], make_call: Callable[..., Any], request: Any, timeout_s: float | None
+    ) -> AsyncGenerator[Response]:
+        """Make a call and return its stream of responses."""
         metadata = _build_metadata(method)
         with (
             rpc_spans.start_client_span(method.path, metadata) as span,
             self._histograms[method.path].start_timer(CANCELLED) as timer,
         ):
-            call = self._stream_calls[method.path](
-                get_codec().encode(request),
+            call = make_call(
+                request,
                 timeout=compute_effective_timeout_s(timeout_s, method.timeout_s),
                 metadata=grpc.aio.Metadata(*metadata.items()),
             )
@@ -91,6 +147,36 @@ class Stub:
                 call.cancel()
             rpc_spans.end_client_span(span, grpc.StatusCode.OK)
             timer.outcome = OK
+
+
+class _EncodedRequests:
+    """Requests of a stream in the wire format.
+
+    gRPC reports an error of the iterator as a cancellation, therefore `raise_error` raises it.
+    """
+
+    def __init__(self, requests: AsyncIterable[Message]) -> None:
+        self._requests = requests
+        self._error: Exception | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for request in self._requests:
+                yield get_codec().encode(request)
+        # The error is raised again in the task of the caller.
+        except Exception as error:
+            self._error = error
+            raise
+
+    @contextmanager
+    def raise_error(self) -> Iterator[None]:
+        """Raise the error of the requests instead of the cancellation that it has caused."""
+        try:
+            yield
+        except (asyncio.CancelledError, ApiError):
+            if self._error is not None:
+                raise self._error from None
+            raise
 
 
 def _build_metadata(method: Method[Any, Any]) -> dict[str, str]:

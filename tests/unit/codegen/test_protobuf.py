@@ -55,7 +55,7 @@ def test_stream_may_omit_the_timeout(protos: ProtoContracts) -> None:
 
 
 def test_service_has_package_comment_and_methods_in_file_order(protos: ProtoContracts) -> None:
-    (service,) = protos.services
+    service, _ = protos.services
     assert (service.full_name, service.package, service.name) == ("sample.v1.EchoService", "sample.v1", "EchoService")
     assert service.comment == "Every kind of RPC method."
     assert [method.name for method in service.methods] == ["Echo", "WhoAmI", "Count"]
