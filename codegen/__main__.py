@@ -10,6 +10,7 @@ from pathlib import Path
 from codegen import contracts, envoy, observability, reference_docs, typescript
 from codegen.artefacts import FIX_COMMAND, STAMP, list_files
 from codegen.contracts import ContractError, Contracts, Files
+from codegen.errors import ContractErrors
 from codegen.events import asyncapi, broker_definitions, event_types
 from codegen.kubernetes import manifests
 from codegen.rest import (
@@ -54,16 +55,19 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
 def run_generators(contracts_source: Contracts) -> Files:
     """Run all generators and return their files.
 
-    Raises ContractError when two generators write the same path.
+    Raises ContractError with the errors of all generators, and when two generators write the same path.
     """
     files: Files = {}
+    errors = ContractErrors()
     for generate in GENERATORS:
-        output = generate(contracts_source)
-        if duplicates := files.keys() & output.keys():
-            raise ContractError(
-                f"{generate.__module__} writes files of another generator: {', '.join(sorted(duplicates))}"
-            )
-        files |= output
+        with errors.collect():
+            output = generate(contracts_source)
+            if duplicates := files.keys() & output.keys():
+                raise ContractError(
+                    f"{generate.__module__} writes files of another generator: {', '.join(sorted(duplicates))}"
+                )
+            files |= output
+    errors.raise_if_any()
     for folder in {parent for path in files if path.endswith(".py") for parent in Path(path).parents}:
         files.setdefault(str(folder / "__init__.py"), "")
     return files
@@ -155,7 +159,7 @@ def main() -> int:
     try:
         code: int = arguments.run(arguments)
     except ContractError as error:
-        print(f"contract: {error}", file=sys.stderr)
+        print(*(f"contract: {message}" for message in error.messages), sep="\n", file=sys.stderr)
         return 1
     return code
 

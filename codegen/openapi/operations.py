@@ -116,7 +116,7 @@ class ServedCheck:
         if len(schemes) > 1:
             problem = f"the alternatives {' and '.join(sorted(schemes))} are not supported"
             self._findings.add(pointer, problem, "write two operations, or one scheme")
-        if any(requirement.get("bearer") == [] for requirement in requirements) and len(requirements) > 1:
+        if len(requirements) > 1 and all(requirements) and {"bearer": []} in requirements:
             problem = "the alternative without a role permits every role"
             self._findings.add(pointer, problem, "remove it or the alternatives with roles")
 

@@ -1,5 +1,6 @@
 """Whitelist of the keys of OpenAPI 3.1 that are handled. Any other key, method and reference is an error."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -27,6 +28,7 @@ EXTENSIONS = frozenset(
 """Extensions that the generators read. Others are published unchanged unless they are similar to one of these."""
 
 MAX_DEPTH = 64
+COMPONENT_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,9 @@ class StructureCheck:
             if self._has_type(node, dict, "an object", pointer):
                 may_have_extensions = kind.kind in ("path item", "response") and pointer[0] != "components"
                 for name, value in node.items():
+                    if pointer[:1] == ("components",) and len(pointer) == 2 and not COMPONENT_NAME.fullmatch(name):
+                        problem = f"the name {name} is not permitted by OpenAPI"
+                        self._findings.add((*pointer, name), problem, "use a-z, A-Z, 0-9, `.`, `_` and `-`")
                     if not (may_have_extensions and _is_extension(name)):
                         self._check(kind.kind, value, (*pointer, name))
         elif kind in TYPE_NAMES:

@@ -60,7 +60,8 @@ def list_merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
 def list_used_schemas(contracts: Contracts, api: str) -> dict[str, Any]:
     """Return the schemas that parameters, request bodies and success responses contain, in file order."""
     nodes: list[Any] = []
-    for item in contracts.openapi[api].get("paths", {}).values():
+    document = contracts.openapi[api]
+    for item in (document.get("paths") or document.get("webhooks", {})).values():
         nodes.append(item.get("parameters"))
         for operation in (item[method] for method in HTTP_METHODS if method in item):
             successes = [each for status, each in operation["responses"].items() if status.startswith("2")]
@@ -136,6 +137,8 @@ def run_generator(text: str, header: str) -> str:
 def generate_api(contracts: Contracts, stem: str) -> str:
     """Generate and check the models of one file."""
     schemas, patches = list_used_schemas(contracts, stem), list_merge_patch_schemas(contracts, stem)
+    if not schemas:
+        return HEADER.format(stem=stem) + "\n"
     document = contracts.openapi[stem] | {"paths": {}, "components": {"schemas": ModelSource(schemas).convert()}}
     try:
         text = generate_structs(stem, document, {get_class_name(name) for name in patches})

@@ -2,7 +2,10 @@
 
 import pytest
 
+from codegen import __main__
+from codegen.contracts import Files
 from codegen.errors import ContractError, ContractErrors
+from tests.unit.codegen.sample_contracts import create_contracts
 
 
 def test_collector_without_errors_raises_nothing() -> None:
@@ -27,3 +30,14 @@ def test_collector_raises_different_messages_in_order() -> None:
 def test_collector_propagates_other_errors() -> None:
     with pytest.raises(KeyError), ContractErrors().collect():
         raise KeyError("not a contract error")
+
+
+def test_run_reports_the_errors_of_all_generators(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(message: str) -> Files:
+        raise ContractError(message)
+
+    generators = (lambda _: fail("a.yaml: first"), lambda _: {"a.txt": ""}, lambda _: fail("b.yaml: second"))
+    monkeypatch.setattr(__main__, "GENERATORS", generators)
+    with pytest.raises(ContractError) as caught:
+        __main__.run_generators(create_contracts())
+    assert caught.value.messages == ("a.yaml: first", "b.yaml: second")

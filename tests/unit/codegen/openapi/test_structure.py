@@ -78,6 +78,10 @@ def test_correct_document_has_no_errors() -> None:
             "move the schema to `components/schemas`",
         ),
         (
+            with_schemas(Größe={"type": "string"}),
+            "schema Größe: the name Größe is not permitted by OpenAPI; use a-z, A-Z, 0-9, `.`, `_` and `-`",
+        ),
+        (
             with_schemas(A={"$ref": "#/components/schemas/B"}, B={"$ref": "#/components/schemas/A"}),
             "schema A: the reference #/components/schemas/B leads to itself; define the target",
         ),

@@ -107,9 +107,9 @@ def test_each_api_is_a_package_of_models(monkeypatch: pytest.MonkeyPatch) -> Non
     source.openapi["partner-system"] = source.openapi["fcm"] = {"paths": {}}
     assert models.generate(source) == {
         "rest/delivery/models.py": "# delivery",
-        "rest/partner_system/models.py": "# partner-system",
+        "rest/partner_system/models.py": models.HEADER.format(stem="partner-system") + "\n",
     }
-    assert calls == {"delivery": {"NotePatch"}, "partner-system": set()}
+    assert calls == {"delivery": {"NotePatch"}}
 
 
 def test_only_schemas_of_requests_and_successes_have_models() -> None:
@@ -127,6 +127,14 @@ def test_only_schemas_of_requests_and_successes_have_models() -> None:
     openapi["paths"]["/callbacks"]["post"]["requestBody"]["content"] = callback
     used = models.list_used_schemas(create_contracts(openapi=openapi), "delivery")
     assert list(used) == ["Note", "NotePatch", "Text", "Alias", "Signed", "Parameter"]
+
+
+def test_document_without_paths_has_models_of_its_webhooks() -> None:
+    schema = {"$ref": "#/components/schemas/Points"}
+    request = {"requestBody": {"content": {"application/json": {"schema": schema}}}, "responses": {}}
+    schemas = {"Points": {"type": "object"}, "Unused": {"type": "object"}}
+    source = create_contracts(openapi={"webhooks": {"earned": {"post": request}}, "components": {"schemas": schemas}})
+    assert list(models.list_used_schemas(source, "delivery")) == ["Points"]
 
 
 @pytest.fixture
@@ -161,6 +169,6 @@ def test_generator_receives_header_and_options(commands: list[list[str]]) -> Non
 
 def test_failure_of_the_generator_is_not_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tool_cache, "CACHE_FOLDER", tmp_path / "cache")
-    with pytest.raises(ContractError, match="^datamodel-code-generator failed: "):
+    with pytest.raises(ContractError, match=r"^datamodel-code-generator failed: "):
         models.run_generator("[", "header")
     assert not (tmp_path / "cache").exists()
