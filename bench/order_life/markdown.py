@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from bench.order_life.costs import compute_own_cpu
+from bench.order_life.costs import compute_own_cpu, format_amount
 from bench.order_life.rows import LIFE, PART
 from bench.order_life.steps import STEPS
 from bench.order_life.systems import THIRD_PARTIES
@@ -30,7 +30,7 @@ def collect_costs(rows: Iterable[Row], system: str, unit: str) -> dict[str, dict
 
 
 def _render_line(label: str, values: Sequence[float]) -> str:
-    return f"| {' | '.join([label, *map(format_value, [*values, sum(values)])])} |\n"
+    return f"| {' | '.join([label, *map(format_amount, [*values, sum(values)])])} |\n"
 
 
 def _render_costs(costs: Mapping[str, Mapping[str, float]], *, has_sum: bool) -> Iterator[str]:

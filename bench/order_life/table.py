@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from bench.order_life.costs import Amounts, compute_own_cpu
+from bench.order_life.costs import Amounts, compute_own_cpu, format_amount
 from bench.order_life.systems import THIRD_PARTIES
-from bench.results import format_value
 
 WIDTH = 120
 """Width of the tables in characters."""
@@ -21,7 +20,7 @@ def print_costs(title: str, costs_by_step: Mapping[str, Amounts], *, has_sum: bo
         table.add_column(step, justify="right", no_wrap=True)
 
     def add_row(name: str, values: list[float], style: str = "") -> None:
-        table.add_row(name, *map(format_value, [*values, sum(values)]), style=style)
+        table.add_row(name, *map(format_amount, [*values, sum(values)]), style=style)
 
     names = [*next(iter(costs_by_step.values()))]
     for name in names:

@@ -7,7 +7,7 @@ import pytest
 
 from bench.load_generator import measure_cpu_s
 from bench.order_life import markdown, rows, traffic_counters
-from bench.order_life.costs import Reading, compute_cost, compute_own_cpu
+from bench.order_life.costs import Reading, compute_cost, compute_own_cpu, format_amount
 from bench.order_life.effects import count_finished
 from bench.order_life.steps import STEPS
 from bench.order_life.systems import THIRD_PARTIES
@@ -53,15 +53,19 @@ def test_ratios_are_paired_by_round_and_only_the_life_has_a_goal() -> None:
 
 def test_tables_contain_groups_sums_and_third_parties_apart() -> None:
     text = "".join(markdown.render_costs(build_rows()))
-    assert f"| orders |{' 4 |' * len(STEPS)} 28 |" in text
-    assert f"| **sum** |{' 4 |' * len(STEPS)} 28 |" in text
-    assert f"| {THIRD_PARTIES} |{' 50 |' * len(STEPS)} 350 |" in text
+    assert f"| orders |{' 4.0 |' * len(STEPS)} 28.0 |" in text
+    assert f"| **sum** |{' 4.0 |' * len(STEPS)} 28.0 |" in text
+    assert f"| {THIRD_PARTIES} |{' 50.0 |' * len(STEPS)} 350.0 |" in text
+
+
+def test_negative_amount_is_shown_and_zero_has_no_sign() -> None:
+    assert [format_amount(value) for value in (-0.25, -0.01, 0.04, 5.26)] == ["-0.2", "0.0", "0.0", "5.3"]
 
 
 def test_headline_contains_both_systems_and_their_ratio() -> None:
     text = "".join(markdown.render_headline(build_rows()))
-    assert text.count("28 |") == 1
-    assert text.count("35 |") == 1
+    assert text.count("28.0 |") == 1
+    assert text.count("35.0 |") == 1
     assert text.endswith(f"| mesh vs baseline |{' 0.8 × |' * (len(STEPS) + 1)}\n")
 
 
