@@ -155,10 +155,10 @@ def test_every_pointer_is_in_the_body_of_a_public_request(service: str) -> None:
     assert set(load_field_pointers(service).values()) <= pointers
 
 
-def test_ports_of_all_services_have_at_most_500_lines() -> None:
+def test_ports_of_services_have_at_most_125_lines_on_average() -> None:
     """A port that one use case needs is declared in its module."""
     paths = [ROOT / "services" / service / "usecases/ports.py" for service in SERVICES]
-    assert sum(path.read_text(encoding="utf-8").count("\n") for path in paths) <= 500
+    assert sum(path.read_text(encoding="utf-8").count("\n") for path in paths) <= 125 * len(SERVICES)
 
 
 PERMITTED_TRANSACTIONS = {

@@ -33,64 +33,64 @@ def read_tree(root: Path) -> dict[str, str]:
 
 def test_deletion_restores_every_file(root: Path) -> None:
     before = read_tree(root)
-    create_service(root, "loyalty")
+    create_service(root, "sampleone")
     assert read_tree(root) != before
-    delete_service(root, "loyalty")
+    delete_service(root, "sampleone")
     assert read_tree(root) == before
 
 
 def test_created_files_are_valid_and_without_placeholders(root: Path) -> None:
     before = read_tree(root)
-    for path in create_service(root, "loyalty"):
+    for path in create_service(root, "sampleone"):
         text = (root / path).read_text(encoding="utf-8")
-        assert path in before or "loyalty" in f"{path}{text}".lower()
+        assert path in before or "sampleone" in f"{path}{text}".lower()
         assert "${" not in text or path in before
         if path.endswith(".py"):
             ast.parse(text)
         elif path.endswith((".yaml", ".yml")):
             yaml.load(text, Loader=yaml.CSafeLoader)
-    assert (root / "services/loyalty/app.py").is_file()
+    assert (root / "services/sampleone/app.py").is_file()
 
 
 def test_second_service_has_other_ports_and_survives_deletion_of_first(root: Path) -> None:
     before = read_tree(root)
-    create_service(root, "loyalty")
-    create_service(root, "reviews")
+    create_service(root, "sampleone")
+    create_service(root, "sampletwo")
     mesh = yaml.load((root / "envoy/mesh.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     ports = [
         setting["default"] for setting in mesh["settings"].values() if setting.get("port") and "default" in setting
     ]
     assert len(ports) == len({*ports})
-    assert mesh["sidecars"][-3:] == ["loyalty", "reviews", "ops"]
-    delete_service(root, "loyalty")
-    assert not [path for path, text in read_tree(root).items() if "loyalty" in f"{path}{text}".lower()]
-    delete_service(root, "reviews")
+    assert mesh["sidecars"][-3:] == ["sampleone", "sampletwo", "ops"]
+    delete_service(root, "sampleone")
+    assert not [path for path, text in read_tree(root).items() if "sampleone" in f"{path}{text}".lower()]
+    delete_service(root, "sampletwo")
     assert read_tree(root) == before
 
 
 def test_existing_service_is_not_overwritten(root: Path) -> None:
-    create_service(root, "loyalty")
+    create_service(root, "sampleone")
     before = read_tree(root)
-    with pytest.raises(ContractError, match="the service loyalty exists"):
-        create_service(root, "loyalty")
+    with pytest.raises(ContractError, match="the service sampleone exists"):
+        create_service(root, "sampleone")
     assert read_tree(root) == before
 
 
-@pytest.mark.parametrize("name", ["loyalty", "..", ""])
+@pytest.mark.parametrize("name", ["sampleone", "..", ""])
 def test_missing_service_is_not_deleted(root: Path, name: str) -> None:
     with pytest.raises(ContractError, match="does not exist"):
         delete_service(root, name)
 
 
 def test_changed_place_stops_deletion_before_any_change(root: Path) -> None:
-    create_service(root, "loyalty")
+    create_service(root, "sampleone")
     file = root / "deploy/containers/databases.sql"
     file.write_text(
-        file.read_text(encoding="utf-8").replace("ROLE loyalty LOGIN", "ROLE loyalty  LOGIN"), encoding="utf-8"
+        file.read_text(encoding="utf-8").replace("ROLE sampleone LOGIN", "ROLE sampleone  LOGIN"), encoding="utf-8"
     )
     before = read_tree(root)
     with pytest.raises(ContractError, match=r"databases\.sql: the lines from .* are not as scaffolded"):
-        delete_service(root, "loyalty")
+        delete_service(root, "sampleone")
     assert read_tree(root) == before
 
 

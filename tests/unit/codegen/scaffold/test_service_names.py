@@ -33,7 +33,7 @@ def test_invalid_name_is_rejected_in_one_sentence(name: str, message: str) -> No
     assert "\n" not in error
 
 
-@pytest.mark.parametrize("name", ["loyalty", "crm2"])
+@pytest.mark.parametrize("name", ["sampleone", "crm2"])
 def test_other_name_is_valid(name: str) -> None:
     assert find_name_error(name, ROOT) is None
 
@@ -42,5 +42,5 @@ def test_existing_folder_is_an_error(tmp_path: Path) -> None:
     for file in ("envoy/mesh.yaml", "api-specs/openapi/delivery.yaml"):
         (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).symlink_to(ROOT / file)
-    (tmp_path / "services/loyalty").mkdir(parents=True)
-    assert find_name_error("loyalty", tmp_path) == "services/loyalty exists: remove it, or choose another name"
+    (tmp_path / "services/sampleone").mkdir(parents=True)
+    assert find_name_error("sampleone", tmp_path) == "services/sampleone exists: remove it, or choose another name"
