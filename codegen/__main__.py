@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from codegen import contracts, envoy, observability, reference_docs, typescript
@@ -50,6 +51,8 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     observability.generate,
     typescript.generate,
 )
+WAITING_GENERATORS = frozenset({typescript.generate})
+"""Generators whose time is that of a process which they start."""
 
 
 def run_generators(contracts_source: Contracts) -> Files:
@@ -59,14 +62,17 @@ def run_generators(contracts_source: Contracts) -> Files:
     """
     files: Files = {}
     errors = ContractErrors()
-    for generate in GENERATORS:
-        with errors.collect():
-            output = generate(contracts_source)
-            if duplicates := files.keys() & output.keys():
-                raise ContractError(
-                    f"{generate.__module__} writes files of another generator: {', '.join(sorted(duplicates))}"
-                )
-            files |= output
+    with ThreadPoolExecutor() as pool:
+        # Generators that wait for a process run beside the others.
+        started = {each: pool.submit(each, contracts_source) for each in GENERATORS if each in WAITING_GENERATORS}
+        for generate in GENERATORS:
+            with errors.collect():
+                output = started[generate].result() if generate in started else generate(contracts_source)
+                if duplicates := files.keys() & output.keys():
+                    raise ContractError(
+                        f"{generate.__module__} writes files of another generator: {', '.join(sorted(duplicates))}"
+                    )
+                files |= output
     errors.raise_if_any()
     for folder in {parent for path in files if path.endswith(".py") for parent in Path(path).parents}:
         files.setdefault(str(folder / "__init__.py"), "")
