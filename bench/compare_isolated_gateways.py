@@ -29,7 +29,7 @@ def run(repeats: int, seconds: int) -> list[Row]:
     """Measure every gateway with both requests. Only the list can be cached."""
     payload = {"sub": "user-1", "user_id": "user-1", "role": "customer", "exp": 4_000_000_000}
     header = base64.urlsafe_b64encode(json.dumps(payload).encode()).decode().rstrip("=")
-    request_files = compare_mesh.write_request_files()
+    request_files = compare_mesh.write_request_files(None)
     wrk_environments = {
         LIST_CATALOG: {"PATHS": str(request_files["warm-baseline"])},
         CHECK_ORDER: {"FLOW": str(request_files["basket"]), "ONLY_CHECK": "1"},

@@ -42,16 +42,22 @@ def create_page_token(mesh: Mesh, after_id: int) -> str:
     return signer.sign(LIST_CATALOG.path, pagination.encode_page_token([after_id]))
 
 
-def write_request_files(mesh: Mesh) -> dict[str, Path]:
-    """Write the requests that wrk sends: one page to repeat, pages with distinct tokens, and a basket."""
+def write_request_files(mesh: Mesh | None) -> dict[str, Path]:
+    """Write the requests that wrk sends: one page to repeat, pages with distinct tokens, and a basket.
+
+    Without a mesh, only the requests of the baselines are written.
+    """
     afters = random.sample(range(3, FIRST_PARTNER_ID), COLD_PAGE_COUNT)
     texts = {
-        "warm-mesh": f"/api/v1/catalog?page_token={create_page_token(mesh, FIRST_PARTNER_ID - 1)}",
         "warm-baseline": f"/api/v1/catalog?page_token={FIRST_PARTNER_ID - 1}",
-        "cold-mesh": "\n".join(f"/api/v1/catalog?page_token={create_page_token(mesh, after)}" for after in afters),
         "cold-baseline": "\n".join(f"/api/v1/catalog?page_token={after}" for after in afters),
         "basket": json.dumps(build_basket()),
     }
+    if mesh is not None:
+        texts |= {
+            "warm-mesh": f"/api/v1/catalog?page_token={create_page_token(mesh, FIRST_PARTNER_ID - 1)}",
+            "cold-mesh": "\n".join(f"/api/v1/catalog?page_token={create_page_token(mesh, after)}" for after in afters),
+        }
     folder = STATE_DIR / "requests"
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
