@@ -49,7 +49,7 @@ def _iter_errors(name: str, root: Path) -> Iterator[str]:
         yield f"{name} is a name of Python: choose another name"
     if name in RESERVED or name in SQL_KEYWORDS:
         yield f"{name} is reserved: choose another name"
-    if (root / f"services/{name}").exists():
+    if any((root / f"services/{name}").rglob("*.py")):
         yield f"services/{name} exists: remove it, or choose another name"
     document = _load(root / "api-specs/openapi/delivery.yaml")
     if name in {tag["name"] for tag in document["tags"]}:

@@ -31,12 +31,15 @@ def read_tree(root: Path) -> dict[str, str]:
     }
 
 
-def test_deletion_restores_every_file(root: Path) -> None:
+def test_deletion_restores_every_file_and_folder(root: Path) -> None:
     before = read_tree(root)
     create_service(root, "sampleone")
     assert read_tree(root) != before
+    for folder in ("services", "migrations", "tests/unit"):
+        (root / folder / "sampleone/more.py").touch()
     delete_service(root, "sampleone")
     assert read_tree(root) == before
+    assert [*root.rglob("sampleone")] == []
 
 
 def test_created_files_are_valid_and_without_placeholders(root: Path) -> None:

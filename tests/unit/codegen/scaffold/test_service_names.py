@@ -38,9 +38,11 @@ def test_other_name_is_valid(name: str) -> None:
     assert find_name_error(name, ROOT) is None
 
 
-def test_existing_folder_is_an_error(tmp_path: Path) -> None:
+def test_existing_module_is_an_error(tmp_path: Path) -> None:
     for file in ("envoy/mesh.yaml", "api-specs/openapi/delivery.yaml"):
         (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).symlink_to(ROOT / file)
-    (tmp_path / "services/sampleone").mkdir(parents=True)
+    (tmp_path / "services/sampleone/__pycache__").mkdir(parents=True)
+    assert find_name_error("sampleone", tmp_path) is None
+    (tmp_path / "services/sampleone/app.py").touch()
     assert find_name_error("sampleone", tmp_path) == "services/sampleone exists: remove it, or choose another name"
