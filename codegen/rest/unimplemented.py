@@ -45,7 +45,7 @@ def iter_service_classes(root: Path) -> Iterator[tuple[ClassName, ClassInfo]]:
         tree, module = ast.parse(path.read_text(encoding="utf-8")), get_module_name(root, path)
         own = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
         imported: dict[str, ClassName] = {}
-        for node in ast.walk(tree):
+        for node in tree.body:
             if isinstance(node, ast.ImportFrom) and node.module:
                 imported |= {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
         for node in tree.body:
