@@ -21,6 +21,7 @@ from codegen.errors import ContractError, ContractErrors
 from codegen.proto_rules.locations import (
     METHODS,
     OPTIONS_PACKAGE,
+    PROTO_FOLDER,
     SERVICES,
     Element,
     SourceFile,
@@ -163,7 +164,10 @@ def parse_image(image: bytes, options_pool: DescriptorPool | None = None) -> Pro
 def _load_descriptors(image: bytes) -> tuple[FileDescriptorSet, DescriptorPool]:
     descriptors, pool = FileDescriptorSet.FromString(image), DescriptorPool()
     for file in descriptors.file:
-        pool.Add(file)
+        try:
+            pool.Add(file)
+        except TypeError as error:
+            raise ContractError(f"{PROTO_FOLDER}/{file.name}: {error}; rename what is duplicate") from error
     return descriptors, pool
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
 
 from codegen.proto_rules.locations import (
     FIELDS,
@@ -32,6 +33,9 @@ from codegen.rpc.python_names import (
 _PACKAGE_LINE = (2,)
 _TAKEN_PARTS = frozenset({"message_pool", "rpc"})
 """Names of generated modules beside the packages."""
+
+_TAKEN_FIELDS = frozenset(dir(Message))
+"""Names that the codec calls on protobuf's own messages."""
 
 
 def find_violations(files: Sequence[SourceFile], pool: DescriptorPool) -> Iterator[str]:
@@ -84,6 +88,8 @@ def _find_in_fields(message: Element[DescriptorProto]) -> Iterator[str]:
     for location, name, attribute in names:
         if name.startswith("__") or not attribute.isidentifier():
             yield f"{location}: {message.full_name}.{name} has no valid attribute name; rename the field"
+        elif name in _TAKEN_FIELDS:
+            yield f"{location}: {message.full_name}.{name} is a method of protobuf's messages; rename the field"
     for location, name, first, attribute in find_duplicates(names):
         yield (
             f"{location}: {message.full_name}: the fields {first} and {name} have the same attribute name {attribute}; "

@@ -39,6 +39,9 @@ WRAPPER_TYPES = frozenset(
     f"google.protobuf.{name}Value"
     for name in ("Bool", "Bytes", "Double", "Float", "Int32", "Int64", "String", "UInt32", "UInt64")
 )
+DICT_TYPES = frozenset({"google.protobuf.Struct", "google.protobuf.ListValue"})
+"""Types for which the constructor of a C message takes a dict or a list as the content instead of the fields."""
+
 URL_PREFIX = "type.googleapis.com/"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -157,6 +160,16 @@ class Codec:
             self._encoders[name] = compile_encoder(self._get_wire_class(name), list(self._describe_fields(name)))
         return self._encoders[name]
 
+    def _get_wire_encoder(self, name: str) -> Converter:
+        """Return the encoder to the C message itself."""
+        wire_class, encode = self._get_wire_class(name), self._get_encoder(name)
+
+        def encode_wire(message: betterproto2.Message) -> Message:
+            encoded = encode(message)
+            return encoded if isinstance(encoded, Message) else wire_class(**encoded)
+
+        return encode_wire
+
     def _describe_fields(self, name: str) -> Iterator[FieldConverter]:
         descriptor = self._pool.FindMessageTypeByName(name)
         metadata = self._get_message_class(name)._betterproto
@@ -191,6 +204,8 @@ class Codec:
                 return _from_duration, _to_duration
             case name if name in WRAPPER_TYPES:
                 return attrgetter("value"), lambda value: {"value": value}
+            case name if name in DICT_TYPES:
+                return self._get_decoder(name), self._get_wire_encoder(name)
             case name if URL_PREFIX + name in self._classes.url_to_type:
                 return self._get_decoder(name), self._get_encoder(name)
             case name:
