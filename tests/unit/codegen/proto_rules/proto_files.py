@@ -7,6 +7,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_tools import protoc
 
+from codegen.errors import ContractErrors
+from codegen.proto_rules.rules import check_files
+from codegen.proto_rules.subjects import check_subjects
+from codegen.protobuf import parse_image
 from tests.conftest import ROOT
 
 IMPORTS = "".join(
@@ -41,3 +45,15 @@ def load_descriptors(image: bytes) -> tuple[FileDescriptorSet, DescriptorPool]:
     for file in descriptors.file:
         pool.Add(file)
     return descriptors, pool
+
+
+def find_errors(folder: Path, text: str) -> list[str]:
+    """Return the errors of a file, from its line on."""
+    image = compile_files(folder, {"a.proto": text})
+    descriptors, pool = load_descriptors(image)
+    errors = ContractErrors()
+    with errors.collect():
+        check_files(descriptors, pool)
+    with errors.collect():
+        check_subjects(parse_image(image).events, pool)
+    return [message.removeprefix("api-specs/proto/a.proto") for message in errors.messages]
