@@ -28,7 +28,7 @@ def check_problems(findings: Findings, operations: Iterable[tuple[dict[str, Any]
         for key, kind in ENTRY_TYPES.items():
             if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
                 findings.add((EXTENSION, reason), f"the reason {reason} lacks `{key}`", "add it")
-        if isinstance(entry, dict) and "en" not in (entry.get("detail") or {}):
+        if isinstance(entry, dict) and isinstance(entry.get("detail"), dict) and "en" not in entry["detail"]:
             findings.add((EXTENSION, reason), f"the detail of {reason} has no text in English", "add `en`")
     if findings.count == before:
         for operation, pointer in operations:

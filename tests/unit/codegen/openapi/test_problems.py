@@ -36,6 +36,7 @@ def test_error_with_reason_has_no_error() -> None:
             "document: the document has no object `x-problems`; describe each reason of an error there",
         ),
         (with_reason(status="404"), "x-problems: the reason NOT_HERE lacks `status`; add it"),
+        (with_reason(detail=3), "x-problems: the reason NOT_HERE lacks `detail`; add it"),
         (with_reason(detail={"de": "D"}), "x-problems: the detail of NOT_HERE has no text in English; add `en`"),
         (
             change_document(**{"x-problems": {name: entry for name, entry in PROBLEMS.items() if name != "FORBIDDEN"}}),
