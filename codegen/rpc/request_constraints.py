@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from codegen.contracts import Contracts
+from codegen.contracts import ContractError, Contracts
 from codegen.naming import to_snake_case
 from codegen.protobuf import Method
 from codegen.rest.message_fields import REMOVE_FIELD, remove_null
@@ -19,6 +19,9 @@ from codegen.rest.rpc_methods import is_method_of
 API = "delivery"
 SCALAR_KEYWORDS = frozenset({"type", "format", "pattern", "minLength", "maxLength", "minimum", "maximum", "multipleOf"})
 ARRAY_KEYWORDS = frozenset({"minItems", "maxItems", "uniqueItems"})
+LIBRARY_PACKAGE = "google.protobuf"
+"""Package of well-known types, which no schema constrains field by field."""
+
 PAGE_SIZE = "page_size"
 """Field whose zero value stands for its default; the gateway sends every other default."""
 
@@ -51,6 +54,7 @@ def build_lookup(contracts: Contracts) -> ConstraintLookup:
 class _ConstraintBuilder:
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts
+        self._open_messages: set[str] = set()
         self._schemas_by_message = {
             schema["x-message"]: schema for schema in contracts.get_schemas(API).values() if "x-message" in schema
         }
@@ -86,6 +90,19 @@ class _ConstraintBuilder:
         implicit = (without_presence & constrained.keys()) - present
         return {"properties": constrained, "required": sorted(present), IMPLICIT_PRESENCE: sorted(implicit)}
 
+    def _build_nested_constraints(self, message: Descriptor, schema: Schema) -> Schema:
+        """Return the constraints of a nested message; one that contains itself cannot have any."""
+        name = message.full_name
+        if name in self._open_messages:
+            if schema.get("properties"):
+                raise ContractError(f"{API}.yaml: the message {name} contains itself; delete the limits of its schema")
+            return {}
+        self._open_messages.add(name)
+        try:
+            return self.build_message_constraints(message, schema.get("properties", {}), schema.get("required", ()))
+        finally:
+            self._open_messages.remove(name)
+
     def _build_field_constraints(self, field: FieldDescriptor, properties: Mapping[str, Schema]) -> Schema:
         schema = self._resolve(remove_null(properties.get(field.name, {}))[0])
         if not field.is_repeated:
@@ -95,12 +112,12 @@ class _ConstraintBuilder:
 
     def _build_value_constraints(self, field: FieldDescriptor, schema: Schema) -> Schema:
         if field.message_type is not None:
+            if field.message_type.file.package == LIBRARY_PACKAGE:
+                return {}
             message_schema = (
                 schema if "properties" in schema else self._schemas_by_message.get(field.message_type.full_name, {})
             )
-            return self.build_message_constraints(
-                field.message_type, message_schema.get("properties", {}), message_schema.get("required", ())
-            )
+            return self._build_nested_constraints(field.message_type, message_schema)
         if field.enum_type is not None or "enum" in schema:
             return {}
         return {key: schema[key] for key in sorted(schema) if key in SCALAR_KEYWORDS}

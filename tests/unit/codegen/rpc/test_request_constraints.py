@@ -9,6 +9,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 from codegen.contracts import Contracts
 from codegen.rpc.request_constraints import IMPLICIT_PRESENCE, ConstraintLookup, Schema, build_lookup
+from tests import sample
 from tests.unit.codegen.sample_contracts import create_contracts, create_method
 
 NOTE_ID = {"type": "string", "minLength": 1, "maxLength": 40, "description": "Not a constraint."}
@@ -199,3 +200,9 @@ def test_contracts_without_public_api_have_no_constraints() -> None:
 def test_unknown_request_message_raises_key_error() -> None:
     with pytest.raises(KeyError, match="MissingRequest"):
         lookup(create_openapi({}, []))(create_method("Missing"))
+
+
+def test_message_that_contains_itself_has_no_constraints() -> None:
+    pool = sample.load_contracts().protos.pool
+    method = create_method("Get", request="sample.v1.AllFields.Inner")
+    assert build_lookup(create_contracts(pool=pool))(method) == {}
