@@ -76,7 +76,7 @@ def test_load_reads_openapi_files_by_stem(tmp_path: Path) -> None:
     loaded = load(tmp_path)
     assert loaded.openapi == {stem: create_document(stem) for stem in ("fcm", "partner-system")}
     assert loaded.format_location("fcm", "info", "title") == "api-specs/openapi/fcm.yaml:2: info"
-    assert [service.name for service in loaded.protos.services] == ["EchoService"]
+    assert [service.name for service in loaded.protos.services] == ["EchoService", "StreamService"]
 
 
 def test_load_with_invalid_protobuf_file_raises_contract_error(tmp_path: Path) -> None:
