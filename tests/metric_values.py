@@ -6,4 +6,5 @@ from tests.metrics_scraping import parse_samples, sum_samples
 
 def read_metric(name: str, **labels: str) -> float:
     """Return the sum of the samples with the name and labels, as they would be scraped."""
-    return sum_samples(parse_samples(setup_metrics("test", "test").render().decode()), name, **labels)
+    lines = setup_metrics("test", "test").render().decode().splitlines(keepends=True)
+    return sum_samples(parse_samples("".join(line for line in lines if line.startswith(name))), name, **labels)

@@ -168,7 +168,7 @@ def list_errors(document: Json) -> list[str]:
 
 
 @given(documents())
-@settings(max_examples=60, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=30, deadline=None, suppress_health_check=[*HealthCheck])
 def test_random_document_generates_or_is_an_error(document: Json) -> None:
     for message in list_errors(document):
         assert ERROR.fullmatch(message), message

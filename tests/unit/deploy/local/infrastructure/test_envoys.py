@@ -43,16 +43,13 @@ def find_ports(node: Any) -> set[int]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_all_placeholders_are_filled(config: MeshConfig, name: str) -> None:
+def test_bootstrap_has_only_ports_of_the_mesh_and_no_placeholders(config: MeshConfig, name: str) -> None:
     text = envoys.write_bootstrap(config, name).read_text(encoding="utf-8")
     assert not string.Template(text).get_identifiers()
-    assert parse_yaml(text)["admin"]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_bootstrap_uses_only_ports_of_the_mesh(config: MeshConfig, name: str) -> None:
     mesh_ports = {number for number, _ in config.ports.values()}
-    bootstrap_ports = find_ports(parse_yaml(envoys.write_bootstrap(config, name).read_text(encoding="utf-8")))
+    bootstrap = parse_yaml(text)
+    bootstrap_ports = find_ports(bootstrap)
+    assert bootstrap["admin"]
     assert config.get_port(f"{name.upper()}_ADMIN_PORT") in bootstrap_ports
     assert bootstrap_ports <= mesh_ports
 
