@@ -39,8 +39,8 @@ type Series = Sequence[Group]
 """Groups that run one after another."""
 
 SUITE: Sequence[Series] = (
-    (Group("unit", ["unit"]), Group("docs", ["docs"]), Group("chaos", ["chaos"])),
-    (Group("services", ["contract", "integration"]),),
+    (Group("unit", ["unit"]), Group("contract", ["contract"]), Group("docs", ["docs"]), Group("chaos", ["chaos"])),
+    (Group("integration", ["integration"]),),
     # The contract coverage reads the traffic of the other parts of its group, so it is the last one there.
     (Group("mesh", ["e2e", "security", "browser", "fuzz", "contract_coverage"]),),
 )
