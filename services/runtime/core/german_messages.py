@@ -43,6 +43,7 @@ GERMAN_MESSAGES = {
     "is not a known reason": "ist kein bekannter Grund",
     "cannot be removed": "kann nicht entfernt werden",
     "is a duplicate product": "kommt mehrfach vor",
+    "is given several times": "ist mehrfach angegeben",
     "is given {0} times": "ist {0}-mal angegeben",
     "is not a parameter of this operation": "ist kein Parameter dieser Funktion",
     "must be a file and the only part": "muss eine Datei und der einzige Teil sein",
@@ -53,6 +54,23 @@ GERMAN_MESSAGES = {
     "is malformed": "ist fehlerhaft",
     "is not a valid HTTP URL": "ist keine gültige HTTP-URL",
     "is not an absolute HTTP URL": "ist keine absolute HTTP-URL",
+    "is not a URL of a registered origin": "ist keine URL einer angemeldeten Herkunft",
+    "has a fragment": "enthält ein Fragment",
+    "has a query": "enthält eine Abfrage",
+    "has an invalid port": "hat einen ungültigen Port",
+    "has an invalid host": "hat einen ungültigen Host",
+    "contains user information": "enthält Benutzerdaten",
+    "contains a backslash, a space or a control character": (
+        "enthält einen umgekehrten Schrägstrich, ein Leerzeichen oder ein Steuerzeichen"
+    ),
+    "must be 1 to {0} characters without control characters": "muss 1 bis {0} Zeichen ohne Steuerzeichen haben",
+    "must be the key file of a service account": "muss die Schlüsseldatei eines Dienstkontos sein",
+    "must contain an RSA key": "muss einen RSA-Schlüssel enthalten",
+    "must contain an elliptic curve key on P-256": "muss einen EC-Schlüssel auf P-256 enthalten",
+    "must be 1 to {0}": "muss zwischen 1 und {0} liegen",
+    "must contain at least one provider and no duplicates": (
+        "muss mindestens einen Anbieter und keinen doppelt enthalten"
+    ),
     "must be a path of the public API": "muss ein Pfad der öffentlichen API sein",
     "must be a time HH:MM": "muss eine Uhrzeit HH:MM sein",
     "The request body is missing.": "Der Inhalt der Anfrage fehlt.",

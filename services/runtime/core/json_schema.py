@@ -101,10 +101,10 @@ def define_recursive_schemas(schema: dict[str, Any]) -> dict[str, Any]:
 def collect_field_errors(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[FieldError]:
     """Return at most MAX_ERRORS validation errors, each with a JSON pointer to its location."""
     errors = islice(validator.iter_errors(value), MAX_ERRORS)
-    return [FieldError(to_json_pointer(error.instance_path), _describe_error(error)[:300]) for error in errors]
+    return [FieldError(to_json_pointer(error.instance_path), describe_error(error)[:300]) for error in errors]
 
 
-def _describe_error(error: jsonschema_rs.ValidationError) -> str:
+def describe_error(error: jsonschema_rs.ValidationError) -> str:
     """Return a plain sentence about a value, without the value, which may be a password."""
     name, facts = error.kind.name, error.kind.as_dict()
     match name:

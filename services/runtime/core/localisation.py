@@ -31,7 +31,7 @@ _ORDER_STATUS_NAMES = {
 
 
 def _compile_template(template: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\\{\d\\\}", "(.+)", re.escape(template)), re.DOTALL)
+    return re.compile(re.sub(r"\\\{\d\\\}", "(.+?)", re.escape(template)), re.DOTALL)
 
 
 _TEMPLATES = [(_compile_template(english), german) for english, german in GERMAN_MESSAGES.items()]

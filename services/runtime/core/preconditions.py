@@ -10,6 +10,9 @@ _ETAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _ETAG_LIST = re.compile(rf"[ \t,]*{_ETAG}(?:[ \t]*,[ \t]*(?:{_ETAG})?)*[ \t]*")
 _VERSION_ETAG = re.compile(r'"(0|[1-9][0-9]{0,18})"')
 
+MAX_VERSION = 2**63 - 1
+"""Largest version that databases and RPC messages can hold."""
+
 
 def format_etag(version: int) -> str:
     """Return the strong ETag of a resource version."""
@@ -50,7 +53,8 @@ def parse_if_match_versions(if_match: str | None) -> frozenset[int] | None:
     etags = parse_if_match(if_match)
     if etags is None:
         return None
-    versions = frozenset(int(match[1]) for etag in etags if (match := _VERSION_ETAG.fullmatch(etag)))
+    numbers = (int(match[1]) for etag in etags if (match := _VERSION_ETAG.fullmatch(etag)))
+    versions = frozenset(number for number in numbers if number <= MAX_VERSION)
     if not versions:
         raise ApiError(Reason.PRECONDITION_FAILED)
     return versions

@@ -13,7 +13,7 @@ from starlette.requests import cookie_parser
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
-from services.runtime.core.json_schema import UNREPRESENTABLE_TIME, compile_schema
+from services.runtime.core.json_schema import UNREPRESENTABLE_TIME, compile_schema, describe_error
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
@@ -65,7 +65,9 @@ class Parameter:
             values = [part.strip(" \t") for value in values for part in value.split(self._separator)]
         value = self._parse(values)
         if not self._validator.is_valid(value):
-            raise create_invalid_parameter_error(self.name, next(iter(self._validator.iter_errors(value))).message)
+            raise create_invalid_parameter_error(
+                self.name, describe_error(next(iter(self._validator.iter_errors(value))))
+            )
         if self._convert is None:
             return value
         try:

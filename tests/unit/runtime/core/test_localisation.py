@@ -1,6 +1,7 @@
 """Negotiation of the language, and texts of errors by language."""
 
 import ast
+import re
 import string
 from collections.abc import Iterator
 
@@ -75,6 +76,11 @@ def iter_field_messages() -> Iterator[str]:
                     yield text
                 case [_, ast.JoinedStr(values=parts)]:
                     yield "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in parts)
+    yield from re.findall(
+        r'ValueError\("(.+)"\)', (ROOT / "services/runtime/outbound/base_url.py").read_text(encoding="utf-8")
+    )
+    agents = (ROOT / "services/notifications/usecases/agents.py").read_text(encoding="utf-8")
+    yield from (re.sub(r"{\w+}", "7", text) for text in re.findall(r'"(must [^"]+)"', agents))
 
 
 @pytest.mark.parametrize("message", sorted(set(iter_field_messages())))

@@ -61,6 +61,13 @@ def test_version_round_trips_through_etag(version: int) -> None:
     assert parse_if_match(format_etag(version)) == frozenset({format_etag(version)})
 
 
+@given(st.integers(2**63, 10**19 - 1))
+def test_version_that_no_resource_can_have_does_not_match(version: int) -> None:
+    with pytest.raises(ApiError) as raised:
+        parse_if_match_versions(format_etag(version))
+    assert raised.value.reason is Reason.PRECONDITION_FAILED
+
+
 @given(ETAGS, st.lists(ETAGS, max_size=3), st.sampled_from([",", ", ", " ,\t", ",,"]))
 def test_if_match_list_must_contain_current_etag(current: str, others: list[str], separator: str) -> None:
     check_if_match(separator.join([*others, current]), current)
