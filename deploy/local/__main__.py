@@ -26,6 +26,7 @@ from deploy.local.supervisor.process import signal_process_group
 from deploy.local.supervisor.stages import define_stages
 from deploy.local.supervisor.supervisor import Supervisor
 from deploy.local.supervisor.supervisor_state import (
+    SupervisorState,
     is_supervisor_alive,
     read_running_state,
     read_supervisor_state,
@@ -61,6 +62,15 @@ def find_ports_in_use(config: MeshConfig, scope: str) -> list[str]:
     return errors
 
 
+def find_changed_ports(config: MeshConfig, state: SupervisorState) -> list[str]:
+    """Return each port of a running mesh that differs from the environment, as "EDGE_PORT is 8080, not 9080"."""
+    return [
+        f"{name} is {state.ports[name]}, not {number}"
+        for name, (number, _) in config.ports.items()
+        if state.ports.get(name, number) != number
+    ]
+
+
 @contextmanager
 def lock_start(config: MeshConfig) -> Iterator[None]:
     """Hold the lock of commands that start the mesh; print a sentence while another command holds it."""
@@ -92,6 +102,13 @@ def start_mesh(config: MeshConfig, scope: str) -> int:
 
 def _start_mesh(config: MeshConfig, scope: str) -> int:
     state = read_supervisor_state(config)
+    if state is not None and is_supervisor_alive(state) and (changes := find_changed_ports(config, state)):
+        print(
+            f"the mesh in {config.folder} is running with other ports ({changes[0]}); "
+            "stop it with `make down` before it is started with new ports",
+            file=sys.stderr,
+        )
+        return 1
     if state is not None and is_supervisor_alive(state) and (state.scope, scope) == ("servers", "all"):
         _stop_supervisor(config)
     elif state is not None and is_supervisor_alive(state):

@@ -50,7 +50,12 @@ class Supervisor:
         self._stop_requested = asyncio.Event()
         self._subprocesses: dict[str, asyncio.subprocess.Process] = {}
         start_time = get_start_time(os.getpid()) or 0.0
-        self._supervisor_state = SupervisorState(pid=os.getpid(), start_time=start_time, scope=scope)
+        self._supervisor_state = SupervisorState(
+            pid=os.getpid(),
+            start_time=start_time,
+            scope=scope,
+            ports={name: number for name, (number, _) in config.ports.items()},
+        )
 
     async def run(self) -> int:
         """Run until SIGTERM or SIGINT, or until a child fails to start. Return the exit code."""

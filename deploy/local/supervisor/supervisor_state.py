@@ -36,6 +36,8 @@ class SupervisorState:
     scope: str
     phase: str = "starting"
     error: str = ""
+    ports: dict[str, int] = field(default_factory=dict)
+    """Ports by the name of their environment variable."""
     children: list[ProcessState] = field(default_factory=list)
 
 

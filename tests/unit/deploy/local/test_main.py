@@ -1,6 +1,7 @@
 """Commands of the local runner that start no process: locking, addresses and messages."""
 
 import fcntl
+import os
 import tempfile
 import threading
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from deploy.local import __main__ as runner
 from deploy.local.mesh_config import MeshConfig
+from deploy.local.supervisor.process import get_start_time
+from deploy.local.supervisor.supervisor_state import SupervisorState, write_supervisor_state
 from tests.wait import wait_until
 
 
@@ -34,6 +37,18 @@ def test_second_start_waits_for_the_first(config: MeshConfig, capsys: pytest.Cap
         assert not entered
     second.join(10)
     assert entered
+
+
+def test_running_mesh_is_not_reused_with_other_ports(config: MeshConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    ports = {"EDGE_PORT": config.get_port("EDGE_PORT")}
+    start_time = get_start_time(os.getpid())
+    assert start_time is not None
+    write_supervisor_state(config, SupervisorState(os.getpid(), start_time, "all", "ready", ports=ports))
+    other = MeshConfig({"DELIVERY_STATE": str(config.folder), "PORT_OFFSET": "1000"})
+    assert runner.start_mesh(other, "all") == 1
+    error = capsys.readouterr().err
+    assert "EDGE_PORT is 8080, not 9080" in error
+    assert "make down" in error
 
 
 def test_stop_without_mesh_prints_that_it_is_not_running(
