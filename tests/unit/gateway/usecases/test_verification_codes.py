@@ -1,6 +1,8 @@
 """Verification codes: which requests are answered with a mail."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -17,11 +19,21 @@ from services.gateway.domain.accounts import (
 )
 from services.gateway.usecases import verification_codes
 from services.gateway.usecases.verification_codes import BATCH_SIZE
-from tests.unit.fake_transactions import NOW, raises_reason
-from tests.unit.gateway.fakes import ADA, FakeRepository
+from tests.unit.fake_transactions import NOW, build_principal, raises_reason
+from tests.unit.gateway.fakes import ADA, FakeAccounts, FakeIdentityProvider, FakeLoginRateLimiter, FakeRepository
 
 VERIFIED = replace(ADA, email_verified=True)
 BOB = replace(ADA, id="bob", email="bob@delivery.test")
+
+
+class UnreadableAccounts(FakeAccounts):
+    """Accounts that raise an error when they are queried."""
+
+    async def get(self, key: str) -> Account | None:
+        raise AssertionError("account is queried")
+
+    async def get_by_email(self, email: str) -> Account | None:
+        raise AssertionError("account is queried")
 
 
 @pytest.mark.parametrize(
@@ -64,13 +76,44 @@ async def test_unknown_address_takes_the_queries_of_a_known_one() -> None:
 
 
 async def test_request_does_not_query_account() -> None:
-    class WriteOnlyRepository(FakeRepository):
-        async def get_account_by_email(self, email: str) -> Account | None:
-            raise AssertionError("the response time would reveal whether the account exists")
-
-    repository = WriteOnlyRepository(ADA)
+    """The response time would reveal whether the account exists."""
+    repository = FakeRepository(ADA)
+    repository.accounts = repository.account_reader = UnreadableAccounts(repository, [ADA])
     await verification_codes.request_code(repository, CodePurpose.PASSWORD_RESET, ADA.email)
     assert len(repository.code_requests) == 1
+    with pytest.raises(AssertionError, match="account is queried"):
+        await verification_codes.send_requested_codes(repository, repository.clock)
+
+
+@pytest.mark.parametrize(
+    ("password", "age_s", "reason"),
+    [
+        (None, 300, None),
+        (None, 301, Reason.REAUTHENTICATION_REQUIRED),
+        ("right", 301, None),
+        ("wrong", 301, Reason.PASSWORD_WRONG),
+        ("wrong", 0, Reason.PASSWORD_WRONG),
+    ],
+)
+async def test_email_change_needs_recent_sign_in_or_password(
+    password: str | None, age_s: int, reason: Reason | None
+) -> None:
+    repository = FakeRepository(ADA)
+    identity = FakeIdentityProvider(**({"sign_in": Reason.CREDENTIALS_INVALID} if password == "wrong" else {}))
+    principal = replace(build_principal("customer"), authenticated_at=NOW - timedelta(seconds=age_s))
+    with nullcontext() if reason is None else raises_reason(reason):
+        await verification_codes.request_email_change(
+            repository,
+            identity,
+            FakeLoginRateLimiter(),
+            repository.clock,
+            principal,
+            "new@delivery.test",
+            password,
+            "192.0.2.1",
+        )
+    assert len(repository.code_requests) == (reason is None)
+    assert identity.calls == ([] if password is None else [("sign_in", ADA.email, password)])
 
 
 async def test_further_requests_send_no_mail_while_codes_are_valid() -> None:
