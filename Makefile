@@ -123,6 +123,8 @@ test-e2e: setup ## run end-to-end and browser tests through the edge
 	@$(PYTEST) tests/e2e tests/browser $(ARGS)
 test-security: setup ## attack the running system from outside, as a hostile client would
 	@$(PYTEST) tests/security $(ARGS)
+test-security-mutations: setup ## inject defects into each security measure and check that its test finds them; ARGS="overload"
+	@$(PYTHON) -m tests.security.mutation $(ARGS)
 test-fuzz: setup ## fuzz every operation for SECONDS (600) with SEED; reports/ receives HAR and JUnit files
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; FUZZ_EXAMPLES=200 FUZZ_SECONDS=$(or $(SECONDS),600) \
 		FUZZ_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) FUZZ_REPORTS=$(CURDIR)/reports $(TEST) $(PYTHON) -m pytest tests/fuzz/test_rest.py -k contract $(ARGS)

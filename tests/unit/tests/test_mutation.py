@@ -9,8 +9,9 @@ import pytest
 from tests.chaos import mutation as chaos
 from tests.fuzz import mutation as fuzz
 from tests.mutation import ROOT, InapplicableMutationError, Mutation
+from tests.security import mutation as security
 
-MUTATIONS = [mutation for mutation in (*chaos.MUTATIONS, *fuzz.MUTATIONS) if mutation.file]
+MUTATIONS = [mutation for mutation in (*chaos.MUTATIONS, *fuzz.MUTATIONS, *security.MUTATIONS) if mutation.file]
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
@@ -27,3 +28,9 @@ def test_inapplicable_mutation_is_reported(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("a = 1\n", encoding="utf-8")
     with pytest.raises(InapplicableMutationError, match="contains 0 times instead of once: b = 1"):
         Mutation("missing text", "code.py", {"b = 1": "b = 2"}).apply(tmp_path)
+
+
+@pytest.mark.parametrize("mutation", security.MUTATIONS, ids=lambda mutation: mutation.name)
+def test_test_that_finds_the_mutation_exists(mutation: security.SecurityMutation) -> None:
+    path, _, name = mutation.found_by.partition("::")
+    assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
