@@ -407,7 +407,7 @@ PROBLEMS: dict[Reason, Problem] = {
         415,
         "INVALID_ARGUMENT",
         "Unsupported media type",
-        "`detail` lists the supported media types.",
+        "The media type is not one of those in the `Accept` header, or the file has another format.",
         {
             "en": "This type of file or data is not supported.",
             "de": "Diese Art von Datei oder Daten wird nicht unterstützt.",
@@ -418,7 +418,7 @@ PROBLEMS: dict[Reason, Problem] = {
         422,
         "FAILED_PRECONDITION",
         "Total does not match",
-        "The prices have changed. `errors` states the current total.",
+        "The prices have changed. `total_amount` states the current total.",
         {
             "en": "The prices have changed. Please check the total.",
             "de": "Die Preise haben sich geändert. Bitte prüfen Sie die Summe.",

@@ -13,6 +13,7 @@ EXTENSIONS = frozenset(
         "x-internal",
         "x-max-bytes",
         "x-message",
+        "x-obsolete-statuses",
         "x-problems",
         "x-rate-limit",
         "x-reasons",

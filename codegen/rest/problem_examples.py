@@ -9,6 +9,11 @@ from codegen.openapi.findings import HTTP_METHODS
 REASONS_EXTENSION = "x-reasons"
 """Extension of an operation: in the contract, the reasons that it does not share; published, all of its reasons."""
 
+OBSOLETE_STATUSES_EXTENSION = "x-obsolete-statuses"
+"""Extension of an operation: statuses that it no longer returns, but whose removal would break released clients."""
+
+OBSOLETE_DESCRIPTION = "Not returned. Earlier versions of the operation returned it."
+
 SHARED_REASONS = {
     "400": "INVALID_REQUEST",
     "403": "FORBIDDEN",
@@ -53,9 +58,13 @@ _PROBLEM_MEDIA_TYPE = "application/problem+json"
 def list_reasons(operation: dict[str, Any], catalogue: dict[str, Any]) -> dict[str, list[str]]:
     """Return the reasons of each error status of an operation.
 
-    Raises ValueError for an error status without a reason, and for a reason without a response of its status.
+    Raises ValueError for an error status without a reason, for a reason without a response of its status, and for an
+    obsolete status without a response.
     """
-    statuses = [status for status in operation["responses"] if status.startswith(("4", "5"))]
+    obsolete = operation.get(OBSOLETE_STATUSES_EXTENSION, [])
+    if missing := [status for status in obsolete if status not in operation["responses"]]:
+        raise ValueError(f"{operation.get('operationId')}: the obsolete status {missing[0]} has no response")
+    statuses = [status for status in operation["responses"] if status.startswith(("4", "5")) and status not in obsolete]
     reasons: dict[str, list[str]] = {status: [] for status in statuses}
     requires_token = any("bearer" in alternative for alternative in operation.get("security") or ())
     token_reasons = TOKEN_REASONS if requires_token and "401" in statuses else ()
@@ -104,10 +113,12 @@ def add_problem_examples(document: dict[str, Any], published: dict[str, Any]) ->
             reasons = list_reasons(item[method], catalogue)
             operation = published["paths"][path][method]
             operation[REASONS_EXTENSION] = [reason for names in reasons.values() for reason in names]
+            for status in item[method].get(OBSOLETE_STATUSES_EXTENSION, ()):
+                obsolete = _find_shared(published, operation["responses"][status]) or operation["responses"][status]
+                operation["responses"][status] = copy.deepcopy(obsolete) | {"description": OBSOLETE_DESCRIPTION}
             for status, names in reasons.items():
                 response = operation["responses"][status]
-                shared_name = response.get("$ref", "").removeprefix("#/components/responses/")
-                shared = published["components"].get("responses", {}).get(shared_name)
+                shared = _find_shared(published, response)
                 if names == [SHARED_REASONS.get(status)] and shared is not None:
                     _add_examples(shared, names, catalogue)
                     continue
@@ -115,6 +126,13 @@ def add_problem_examples(document: dict[str, Any], published: dict[str, Any]) ->
                     response = copy.deepcopy(shared)
                     operation["responses"][status] = response
                 _add_examples(response, names, catalogue, path)
+
+
+def _find_shared(published: dict[str, Any], response: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the shared response that a response references."""
+    name = response.get("$ref", "").removeprefix("#/components/responses/")
+    shared: dict[str, Any] | None = published["components"].get("responses", {}).get(name)
+    return shared
 
 
 def _add_examples(

@@ -55,5 +55,5 @@ def settle(refund: Refund) -> Refund:
     Raises ApiError: REFUND_CONFLICT unless it has failed.
     """
     if refund.status is not RefundStatus.FAILED:
-        raise ApiError(Reason.REFUND_CONFLICT, f"The refund is {refund.status}; only a failed refund can be settled.")
+        raise ApiError(Reason.REFUND_CONFLICT, "Only a failed refund can be settled.")
     return replace(refund, status=RefundStatus.REFUNDED)

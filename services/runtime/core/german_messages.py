@@ -78,14 +78,26 @@ GERMAN_MESSAGES = {
     "The parameter {0} {1}.": "Der Parameter {0} ist ungültig.",
     "The query string is malformed.": "Die Abfrage ist fehlerhaft.",
     "The multipart form is malformed.": "Das Formular ist fehlerhaft.",
-    "Send {0}.": "Senden Sie {0}.",
+    "The form is malformed.": "Das Formular ist fehlerhaft.",
     "The database cannot store a value of the request.": "Ein Wert der Anfrage kann nicht gespeichert werden.",
     "Too many concurrent uploads.": "Zurzeit werden zu viele Bilder hochgeladen.",
     "The partner does not sell this product.": "Der Partner verkauft dieses Produkt nicht.",
     "The refund has been made.": "Die Erstattung ist bereits erfolgt.",
+    "Only a failed refund can be settled.": "Nur eine fehlgeschlagene Erstattung kann als erledigt gelten.",
+    "The secret of the first request is no longer valid.": "Das Geheimnis der ersten Anfrage gilt nicht mehr.",
+    "This form of e-mail address is not supported. Use an address without quotation marks and brackets.": (
+        "Diese Form einer E-Mail-Adresse wird nicht unterstützt. Verwenden Sie eine Adresse ohne Anführungszeichen und"
+        " Klammern."
+    ),
     "The image is animated; only still images are accepted.": "Das Bild ist animiert; nur Standbilder sind möglich.",
     "The image has too many pixels.": "Das Bild hat zu viele Pixel.",
+    "The image has {0} pixels; the maximum is {1} per side and {2} million in total.": (
+        "Das Bild hat {0} Pixel; höchstens {1} je Seite und insgesamt {2} Millionen sind möglich."
+    ),
     "The image has too many scans; the maximum is {0}.": "Das Bild hat zu viele Durchgänge (höchstens {0}).",
+    "The file is a {0} image, but was sent as another type of file.": (
+        "Die Datei ist ein Bild im Format {0}, wurde aber als andere Dateiart gesendet."
+    ),
     "The file is not a PNG, JPEG or WebP image.": "Die Datei ist kein Bild im Format PNG, JPEG oder WebP.",
     "The file is not a complete PNG, JPEG or WebP image.": "Die Datei ist kein vollständiges Bild (PNG, JPEG, WebP).",
 }

@@ -61,8 +61,6 @@ _SOURCE_MODES = {"1": "L", "L": "L", "LA": "L", "I;16": "L", "CMYK": "CMYK"}
 
 _PROFILE_COLOUR_SPACES = {"L": "GRAY", "CMYK": "CMYK", "RGB": "RGB", "RGBA": "RGB"}
 
-_FORMAT_NAMES = {"PNG": "a PNG", "JPEG": "a JPEG", "WEBP": "a WebP"}
-
 
 class InvalidImage(Exception):
     """The file is rejected; the message is a sentence for the client."""
@@ -137,9 +135,7 @@ def normalise_image(data: bytes, media_type: str | None = None) -> bytes:
     """
     image_format = _detect_format(data)
     if media_type is not None and media_type != _MEDIA_TYPES[image_format]:
-        raise MediaTypeMismatch(
-            f"The file is {_FORMAT_NAMES[image_format]} image, but its media type is not {_MEDIA_TYPES[image_format]}."
-        )
+        raise MediaTypeMismatch(f"The file is a {image_format} image, but was sent as another type of file.")
     if image_format == "JPEG" and _count_jpeg_scans(data) > MAX_JPEG_SCANS:
         raise ImageTooLarge(f"The image has too many scans; the maximum is {MAX_JPEG_SCANS}.")
     try:
@@ -178,8 +174,10 @@ def _count_jpeg_scans(data: bytes) -> int:
 def _check_limits(image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
-        limits = f"{MAX_SIDE_PX} per side and {MAX_PIXELS:,} in total"
-        raise ImageTooLarge(f"The image has {width}×{height} pixels; the maximum is {limits}.")
+        raise ImageTooLarge(
+            f"The image has {width}×{height} pixels; the maximum is {MAX_SIDE_PX} per side"
+            f" and {MAX_PIXELS // 10**6} million in total."
+        )
     # Cameras append previews and depth maps to a JPEG. Pillow reports such files as MPO; the first frame is the photo.
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise AnimatedImage("The image is animated; only still images are accepted.")

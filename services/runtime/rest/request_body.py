@@ -63,7 +63,7 @@ def create_unsupported_media_type_error(*supported: str) -> ApiError:
     """Return the UNSUPPORTED_MEDIA_TYPE error, which lists the supported media types, also those of a patch."""
     accept = ", ".join(supported)
     headers = {"Accept": accept} | ({"Accept-Patch": accept} if MERGE_PATCH_MEDIA_TYPE in supported else {})
-    return ApiError(Reason.UNSUPPORTED_MEDIA_TYPE, f"Send {accept}.", headers=headers)
+    return ApiError(Reason.UNSUPPORTED_MEDIA_TYPE, headers=headers)
 
 
 class JsonBody:

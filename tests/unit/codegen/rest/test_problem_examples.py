@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from codegen.contracts import HTTP_METHODS, Contracts
-from codegen.rest.problem_examples import EXAMPLE_TRACE_ID, list_reasons
+from codegen.rest.problem_examples import EXAMPLE_TRACE_ID, OBSOLETE_DESCRIPTION, TOKEN_REASONS, list_reasons
 from codegen.rest.published_openapi import publish_document
 from services.runtime.core.json_schema import compile_schema
 from tests.unit.codegen.sample_contracts import create_openapi
@@ -36,6 +36,27 @@ def test_status_without_reason_raises() -> None:
 def test_reason_without_response_raises() -> None:
     with pytest.raises(ValueError, match="NOT_FOUND has status 404, which has no response"):
         list_reasons(create_operation(**{"x-reasons": ["NOT_FOUND"]}), CATALOGUE)
+
+
+def test_obsolete_status_has_no_reasons() -> None:
+    operation = create_operation(401, 503, **{"x-obsolete-statuses": ["401"]})
+    assert list_reasons(operation, CATALOGUE) == {"503": ["UPSTREAM_UNAVAILABLE"]}
+
+
+def test_obsolete_status_without_response_raises() -> None:
+    with pytest.raises(ValueError, match="the obsolete status 401 has no response"):
+        list_reasons(create_operation(503, **{"x-obsolete-statuses": ["401"]}), CATALOGUE)
+
+
+def test_public_operation_publishes_no_reason_of_tokens(repository_contracts: Contracts) -> None:
+    document = repository_contracts.openapi["delivery"]
+    published = publish_document(document)
+    operations = {name: each for name, each in iter_operations(published).items() if not each["security"]}
+    assert [name for name, each in operations.items() if {*each["x-reasons"]} & {*TOKEN_REASONS}] == []
+    response = operations["listCatalog"]["responses"]["401"]
+    assert response["description"] == OBSOLETE_DESCRIPTION
+    assert "examples" not in response["content"]["application/problem+json"]
+    assert "x-request-id" in response["headers"]
 
 
 def test_response_has_an_example_of_its_operation() -> None:

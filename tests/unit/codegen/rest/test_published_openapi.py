@@ -15,7 +15,7 @@ from tests.unit.codegen.sample_contracts import create_contracts, create_openapi
 
 INTERNAL_EXTENSIONS = (
     *("x-message", "x-problems", "x-timeout", "x-client-address", "x-final-event", "x-cache-until-event"),
-    *("x-deprecated-since", "x-sunset"),
+    *("x-deprecated-since", "x-sunset", "x-obsolete-statuses"),
 )
 KEYS = st.sampled_from([*INTERNAL_EXTENSIONS, "x-max-bytes", "type", "properties"])
 NODES = st.recursive(

@@ -1,12 +1,13 @@
 """Partners: basket prices and active webhook secrets."""
 
+import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generated.problems import Reason
+from generated.problems import PROBLEMS, Reason
 from services.partners.domain import partners as partner_rules
 from services.partners.domain.partners import BasketLine, Offer, Partner
 from services.runtime.core.errors import ApiError
@@ -34,6 +35,13 @@ def test_price_basket_requires_correct_total(quantities: list[int], tip: int, fe
     assert raised.value.reason is Reason.TOTAL_MISMATCH
     assert raised.value.members == {"total_amount": correct_total, "delivery_fee": fee, "currency": "USD"}
     assert raised.value.detail == f"At the partner's current prices, the total is ${correct_total / 100:,.2f}."
+
+
+def test_description_of_wrong_total_names_its_members() -> None:
+    with raises_reason(Reason.TOTAL_MISMATCH) as raised:
+        partner_rules.price_basket([BasketLine(1, 1)], OFFERS, 1, "USD")
+    assert {*re.findall("`(.+?)`", PROBLEMS[Reason.TOTAL_MISMATCH].description)} == {"total_amount"}
+    assert "total_amount" in raised.value.members
 
 
 @pytest.mark.parametrize(("product_id", "reason"), [(2, Reason.PRODUCT_UNAVAILABLE), (9, Reason.CURRENCY_MISMATCH)])

@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from deploy.local.mesh_config import ROOT
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.localisation import LANGUAGES, find_translation, render_detail, select_language
+from services.runtime.outbound.images import ImageTooLarge, InvalidImage, normalise_image
+from tests.users import create_image
+
+REJECTED_IMAGES = {each.__name__ for each in InvalidImage.__subclasses__()}
 
 
 @pytest.mark.parametrize(
@@ -81,6 +85,43 @@ def iter_field_messages() -> Iterator[str]:
     )
     agents = (ROOT / "services/notifications/usecases/agents.py").read_text(encoding="utf-8")
     yield from (re.sub(r"{\w+}", "7", text) for text in re.findall(r'"(must [^"]+)"', agents))
+
+
+def iter_details() -> Iterator[str]:
+    """Yield the details of errors that a client causes, and of rejected images, with 7 for each value."""
+    for path in (ROOT / "services").rglob("*.py"):
+        if "rpc" in path.parts or path.stem == "rpc":  # errors of calling services
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            match node.func.id, node.args:
+                case "ApiError", [ast.Attribute(attr=reason), detail] if not reason.startswith("UPSTREAM_"):
+                    pass
+                case name, [detail] if name in REJECTED_IMAGES:
+                    pass
+                case _:
+                    continue
+            match detail:
+                case ast.Constant(value=str() as text):
+                    yield text
+                case ast.JoinedStr(values=parts):
+                    yield "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in parts)
+
+
+@pytest.mark.parametrize("detail", sorted(set(iter_details())))
+def test_detail_of_every_rejection_has_a_translation(detail: str) -> None:
+    translation = find_translation(detail, "de")
+    assert translation not in (None, detail)
+    if "image" in detail:
+        assert re.findall(r"\d+", str(translation)) == re.findall(r"\d+", detail)
+
+
+def test_size_of_a_rejected_image_is_part_of_its_translation() -> None:
+    with pytest.raises(ImageTooLarge) as raised:
+        normalise_image(create_image(size=(9000, 10)))
+    translation = find_translation(str(raised.value), "de")
+    assert translation == "Das Bild hat 9000×10 Pixel; höchstens 8000 je Seite und insgesamt 25 Millionen sind möglich."
 
 
 @pytest.mark.parametrize("message", sorted(set(iter_field_messages())))

@@ -156,7 +156,7 @@ def test_declared_media_type_must_match_format(image_format: str) -> None:
         if declared == media_type:
             assert normalise_image(create_image(image_format), declared)
         else:
-            with pytest.raises(MediaTypeMismatch, match=f"its media type is not {media_type}"):
+            with pytest.raises(MediaTypeMismatch, match=f"is a {image_format} image"):
                 normalise_image(create_image(image_format), declared)
 
 

@@ -60,7 +60,8 @@ def test_media_type_ignores_case_and_parameters(media_type: str) -> None:
 @pytest.mark.parametrize("media_type", ["text/plain", "application/jsonx", "application/merge-patch+json", "", None])
 def test_unsupported_media_type_returns_415_with_accept_header(media_type: str | None) -> None:
     response = post(build_body(), media_type)
-    assert_rejected(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+    document = assert_rejected(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+    assert document["detail"] == "This type of file or data is not supported."
     assert response.headers["accept"] == JSON
 
 
