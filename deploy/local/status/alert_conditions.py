@@ -4,71 +4,30 @@ Each condition names the alerts that it stands for; a contract test requires tha
 minimum number of failures, so that a single error at low traffic is no problem.
 """
 
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import NamedTuple
 
 import yaml
 
 from deploy.local.mesh_config import ROOT
-from deploy.local.status.metrics_reader import SERVER_ERROR_CODE_NAMES, MetricSample, MetricsSnapshot
+from deploy.local.status.error_counts import ErrorCount, add_values, count_errors
+from deploy.local.status.metrics_reader import SERVER_ERROR_CODE_NAMES, MetricsSnapshot
+from deploy.local.status.service_conditions import SERVICE_CONDITIONS, Condition
 from services.runtime.messaging.topology import RETRY_QUEUES
 
 ALERTS_FILE = ROOT / "generated/observability/alerts.yml"
-
-MIN_FAILURES = 3
-"""Failures above which an error ratio is a problem."""
 
 MAX_ERROR_RATIO = 0.05
 MAX_EDGE_ERROR_RATIO = 0.001
 MAX_SLOW_RATIO = 0.01
 SLOW_REQUEST_S = 0.5
 MAX_CONSUMER_RETRY_RATIO = 0.1
-MAX_PROVIDER_ERROR_RATIO = 0.2
-MAX_PARTNER_ERROR_RATIO = 0.5
-MAX_REFUND_FAILURE_RATIO = 0.5
 MAX_QUEUED_MESSAGES = 1000
-MAX_RECONCILIATION_AGE_S = 1800.0
 MIN_CERTIFICATE_DAYS = 14
 
 HTTP_DURATION, RPC_DURATION = "http_server_request_duration_seconds", "rpc_server_call_duration_seconds"
 EVENT_STREAM_OPERATIONS = frozenset({"watchOrder"})
-
-type Condition = Callable[[MetricsSnapshot], Iterator[str]]
-
-
-class ErrorCount(NamedTuple):
-    """Number of failures among all measurements of a group."""
-
-    failed: float
-    total: float
-
-    def exceeds(self, ratio: float) -> bool:
-        """Return whether the ratio of failures is above a limit, with more than MIN_FAILURES failures."""
-        return self.failed > MIN_FAILURES and self.failed > ratio * self.total
-
-
-def count_errors(
-    samples: Iterable[MetricSample], name: str, group: str, is_failure: Callable[[Mapping[str, str]], bool]
-) -> dict[str, ErrorCount]:
-    """Sum a counter and its failures by the values of a label; without the label, the group is empty."""
-    counts: defaultdict[str, ErrorCount] = defaultdict(lambda: ErrorCount(0, 0))
-    for sample in samples:
-        if sample.name == name:
-            count, failed = counts[sample.labels.get(group, "")], sample.value * is_failure(sample.labels)
-            counts[sample.labels.get(group, "")] = ErrorCount(count.failed + failed, count.total + sample.value)
-    return counts
-
-
-def _add_values(snapshot: MetricsSnapshot, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-    """Sum the values of a metric that are above zero, by label values."""
-    sums: defaultdict[tuple[str, ...], float] = defaultdict(float)
-    for sample in snapshot.samples:
-        if sample.name == name and sample.value > 0:
-            sums[tuple(sample.labels.get(label, "") for label in labels)] += sample.value
-    return sums
 
 
 def find_unhealthy_upstreams(snapshot: MetricsSnapshot) -> Iterator[str]:
@@ -193,15 +152,15 @@ def find_queue_problems(snapshot: MetricsSnapshot) -> Iterator[str]:
 
 def find_missing_queues(snapshot: MetricsSnapshot) -> Iterator[str]:
     """Find queues that were missing, and events that did not reach each of their queues."""
-    for (queue,) in _add_values(snapshot, "delivery_queues_missing_total", "queue"):
+    for (queue,) in add_values(snapshot, "delivery_queues_missing_total", "queue"):
         yield f"the queue {queue} was missing; make logs NAMES=rabbitmq, then make reconcile"
-    for (event,), number in _add_values(snapshot, "delivery_outbox_unroutable_events_total", "event").items():
+    for (event,), number in add_values(snapshot, "delivery_outbox_unroutable_events_total", "event").items():
         yield f"{number:g} events {event} did not reach each of their queues; make logs NAMES=rabbitmq"
 
 
 def find_undecodable_jobs(snapshot: MetricsSnapshot) -> Iterator[str]:
     """Find jobs that cannot be decoded."""
-    jobs = _add_values(snapshot, "delivery_jobs_undecodable_total", "kind", "outcome")
+    jobs = add_values(snapshot, "delivery_jobs_undecodable_total", "kind", "outcome")
     for (kind, outcome), number in jobs.items():
         yield f"{number:g} jobs ({kind}) were not decoded and {outcome}; make logs"
 
@@ -212,54 +171,6 @@ def find_system_alerts(snapshot: MetricsSnapshot) -> Iterator[str]:
         is_alert = sample.labels.get("event") == "system.alert" and sample.value > 0
         if is_alert and sample.name == "messaging_client_sent_messages_total":
             yield f"{sample.service} has reported {sample.value:g} alerts; read the mails to OPERATORS_EMAIL"
-
-
-def find_provider_problems(snapshot: MetricsSnapshot) -> Iterator[str]:
-    """Find push and mail providers that are unavailable or reject requests."""
-    for (provider,), _ in _add_values(snapshot, "delivery_providers_breakers_open", "provider").items():
-        yield f"the circuit breaker of {provider} is open; make logs NAMES=notifications"
-    counts = count_errors(
-        snapshot.samples,
-        "delivery_providers_responses_total",
-        "provider",
-        lambda labels: labels.get("outcome") in ("busy", "unclear"),
-    )
-    for provider, count in counts.items():
-        if count.exceeds(MAX_PROVIDER_ERROR_RATIO):
-            yield f"{count.failed:g} of {count.total:g} requests to {provider} failed; make logs NAMES=notifications"
-
-
-def find_partner_problems(snapshot: MetricsSnapshot) -> Iterator[str]:
-    """Find partners whose systems are unavailable or fail."""
-    for number in _add_values(snapshot, "delivery_partners_breakers_open").values():
-        yield f"the circuit breakers of {number:g} partners are open; GET /api/v1/partner-calls?status=waiting"
-    counts = count_errors(
-        snapshot.samples, "delivery_partners_responses_total", "kind", lambda labels: labels.get("outcome") == "failed"
-    )
-    for kind, count in counts.items():
-        if count.exceeds(MAX_PARTNER_ERROR_RATIO):
-            yield f"{count.failed:g} of {count.total:g} calls to partners ({kind}) failed; make logs NAMES=partners"
-
-
-def find_refund_problems(snapshot: MetricsSnapshot) -> Iterator[str]:
-    """Find refunds that banks reject or do not answer."""
-    for number in _add_values(snapshot, "delivery_refunds_failed").values():
-        yield f"{number:g} refunds have failed; GET /api/v1/refunds?status=failed, then retry or settle them"
-    count = count_errors(
-        snapshot.samples, "delivery_refunds_attempts_total", "", lambda labels: labels.get("outcome") != "refunded"
-    )[""]
-    if count.exceeds(MAX_REFUND_FAILURE_RATIO):
-        yield f"{count.failed:g} of {count.total:g} refund attempts have failed; GET /api/v1/refunds?status=requested"
-
-
-def find_reconciliation_problems(snapshot: MetricsSnapshot) -> Iterator[str]:
-    """Find discrepancies, and a reconciliation that does not complete."""
-    discrepancies = _add_values(snapshot, "delivery_reconciliation_discrepancies_total", "kind", "outcome")
-    for (kind, outcome), number in discrepancies.items():
-        yield f"{number:g} discrepancies {kind} were {outcome}; make reconcile"
-    last_success = _add_values(snapshot, "delivery_reconciliation_last_success_timestamp_seconds").get(())
-    if last_success is not None and (age_s := time.time() - last_success) > MAX_RECONCILIATION_AGE_S:
-        yield f"no reconciliation has succeeded for {age_s:.0f} s; make reconcile"
 
 
 CONDITIONS: Mapping[Condition, tuple[str, ...]] = {
@@ -279,10 +190,7 @@ CONDITIONS: Mapping[Condition, tuple[str, ...]] = {
     find_missing_queues: ("QueueMissing", "UnroutableEvents"),
     find_undecodable_jobs: ("UndecodableJobs",),
     find_system_alerts: ("SystemAlert",),
-    find_provider_problems: ("ProviderCircuitBreakerOpen", "ProviderHighErrorRate"),
-    find_partner_problems: ("PartnerCircuitBreakerOpen", "PartnerHighErrorRate"),
-    find_refund_problems: ("RefundFailed", "RefundHighFailureRate"),
-    find_reconciliation_problems: ("ReconciliationDiscrepancyFound", "ReconciliationStalled"),
+    **SERVICE_CONDITIONS,
 }
 """Conditions and the alerts that they stand for."""
 
