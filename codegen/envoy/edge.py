@@ -181,6 +181,7 @@ def build_static_document_routes() -> list[Config]:
         "response_headers_to_add": [set_header("location", START_PAGE)],
         "typed_per_filter_config": authorization.allow_public(),
     }
+    matches["/"] = {"path": "/"}
     not_allowed = (build_direct_405_route(path, match, methods) for path, match in matches.items())
     return [start_page, *document_routes, *not_allowed]
 

@@ -3,9 +3,10 @@
 from codegen.envoy.common import Config, build_extension
 
 CORS_EXPOSED_HEADERS = (
-    "ETag, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, Deprecation, Sunset, "
-    "traceresponse, x-request-id"
+    "Accept, Accept-Patch, Allow, ETag, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, "
+    "Deprecation, Sunset, WWW-Authenticate, traceresponse, x-request-id"
 )
+"""Response headers of the contract and of the edge that scripts of another origin may read."""
 CORS_ALLOWED_ORIGINS = "${ALLOWED_ORIGINS}"
 """Regular expression that deploy/render_bootstrap.py builds from the setting."""
 

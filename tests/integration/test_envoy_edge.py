@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from codegen.envoy import edge as edge_routes
 from generated.problems import PROBLEMS, Reason
 from tests.envoy_test_mesh import MeshClient, build_bearer_headers, create_token, running_test_edge
 
@@ -176,7 +177,18 @@ def test_start_page_redirects_to_the_documentation(edge: httpx.Client) -> None:
         response = edge.request(method, "/")
         assert (response.status_code, response.headers["location"]) == (302, "/docs")
         assert response.headers["content-type"].startswith("text/plain")
-    assert edge.post("/").status_code == 404
+
+
+STATIC_PATHS = ("/", *edge_routes.PUBLIC_PATHS, *(f"{prefix}x" for prefix in edge_routes.PUBLIC_PATH_PREFIXES))
+
+
+@pytest.mark.parametrize("path", STATIC_PATHS)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_static_path_answers_other_methods_with_405(edge: httpx.Client, path: str, method: str) -> None:
+    response = edge.request(method, path, headers={"origin": ORIGIN})
+    assert (response.status_code, response.json()["reason"]) == (405, "METHOD_NOT_ALLOWED")
+    assert response.headers["allow"] == "GET, HEAD"
+    assert "allow" in response.headers["access-control-expose-headers"].lower()
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/api/v1/catalog"])

@@ -63,7 +63,8 @@ def find_route(name: str) -> Config:
         ("GET", "/api/v1/notes", "not found"),
         ("GET", "/notes/1", "not found"),
         ("GET", "/", "start page"),
-        ("POST", "/", "not found"),
+        ("POST", "/", "not allowed: /"),
+        ("POST", "/nothing", "not found"),
         ("GET", "/openapi.json", "document: /openapi.json"),
         ("GET", "/problems/NOT_FOUND", "document: /problems/"),
         ("GET", "/openapi/partner-system.yaml", "document: /openapi/"),
@@ -83,7 +84,12 @@ def test_cors_preflight_precedes_all_operations() -> None:
 
 @pytest.mark.parametrize(
     ("path", "allowed"),
-    [("/api/v1/notes/{note_id}", "GET, HEAD, PATCH"), ("/api/v1/callbacks", "POST"), ("/openapi.json", "GET, HEAD")],
+    [
+        ("/api/v1/notes/{note_id}", "GET, HEAD, PATCH"),
+        ("/api/v1/callbacks", "POST"),
+        ("/openapi.json", "GET, HEAD"),
+        ("/", "GET, HEAD"),
+    ],
 )
 def test_405_response_lists_the_allowed_methods(path: str, allowed: str) -> None:
     route = find_route(f"not allowed: {path}")

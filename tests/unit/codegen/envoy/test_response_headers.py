@@ -4,9 +4,14 @@ import re
 
 import pytest
 
+from codegen.contracts import HTTP_METHODS, Contracts
 from codegen.envoy import response_headers
 from codegen.envoy.common import Config
-from codegen.envoy.response_headers import RESTRICTIONS
+from codegen.envoy.response_headers import CORS_EXPOSED_HEADERS, RESTRICTIONS
+from codegen.rest.published_openapi import publish_document
+
+SAFELISTED = {"cache-control", "content-language", "content-length", "content-type", "expires", "last-modified"}
+"""Response headers that scripts of every origin may read (Fetch, CORS-safelisted response-header names)."""
 
 
 def added(filter_config: Config) -> dict[str, Config]:
@@ -39,6 +44,16 @@ def test_error_headers_include_cors_and_restrictions() -> None:
     headers = {each["header"]["key"]: each["append_action"] for each in response_headers.build_error_headers()}
     names = {"access-control-allow-origin", "access-control-expose-headers", "vary"}
     assert headers == dict.fromkeys(names | RESTRICTIONS.keys(), "ADD_IF_ABSENT")
+
+
+def test_every_header_of_the_published_contract_is_exposed(repository_contracts: Contracts) -> None:
+    published = publish_document(repository_contracts.openapi["delivery"])
+    shared = published["components"]["responses"]
+    operations = (item[method] for item in published["paths"].values() for method in item.keys() & set(HTTP_METHODS))
+    responses = [*shared.values(), *(each for operation in operations for each in operation["responses"].values())]
+    declared = {name.lower() for response in responses for name in response.get("headers", {})}
+    assert {"accept", "accept-patch", "etag"} <= declared
+    assert declared - SAFELISTED - {*CORS_EXPOSED_HEADERS.lower().split(", ")} == set()
 
 
 def test_origin_of_an_error_is_compared_as_a_whole() -> None:
