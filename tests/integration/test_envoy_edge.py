@@ -160,7 +160,8 @@ def test_response_without_caching_headers_is_not_stored(edge: httpx.Client) -> N
     for name, response in requests.items():
         assert response.headers["cache-control"] == "no-store", name
         assert response.headers["x-content-type-options"] == "nosniff", name
-        assert response.headers["content-security-policy"] == "frame-ancestors 'none'", name
+        assert response.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'", name
+        assert response.headers["referrer-policy"] == "no-referrer", name
         assert response.headers["vary"].lower().count("origin") == 1, name
         assert "strict-transport-security" not in response.headers, name
 

@@ -40,9 +40,11 @@ _INDEX_TEMPLATE = """<h1>Problems</h1>
 _ROW_TEMPLATE = """<tr><td>{status}</td>
 <td><a href="/problems/{reason}"><code>{reason}</code></a><br><b>{title}.</b> {description}</td></tr>"""
 _CODE_SPAN = re.compile("`([^`]+)`")
-_CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_PAGE_RESTRICTIONS = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_CONTENT_SECURITY_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; {_PAGE_RESTRICTIONS}"
 _DOCS_CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    f"connect-src 'self'; {_PAGE_RESTRICTIONS}"
 )
 """Content security policy of Swagger UI, which loads and calls this origin only."""
 

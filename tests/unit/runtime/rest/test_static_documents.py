@@ -65,6 +65,12 @@ async def test_only_documentation_pages_may_run_scripts(path: str, directive: st
     assert "*" not in policy
 
 
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs/start.js"])
+async def test_no_other_page_may_embed_a_document(path: str) -> None:
+    policy = (await request("GET", path)).headers["content-security-policy"].split("; ")
+    assert {"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"} <= {*policy}
+
+
 @pytest.mark.parametrize("path", ["/openapi.yaml", "/openapi.json/", "/docs", "/"])
 async def test_other_paths_are_passed_on(path: str) -> None:
     assert (await request("GET", path)).text == "other"
