@@ -10,10 +10,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from deploy.local.mesh_config import SERVICES
+from deploy.render_bootstrap import load_mesh
 from tests.conftest import ROOT, shift_port
 
-PROBE_PORTS = {name: shift_port(15021 + index) for index, name in enumerate(SERVICES)}
-ADMIN_PORTS = {name: shift_port(9901 + index) for index, name in enumerate(SERVICES)}
+SETTINGS = load_mesh()["settings"]
+PROBE_PORTS = {name: shift_port(SETTINGS[f"{name.upper()}_PROBE_PORT"]["default"]) for name in SERVICES}
+ADMIN_PORTS = {name: shift_port(SETTINGS[f"{name.upper()}_ADMIN_PORT"]["default"]) for name in SERVICES}
 EXPECTED_METRICS: dict[str, Any] = yaml.load(
     (ROOT / "tests/e2e/expected_metrics.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
 )
