@@ -1,15 +1,18 @@
 """Order check cache in Memcached; a check is readable only by the customer that made it.
 
-Entries are signed with HMAC-SHA256 over the id and the content of the check, since every client of Memcached with
-credentials can write entries of its own.
+Entries contain contact data, and every client of Memcached with credentials can read them and write entries of its own.
+They are therefore encrypted and authenticated (AES-256-GCM), each with a key that is derived from the id of its check.
 """
 
 import hmac
 import logging
+import secrets
 from collections.abc import Sequence
 from typing import override
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from generated.proto.delivery.orders.v1 import CheckedBasket
 from services.gateway.usecases.order_checks import CHECK_TTL, OrderCheckCache
@@ -18,14 +21,14 @@ from services.runtime.storage.memcached import Memcached, MemcachedServer
 
 log = logging.getLogger(__name__)
 
-SIGNATURE_BYTES = 32
+NONCE_BYTES = 12
 TIMEOUT_S = 0.25
 MAX_CONNECTIONS = 64
 """More than the default executor has threads."""
 
 
 class MemcachedOrderCheckCache(OrderCheckCache):
-    """Cache of order checks for CHECK_TTL. The first key signs, all of them verify."""
+    """Cache of order checks for CHECK_TTL. The first key encrypts, all of them decrypt."""
 
     def __init__(self, server: MemcachedServer, keys: Sequence[bytes]) -> None:
         self._keys = keys
@@ -44,7 +47,7 @@ class MemcachedOrderCheckCache(OrderCheckCache):
     @override
     async def put(self, check_id: str, user_id: str, basket: CheckedBasket) -> None:
         key, content = _build_cache_key(check_id), msgspec.msgpack.encode((user_id, get_codec().encode(basket)))
-        value = _sign(self._keys[0], key, content) + content
+        value = _encrypt(self._keys[0], key, content)
         ttl_s = int(CHECK_TTL.total_seconds())
         if not await self._memcached.execute("set", lambda client: client.set(key, value, expire=ttl_s)):
             raise self._memcached.create_unavailable_error()
@@ -55,9 +58,10 @@ class MemcachedOrderCheckCache(OrderCheckCache):
         value = await self._memcached.execute("get", lambda client: client.get(key))
         if value is None:
             return None
-        signature, content = value[:SIGNATURE_BYTES], value[SIGNATURE_BYTES:]
-        if not any(hmac.compare_digest(signature, _sign(each, key, content)) for each in self._keys):
-            log.warning("order check without a valid signature: forged, or signed with a removed key; ignoring it")
+        contents = (_decrypt(each, key, value) for each in self._keys)
+        content = next(filter(None, contents), None)
+        if content is None:
+            log.warning("order check not decrypted: forged, or encrypted with a removed key; ignoring it")
             return None
         owner, basket = msgspec.msgpack.decode(content, type=tuple[str, bytes])
         return get_codec().decode(CheckedBasket, basket) if owner == user_id else None
@@ -67,5 +71,20 @@ def _build_cache_key(check_id: str) -> str:
     return f"check:{check_id}"
 
 
-def _sign(signing_key: bytes, key: str, content: bytes) -> bytes:
-    return hmac.digest(signing_key, key.encode() + b"\n" + content, "sha256")
+def _encrypt(secret: bytes, key: str, content: bytes) -> bytes:
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return nonce + _create_cipher(secret, key).encrypt(nonce, content, None)
+
+
+def _decrypt(secret: bytes, key: str, value: bytes) -> bytes | None:
+    """Return the content of an entry, or None if it was not encrypted with the secret for this key."""
+    if len(value) < NONCE_BYTES:
+        return None
+    try:
+        return _create_cipher(secret, key).decrypt(value[:NONCE_BYTES], value[NONCE_BYTES:], None)
+    except InvalidTag:
+        return None
+
+
+def _create_cipher(secret: bytes, key: str) -> AESGCM:
+    return AESGCM(hmac.digest(secret, key.encode(), "sha256"))

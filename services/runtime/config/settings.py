@@ -118,7 +118,7 @@ class ServiceSettings(EnvironmentSettings):
         return PageTokenSigner(encryption_keys.split_keys(self.encryption_key.get_secret_value()))
 
     def derive_keys(self, purpose: str) -> list[bytes]:
-        """Return signing keys derived from the encryption keys: the first one signs, all of them verify."""
+        """Return keys for a purpose, derived from the encryption keys in their order. The first is the current one."""
         keys = encryption_keys.split_keys(self.encryption_key.get_secret_value())
         return [hmac.digest(key.encode(), purpose.encode(), "sha256") for key in keys]
 

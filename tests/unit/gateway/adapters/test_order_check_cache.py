@@ -1,13 +1,15 @@
-"""Signatures of order checks in the cache, with a dictionary in place of Memcached's client."""
+"""Encryption of order checks in the cache, with a dictionary in place of Memcached's client."""
 
 import logging
 from collections.abc import Callable
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from generated.proto.delivery.orders.v1 import CheckedBasket
 from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
+from services.runtime.rpc.codec import get_codec
 from services.runtime.storage.memcached import Memcached, MemcachedServer
 
 BASKET = CheckedBasket(total_amount=1500, currency="USD", bank_id="visa")
@@ -49,13 +51,16 @@ async def test_check_is_readable_after_key_rotation() -> None:
 @pytest.mark.parametrize(
     "forge",
     [
-        lambda value: value.replace(b"visa", b"visb"),
+        lambda value: value[:20] + bytes([value[20] ^ 1]) + value[21:],
+        lambda value: bytes([value[0] ^ 1]) + value[1:],
         lambda value: value[:-1],
-        lambda value: value[32:],
-        lambda value: bytes(32) + value[32:],
+        lambda value: value + b"x",
+        lambda value: value[:12],
+        lambda _: b"x" * 11,
         lambda _: b"",
+        lambda _: msgspec.msgpack.encode(("ada", get_codec().encode(BASKET))),
     ],
-    ids=["changed", "truncated", "unsigned", "zero_signature", "empty"],
+    ids=["content", "nonce", "truncated", "extended", "without_content", "short", "empty", "plain"],
 )
 async def test_forged_check_is_a_miss_and_logged(
     forge: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
@@ -66,7 +71,17 @@ async def test_forged_check_is_a_miss_and_logged(
     memcached.entries["check:c1"] = forge(memcached.entries["check:c1"])
     with caplog.at_level(logging.WARNING):
         assert await cache.get("c1", "ada") is None
-    assert "signature" in caplog.text
+    assert "order check not decrypted" in caplog.text
+
+
+async def test_entry_does_not_reveal_its_content() -> None:
+    memcached = FakeMemcached()
+    for check_id in ("c1", "c2"):
+        await create_cache(memcached, KEY).put(check_id, "ada-lovelace", BASKET)
+    for value in memcached.entries.values():
+        assert b"visa" not in value
+        assert b"ada-lovelace" not in value
+    assert len({*memcached.entries.values()}) == 2
 
 
 async def test_check_copied_to_another_id_is_a_miss() -> None:
