@@ -44,7 +44,7 @@ add-caller: setup ## give the external caller NAME=… a certificate and a sidec
 	@$(PYTHON) -m deploy.local add-caller "$(or $(NAME),$(error NAME is missing: make add-caller NAME=…))"
 dead-letters: setup ## manage dead letters; ARGS="list", "show QUEUE ID", "replay …", "drop …"
 	@$(PYTHON) -m deploy.local.dead_letters dead-letters $(or $(ARGS),list)
-reconcile: setup ## compare the stores of every order and the banks' payments, repair or report and print discrepancies
+reconcile: setup ## compare stores and banks for orders of the last seven days, unchanged for ten minutes; repair or report
 	@$(PYTHON) -m deploy.local reconcile
 
 ## Develop

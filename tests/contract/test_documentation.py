@@ -2,10 +2,12 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from services.orders.settings import Settings
 from tests.conftest import ROOT
 from tests.typescript_client import run_node
 
@@ -23,6 +25,24 @@ PAGES = [
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_resolve(page: Path) -> None:
     assert [link for link in LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / link).exists()] == []
+
+
+def iter_texts_about_reconcile() -> Iterator[str]:
+    """Yield the help of the command and the paragraphs that state what it compares."""
+    yield from re.findall(r"^reconcile: .*", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for page in ("docs/runbook.md", "docs/orders.md"):
+        paragraphs = (ROOT / page).read_text(encoding="utf-8").split("\n\n")
+        yield from (each.replace("\n", " ") for each in paragraphs if "`make reconcile` compares" in each)
+
+
+def test_texts_about_reconcile_state_which_orders_it_compares() -> None:
+    defaults = {
+        name: Settings.model_fields[f"reconcile_{name}"].default for name in ("quiet_period_seconds", "window_days")
+    }
+    assert defaults == {"quiet_period_seconds": 600, "window_days": 7}
+    texts = [*iter_texts_about_reconcile()]
+    assert len(texts) == 4
+    assert [text for text in texts if "ten minutes" not in text or "seven days" not in text] == []
 
 
 def test_frontend_examples_compile() -> None:

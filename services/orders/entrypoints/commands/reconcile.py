@@ -22,7 +22,7 @@ async def run_reconcile(
     clock: Clock,
     policy: ReconciliationPolicy,
 ) -> bool:
-    """Reconcile every order past its quiet period, and the payments of the banks, and print the discrepancies.
+    """Reconcile the orders of the window past their quiet period, and the payments of the banks; print discrepancies.
 
     Safe while the service runs. Return False if a store was unavailable, or the reconciliation of an order failed. A
     bank that is unavailable is printed only.
