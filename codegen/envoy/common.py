@@ -22,6 +22,9 @@ APP_HTTP2_OPTIONS = {"hpack_table_size": 0}
 ROUTE_METADATA_KEY: Config = {"key": "delivery", "path": [{"key": "route"}]}
 """Key of the path template in the metadata of a route."""
 
+DENIED_STATUSES = (401, 403)
+"""Statuses of rejected credentials and missing rights, which the edge always logs. Rate limits bound their number."""
+
 REDACTED_SPAN_TAGS = ("http.url", "peer.address", "user_agent")
 """Span tags that Envoy sets by default and that may contain personal data; they are overwritten."""
 
@@ -196,8 +199,14 @@ def build_tracing_config(service: str, percent: str) -> Config:
     }
 
 
+def build_status_filter(op: str, status: int) -> Config:
+    """Return the access log filter of responses whose status is compared with a value."""
+    value = {"default_value": status, "runtime_key": f"access_log.status_{status}"}
+    return {"status_code_filter": {"comparison": {"op": op, "value": value}}}
+
+
 def build_access_log_config(name: str) -> list[Config]:
-    """Return the access log: one JSON line for every 5xx response, and at the edge for a sample of the others.
+    """Return the access log: one JSON line for every 5xx response, and at the edge also for others.
 
     Path, query, address and client headers are omitted because they may contain personal data.
     """
@@ -217,10 +226,10 @@ def build_access_log_config(name: str) -> list[Config]:
         "trace_id": "%TRACE_ID%",
     }
     message_name = "extensions.access_loggers.stream.v3.StdoutAccessLog"
-    minimum = {"default_value": 500, "runtime_key": "access_log.min_status"}
-    failed: Config = {"status_code_filter": {"comparison": {"op": "GE", "value": minimum}}}
+    failed = build_status_filter("GE", 500)
     sampled = {"runtime_key": "access_log.percent", "percent_sampled": {"numerator": "${ACCESS_LOG_PERCENT}"}}
-    log_filter = {"or_filter": {"filters": [failed, {"runtime_filter": sampled}]}} if name == "edge" else failed
+    filters = [failed, *(build_status_filter("EQ", each) for each in DENIED_STATUSES), {"runtime_filter": sampled}]
+    log_filter = {"or_filter": {"filters": filters}} if name == "edge" else failed
     return [build_extension("stdout", message_name, log_format={"json_format": fields}) | {"filter": log_filter}]
 
 

@@ -136,19 +136,19 @@ def test_access_log_contains_no_personal_data(name: str) -> None:
     assert not set(PERSONAL_DATA_OPERATORS) & set(fields.values())
 
 
-def find_status_filter(name: str) -> Config:
+def list_logged_statuses(name: str) -> set[tuple[str, int]]:
     (log,) = build_access_log_config(name)
     filters = log["filter"]["or_filter"]["filters"] if "or_filter" in log["filter"] else [log["filter"]]
-    (config,) = (each["status_code_filter"] for each in filters if "status_code_filter" in each)
-    return dict(config["comparison"])
+    comparisons = [each["status_code_filter"]["comparison"] for each in filters if "status_code_filter" in each]
+    return {(each["op"], each["value"]["default_value"]) for each in comparisons}
 
 
-@pytest.mark.parametrize(("name", "is_sampled"), [("edge", True), ("ingress", False), ("ops", False)])
-def test_server_errors_are_logged_and_only_the_edge_samples(name: str, is_sampled: bool) -> None:
-    comparison = find_status_filter(name)
-    assert (comparison["op"], comparison["value"]["default_value"]) == ("GE", 500)
+@pytest.mark.parametrize("name", ["edge", "ingress", "ops"])
+def test_edge_logs_errors_denials_and_a_sample_others_log_errors(name: str) -> None:
+    denials = {("EQ", 401), ("EQ", 403)} if name == "edge" else set()
+    assert list_logged_statuses(name) == {("GE", 500)} | denials
     (log,) = build_access_log_config(name)
-    assert ("${ACCESS_LOG_PERCENT}" in str(log)) == is_sampled
+    assert ("${ACCESS_LOG_PERCENT}" in str(log)) == (name == "edge")
 
 
 @given(st.lists(st.sampled_from(["traceparent", "tracestate", "x-trace-id"]), unique=True))
