@@ -19,7 +19,12 @@ from tests.conftest import ROOT
 def test_command_before_set_up_reports_that_nothing_runs(tmp_path: Path, target: str, status: int, output: str) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     result = subprocess.run(
-        ["make", target], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False
+        ["make", "--no-print-directory", target],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
     )
     assert (result.returncode, result.stdout) == (status, output)
     assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]

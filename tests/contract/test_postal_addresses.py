@@ -1,4 +1,4 @@
-"""Postal addresses of the contract: those of some countries are short or have letters of any script."""
+"""Postal addresses of the contract: those of some countries are short or have characters of any script."""
 
 from typing import Any
 
