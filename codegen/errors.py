@@ -1,6 +1,6 @@
 """Errors of the generators, and their collection: a run reports all errors, not only the first."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -34,3 +34,13 @@ class ContractErrors:
         """Raise ContractError with all different messages, in the order in which they were added."""
         if self.messages:
             raise ContractError(*dict.fromkeys(self.messages))
+
+
+def map_all[Item, Result](function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Return the results of a function for all items. Raises ContractError with the errors of all of them."""
+    errors, results = ContractErrors(), list[Result]()
+    for item in items:
+        with errors.collect():
+            results.append(function(item))
+    errors.raise_if_any()
+    return results

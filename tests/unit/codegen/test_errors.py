@@ -4,7 +4,7 @@ import pytest
 
 from codegen import __main__
 from codegen.contracts import Files
-from codegen.errors import ContractError, ContractErrors
+from codegen.errors import ContractError, ContractErrors, map_all
 from tests.unit.codegen.sample_contracts import create_contracts
 
 
@@ -30,6 +30,18 @@ def test_collector_raises_different_messages_in_order() -> None:
 def test_collector_propagates_other_errors() -> None:
     with pytest.raises(KeyError), ContractErrors().collect():
         raise KeyError("not a contract error")
+
+
+def test_mapping_reports_the_errors_of_all_items() -> None:
+    def double(number: int) -> int:
+        if number > 2:
+            raise ContractError(f"{number} is too large")
+        return 2 * number
+
+    assert map_all(double, [1, 2]) == [2, 4]
+    with pytest.raises(ContractError) as caught:
+        map_all(double, [1, 3, 2, 4])
+    assert caught.value.messages == ("3 is too large", "4 is too large")
 
 
 def test_run_reports_the_errors_of_all_generators(monkeypatch: pytest.MonkeyPatch) -> None:
