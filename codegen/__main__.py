@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from codegen import contracts, envoy, observability, reference_docs, typescript
+from codegen import contracts, envoy, mesh_settings, observability, reference_docs, typescript
 from codegen.artefacts import FIX_COMMAND, STAMP, list_files
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.errors import ContractErrors
@@ -28,8 +28,7 @@ from codegen.rest import (
 )
 from codegen.rpc import messages, servicers
 
-ROOT = Path(__file__).parent.parent
-GENERATED = ROOT / "generated"
+REPOSITORY = contracts.REPOSITORY
 
 GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     messages.generate,
@@ -46,6 +45,7 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     asyncapi.generate,
     broker_definitions.generate,
     reference_docs.generate,
+    mesh_settings.generate,
     envoy.generate,
     manifests.generate,
     observability.generate,
@@ -91,7 +91,7 @@ def write_tree(files: Files, folder: Path) -> None:
 def format_python(ruff_config: str, *paths: Path) -> None:
     """Fix and format Python files with ruff."""
     ruff = str(Path(sys.executable).with_name("ruff"))
-    options = ["--config", str(ROOT / ruff_config), "--quiet", "--no-cache", *map(str, paths)]
+    options = ["--config", str(REPOSITORY / ruff_config), "--quiet", "--no-cache", *map(str, paths)]
     subprocess.run([ruff, "check", "--fix-only", *options], check=True)
     subprocess.run([ruff, "format", *options], check=True)
 
@@ -103,35 +103,35 @@ def read_tree(folder: Path) -> dict[str, bytes]:
     return files
 
 
-def generate(_: argparse.Namespace) -> int:
+def generate(root: Path) -> int:
     """Update `generated/`, scaffold tests of new operations and print unimplemented handlers."""
-    source = contracts.load(ROOT)
+    source, generated = contracts.load(root), root / "generated"
     with tempfile.TemporaryDirectory() as folder:
         write_tree(run_generators(source), Path(folder))
-        expected, present = read_tree(Path(folder)), read_tree(GENERATED)
+        expected, present = read_tree(Path(folder)), read_tree(generated)
     for name in present.keys() - expected.keys():
-        (GENERATED / name).unlink()
+        (generated / name).unlink()
     for name, content in expected.items():
         if present.get(name) != content:
-            path = GENERATED / name
+            path = generated / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    previous = test_scaffolding.list_bound_operations(present.get(handlers.OUTPUT_PATH, b"").decode())
+    previous = test_scaffolding.list_bound_operations(present.get(source.get_rest_path(handlers.MODULE), b"").decode())
     if tests := test_scaffolding.write_tests(
-        ROOT, test_scaffolding.render_new_tests(source, previous) if previous else {}
+        root, test_scaffolding.render_new_tests(source, previous) if previous else {}
     ):
         format_python("pyproject.toml", *tests)
-        print("test to complete:", *(path.relative_to(ROOT) for path in tests))
-    if missing := unimplemented.find_unimplemented(ROOT):
+        print("test to complete:", *(path.relative_to(root) for path in tests))
+    if missing := unimplemented.find_unimplemented(root):
         print("to implement:", *missing, sep="\n\n")
     return 0
 
 
-def check(_: argparse.Namespace) -> int:
+def check(root: Path) -> int:
     """Compare `generated/` with a fresh generation, stray files included, then search for unimplemented handlers."""
     with tempfile.TemporaryDirectory() as folder:
-        write_tree(run_generators(contracts.load(ROOT)), Path(folder))
-        expected, present = read_tree(Path(folder)), read_tree(GENERATED)
+        write_tree(run_generators(contracts.load(root)), Path(folder))
+        expected, present = read_tree(Path(folder)), read_tree(root / "generated")
     drift = [
         *(f"missing  generated/{name}" for name in sorted(expected.keys() - present.keys())),
         *(f"stray    generated/{name}" for name in sorted(present.keys() - expected.keys())),
@@ -150,7 +150,7 @@ def check(_: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    if missing := unimplemented.find_unimplemented(ROOT):
+    if missing := unimplemented.find_unimplemented(root):
         print("handlers: not implemented:", *missing, sep="\n\n", file=sys.stderr)
         return 1
     return 0
@@ -158,12 +158,13 @@ def check(_: argparse.Namespace) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="codegen", description=__doc__)
+    parser.add_argument("--root", type=Path, default=REPOSITORY, help="folder of api-specs/ and generated/")
     commands = parser.add_subparsers(required=True)
     commands.add_parser("generate", help="write generated/").set_defaults(run=generate)
     commands.add_parser("check", help="compare generated/ with the contracts").set_defaults(run=check)
     arguments = parser.parse_args()
     try:
-        code: int = arguments.run(arguments)
+        code: int = arguments.run(arguments.root.resolve())
     except ContractError as error:
         print(*(f"contract: {message}" for message in error.messages), sep="\n", file=sys.stderr)
         return 1

@@ -19,7 +19,6 @@ from codegen.contracts import ContractError, Contracts, Files
 from codegen.kubernetes import manifests
 from codegen.rest import published_openapi
 
-ROOT = Path(__file__).parents[1]
 PATHS = (
     "envoy/",
     "kubernetes/monitoring/prometheus-rule.yaml",
@@ -113,12 +112,14 @@ def lock_folder(folder: Path) -> Iterator[None]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="codegen.artefacts", description=__doc__)
     parser.add_argument("folders", nargs="*", metavar="FOLDER", help=f"by default all: {', '.join(GENERATORS)}")
-    folders = parser.parse_args().folders or list(GENERATORS)
+    parser.add_argument("--root", type=Path, default=contracts.REPOSITORY, help="folder of api-specs/ and generated/")
+    arguments = parser.parse_args()
+    root, folders = arguments.root.resolve(), arguments.folders or list(GENERATORS)
     if unknown := set(folders) - GENERATORS.keys():
         parser.error(f"unknown folders: {', '.join(sorted(unknown))}")
     try:
-        with lock_folder(ROOT / "generated"):
-            build_if_changed(ROOT, folders)
+        with lock_folder(root / "generated"):
+            build_if_changed(root, folders)
     except ContractError as error:
         print(f"contract: {error}", f"Fix, if a protobuf file has changed: {FIX_COMMAND}", sep="\n", file=sys.stderr)
         return 1

@@ -7,6 +7,7 @@ from typing import Any
 
 from codegen.errors import ContractError as ContractError  # noqa: PLC0414 (re-export)
 from codegen.errors import ContractErrors
+from codegen.mesh import load_mesh
 from codegen.openapi.findings import HTTP_METHODS as HTTP_METHODS  # noqa: PLC0414 (re-export)
 from codegen.openapi.findings import OpenApiFile
 from codegen.openapi.reader import read_openapi_file
@@ -20,6 +21,7 @@ DESCRIPTORS = "generated/descriptors.binpb"
 """Committed descriptor set of the protobuf files."""
 
 OPENAPI_FOLDER = "api-specs/openapi"
+REPOSITORY = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,22 @@ class Contracts:
     openapi: dict[str, dict[str, Any]]
     """By file stem ("delivery"); references are unresolved, and all of them are local."""
     protos: ProtoContracts
+    mesh: Mapping[str, Any]
+    """Content of `envoy/mesh.yaml`."""
     files: Mapping[str, OpenApiFile] = field(default_factory=dict)
     """The OpenAPI files by stem, for locations in errors. Contracts in memory have none."""
+    root: Path = REPOSITORY
+    """Folder of `api-specs/`, with the settings of the generators that are not contracts."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the mesh, which is also the stem of the served API and the first part of the packages."""
+        name: str = self.mesh["name"]
+        return name
+
+    def get_rest_path(self, module: str) -> str:
+        """Return the path of a module of the served API, relative to `generated/`."""
+        return f"rest/{self.name}/{module}.py"
 
     def format_location(self, api: str, *pointer: str | int) -> str:
         """Return the place of a node for an error: `api-specs/openapi/delivery.yaml:123: operation listThings`."""
@@ -53,7 +69,7 @@ class Contracts:
 
 
 def load(root: Path) -> Contracts:
-    """Read `api-specs/` below `root`.
+    """Read `api-specs/` and `envoy/mesh.yaml` below `root`.
 
     Raises ContractError with all errors of the files.
     """
@@ -67,11 +83,12 @@ def load_compiled(root: Path) -> Contracts:
 
 def _load(root: Path, read_protos: Callable[[], ProtoContracts]) -> Contracts:
     errors, files, protos = ContractErrors(), dict[str, OpenApiFile](), list[ProtoContracts]()
+    mesh = load_mesh(root)
     with errors.collect():
         for path in list_yaml_files(root, OPENAPI_FOLDER):
-            if (file := read_openapi_file(root, path, errors)) is not None:
+            if (file := read_openapi_file(root, path, errors, is_served=path.stem == mesh["name"])) is not None:
                 files[path.stem] = file
     with errors.collect():
         protos.append(read_protos())
     errors.raise_if_any()
-    return Contracts({stem: file.document for stem, file in files.items()}, protos[0], files)
+    return Contracts({stem: file.document for stem, file in files.items()}, protos[0], mesh, files, root)

@@ -1,26 +1,40 @@
-"""Reader of `envoy/mesh.yaml`: sidecars, addresses and connections of the services."""
+"""Reader of `envoy/mesh.yaml`: name of the mesh, sidecars, addresses and connections of the services."""
 
+import keyword
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from codegen.contracts import ContractError
+from codegen.errors import ContractError
 
-MESH_FILE = Path(__file__).parents[1] / "envoy/mesh.yaml"
+MESH_FILE = "envoy/mesh.yaml"
 GATEWAY = "gateway"
 """Service that the edge's sidecar belongs to; no contract calls it."""
 
 OPERATOR_SIDECAR = "ops"
 """Sidecar for operators, which belongs to no service."""
 
+PLACEHOLDER = "${MESH}"
+"""Placeholder of the name of the mesh in generated objects, which `insert_name` replaces."""
 
-def load_mesh() -> dict[str, Any]:
-    """Return the content of the file. Raises ContractError for connections of an unknown service."""
-    mesh: dict[str, Any] = yaml.load(MESH_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+NAME_PATTERN = r"[a-z][a-z0-9]{1,30}"
+"""Names of meshes: DNS labels that are also package names of Python and protobuf."""
+
+
+def load_mesh(root: Path) -> dict[str, Any]:
+    """Return the content of the file below `root`.
+
+    Raises ContractError for a name that is not valid and for connections of an unknown service.
+    """
+    mesh: dict[str, Any] = yaml.load((root / MESH_FILE).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    name = mesh.get("name")
+    if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name) or keyword.iskeyword(name):
+        raise ContractError(f"{MESH_FILE}: the name {name!r} is not valid; write lower-case ASCII characters and digits")
     if unknown := [*mesh.get("connections", {}).keys() - {*list_services(mesh)}]:
-        raise ContractError(f"envoy/mesh.yaml: connections of unknown services: {', '.join(sorted(unknown))}")
+        raise ContractError(f"{MESH_FILE}: connections of unknown services: {', '.join(sorted(unknown))}")
     return mesh
 
 
@@ -32,3 +46,12 @@ def list_services(mesh: Mapping[str, Any]) -> list[str]:
 def list_callees(mesh: Mapping[str, Any]) -> list[str]:
     """Return the names of the services that other services call."""
     return [name for name in list_services(mesh) if name != GATEWAY]
+
+
+def insert_name(node: Any, name: str) -> Any:
+    """Return a tree of objects with the name of the mesh instead of its placeholder."""
+    if isinstance(node, dict):
+        return {insert_name(key, name): insert_name(value, name) for key, value in node.items()}
+    if isinstance(node, list):
+        return [insert_name(item, name) for item in node]
+    return node.replace(PLACEHOLDER, name) if isinstance(node, str) else node

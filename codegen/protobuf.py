@@ -20,11 +20,11 @@ from google.protobuf.message import Message
 from codegen.errors import ContractError, ContractErrors
 from codegen.proto_rules.locations import (
     METHODS,
-    OPTIONS_PACKAGE,
     PROTO_FOLDER,
     SERVICES,
     Element,
     SourceFile,
+    find_options_package,
     iter_messages,
 )
 from codegen.proto_rules.subjects import check_subjects
@@ -153,7 +153,7 @@ def parse_image(image: bytes, options_pool: DescriptorPool | None = None) -> Pro
     Raises ContractError with all errors of the options.
     """
     descriptors, pool = _load_descriptors(image)
-    options, errors = _OptionReader(options_pool or pool), ContractErrors()
+    options, errors = _OptionReader(options_pool or pool, find_options_package(descriptors)), ContractErrors()
     files = [SourceFile(file) for file in descriptors.file]
     services = [service for file in files for service in _parse_services(file, options, errors)]
     events = [event for file in files for event in _parse_events(file, options, errors)]
@@ -187,13 +187,14 @@ def _build(root: Path) -> bytes:
 class _OptionReader:
     """Reader of the custom options, which descriptors carry as extensions defined in `pool`."""
 
-    def __init__(self, pool: DescriptorPool) -> None:
+    def __init__(self, pool: DescriptorPool, package: str) -> None:
         self._pool = pool
-        self._callers = pool.FindEnumTypeByName(f"{OPTIONS_PACKAGE}.Caller").values_by_number
+        self.package = package
+        self._callers = pool.FindEnumTypeByName(f"{package}.Caller").values_by_number
 
     def read(self, options: Message, extension_name: str) -> Any:
         """Return the message of the option, or None if the option is absent."""
-        extension: Any = self._pool.FindExtensionByName(f"{OPTIONS_PACKAGE}.{extension_name}")
+        extension: Any = self._pool.FindExtensionByName(f"{self.package}.{extension_name}")
         message_factory.GetMessageClass(extension.message_type)
         own = message_factory.GetMessageClass(extension.containing_type).FromString(options.SerializeToString())
         return own.Extensions[extension] if own.HasExtension(extension) else None
@@ -229,7 +230,7 @@ def _parse_method(
     policy = options.read(method.options, "method")
     if policy is None:
         raise ContractError(
-            f"{location}: {service}.{method.name} has no option ({OPTIONS_PACKAGE}.method); add it with the callers"
+            f"{location}: {service}.{method.name} has no option ({options.package}.method); add it with the callers"
         )
     parsed = Method(
         service=service,

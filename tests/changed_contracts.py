@@ -21,7 +21,8 @@ def repository_contracts() -> Contracts:
 
 def with_change(change: Change) -> Contracts:
     """Return the contracts with a changed `delivery.yaml`."""
-    source = Contracts(openapi=copy.deepcopy(repository_contracts().openapi), protos=repository_contracts().protos)
+    present = repository_contracts()
+    source = Contracts(openapi=copy.deepcopy(present.openapi), protos=present.protos, mesh=present.mesh)
     change(source.openapi["delivery"])
     return source
 

@@ -7,8 +7,8 @@ from pathlib import Path
 RELEASED_FOLDER = Path("api-specs/released")
 """The last release, relative to the repository: `openapi/*.yaml`, `protos.binpb`, `asyncapi.yaml` and `VERSION`."""
 
-OWN_SPECS = ("delivery", "partner-system", "payment-system")
-"""OpenAPI files that are released; the others describe APIs of third parties."""
+THIRD_PARTY_EXTENSION = "x-third-party"
+"""True in an OpenAPI file that describes an API of a third party; the others are released."""
 
 BREAKING_FIX_HINT = (
     "revert the change, or release it as a new major version: make contracts-release VERSION=<next major>.0.0"

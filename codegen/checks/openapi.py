@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from codegen.checks import OWN_SPECS, RELEASED_FOLDER, ContractCheckError, Finding
+from codegen.checks import RELEASED_FOLDER, ContractCheckError, Finding
+from codegen.rest import webhooks
 
 SPECS_FOLDER = Path("api-specs/openapi")
 REDOCLY_ENVIRONMENT = {
@@ -20,8 +21,9 @@ REDOCLY_ENVIRONMENT = {
 
 
 def list_files(root: Path) -> list[str]:
-    """Return the OpenAPI files, relative to `root`."""
-    return sorted(str(path.relative_to(root)) for path in (root / SPECS_FOLDER).glob("*.yaml"))
+    """Return the OpenAPI files and the generated document of webhooks, relative to `root`."""
+    generated = (root / "generated/openapi").glob(f"{webhooks.STEM}.yaml")
+    return sorted(str(path.relative_to(root)) for path in (*(root / SPECS_FOLDER).glob("*.yaml"), *generated))
 
 
 def lint(root: Path) -> list[Finding]:
@@ -51,14 +53,13 @@ def find_breaking_changes(root: Path) -> list[Finding]:
 
 def list_changes(root: Path) -> list[dict[str, Any]]:
     """Return all changes since the last release in redocly's form; a removed file is one change."""
+    stems = sorted(path.stem for path in (root / RELEASED_FOLDER / "openapi").glob("*.yaml"))
     with ThreadPoolExecutor(2) as pool:
-        return [change for changes in pool.map(partial(_list_file_changes, root), OWN_SPECS) for change in changes]
+        return [change for changes in pool.map(partial(_list_file_changes, root), stems) for change in changes]
 
 
 def _list_file_changes(root: Path, stem: str) -> list[dict[str, Any]]:
     base, revision = RELEASED_FOLDER / "openapi" / f"{stem}.yaml", SPECS_FOLDER / f"{stem}.yaml"
-    if not (root / base).exists():
-        return []
     if not (root / revision).exists():
         removal = {"ruleId": "file-removed", "impact": "major", "message": "The file was removed."}
         return [{"impact": "major", "verdicts": [removal], "revision": {"file": str(revision), "line": 1}}]

@@ -18,7 +18,6 @@ from codegen.protobuf import Event, ProtoContracts, parse_image
 RELEASED_IMAGE = RELEASED_FOLDER / "protos.binpb"
 RELEASED_ASYNCAPI = RELEASED_FOLDER / "asyncapi.yaml"
 PROTO_FOLDER = Path("api-specs/proto")
-EVENTS_PROTO = "api-specs/proto/delivery/events/v1/events.proto"
 
 
 def run_buf(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +53,7 @@ def find_breaking_event_changes(root: Path) -> list[Finding]:
         return []
     present = contracts.load(root)
     released = parse_image((root / RELEASED_IMAGE).read_bytes(), present.protos.pool)
-    current_document = _parse_yaml(str(asyncapi.generate(present)["asyncapi/delivery.yaml"]))
+    current_document = _parse_yaml(asyncapi.render_document(present))
     released_document = _parse_yaml((root / RELEASED_ASYNCAPI).read_text(encoding="utf-8"))
     return [
         *_iter_event_changes(released, present.protos),
@@ -72,7 +71,9 @@ def _iter_event_changes(released: ProtoContracts, current: ProtoContracts) -> It
     for released_event in released.events:
         current_event = by_type.get(released_event.type)
         if current_event is None:
-            yield Finding(EVENTS_PROTO, f"The event {released_event.type} is no longer published.", "event-removed")
+            yield Finding(
+                released_event.location, f"The event {released_event.type} is no longer published.", "event-removed"
+            )
             continue
         yield from _iter_policy_changes(released_event, current_event)
         yield from _iter_field_changes(
@@ -85,24 +86,24 @@ def _iter_event_changes(released: ProtoContracts, current: ProtoContracts) -> It
 def _iter_policy_changes(released: Event, current: Event) -> Iterator[Finding]:
     if current.message != released.message:
         yield Finding(
-            EVENTS_PROTO,
+            released.location,
             f"{released.type} has the message {current.message}, not {released.message}.",
             "event-message-changed",
         )
     if current.producer != released.producer:
         yield Finding(
-            EVENTS_PROTO,
+            released.location,
             f"{released.type} is produced by {current.producer}, not {released.producer}.",
             "event-producer-changed",
         )
     if current.subject != released.subject:
         yield Finding(
-            EVENTS_PROTO,
+            released.location,
             f"{released.type} has the subject {current.subject}, not {released.subject}.",
             "event-subject-changed",
         )
     for queue in sorted(set(released.queues) - set(current.queues)):
-        yield Finding(EVENTS_PROTO, f"{released.type} no longer reaches the queue {queue}.", "event-queue-removed")
+        yield Finding(released.location, f"{released.type} no longer reaches the queue {queue}.", "event-queue-removed")
 
 
 def _iter_field_changes(
@@ -111,14 +112,15 @@ def _iter_field_changes(
     """Compare fields by number, as on the wire, and by name, as in AsyncAPI."""
     if released.full_name in seen:
         return
+    location = f"{PROTO_FOLDER}/{released.file.name}"
     for field in released.fields:
         field_path = f"{path}: {field.name}"
         same = current.fields_by_number.get(field.number)
         if same is None:
-            yield Finding(EVENTS_PROTO, f"{field_path} was removed.", "event-field-removed")
+            yield Finding(location, f"{field_path} was removed.", "event-field-removed")
         elif (same.name, _format_field_type(same)) != (field.name, _format_field_type(field)):
             yield Finding(
-                EVENTS_PROTO,
+                location,
                 f"{field_path} was changed to {same.name}, {_format_field_type(same)}.",
                 "event-field-changed",
             )

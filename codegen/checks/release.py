@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from codegen import contracts
-from codegen.checks import OWN_SPECS, RELEASED_FOLDER, ContractCheckError, openapi, protobuf
+from codegen.checks import RELEASED_FOLDER, THIRD_PARTY_EXTENSION, ContractCheckError, openapi, protobuf
 from codegen.events import asyncapi
 from codegen.protobuf import ProtoContracts, parse_image
 
@@ -39,7 +39,8 @@ def create_release(root: Path, requested_version: str, note: str, *, has_breakin
     last = _parse_version(file.read_text(encoding="utf-8").strip()) if file.exists() else None
     lines = [note] if note else []
     if last is None:
-        version = requested_version or contracts.load(root).openapi["delivery"]["info"]["version"]
+        present = contracts.load(root)
+        version = requested_version or present.openapi[present.name]["info"]["version"]
         lines = lines or ["First release."]
     else:
         changes = _render_changelog_lines(root)
@@ -107,7 +108,9 @@ def _serialize_files_without_comments(source: ProtoContracts) -> dict[str, bytes
 def _write_release(root: Path, version: str, lines: list[str]) -> None:
     folder = root / RELEASED_FOLDER
     (folder / "openapi").mkdir(parents=True, exist_ok=True)
-    for stem in OWN_SPECS:
+    for stem, document in contracts.load(root).openapi.items():
+        if document.get(THIRD_PARTY_EXTENSION):
+            continue
         file = root / openapi.SPECS_FOLDER / f"{stem}.yaml"
         text, count = re.subn(
             r"(?m)^  version: \S+$", f"  version: {version}", file.read_text(encoding="utf-8"), count=1
@@ -121,9 +124,7 @@ def _write_release(root: Path, version: str, lines: list[str]) -> None:
     )
     if result.returncode:
         raise ContractCheckError(f"buf build failed:\n{result.stderr.strip()}")
-    (root / protobuf.RELEASED_ASYNCAPI).write_text(
-        str(asyncapi.generate(contracts.load(root))["asyncapi/delivery.yaml"]), encoding="utf-8"
-    )
+    (root / protobuf.RELEASED_ASYNCAPI).write_text(asyncapi.render_document(contracts.load(root)), encoding="utf-8")
     (folder / "VERSION").write_text(f"{version}\n", encoding="utf-8")
     changelog = root / CHANGELOG
     previous = changelog.read_text(encoding="utf-8").removeprefix(CHANGELOG_HEADER) if changelog.exists() else ""

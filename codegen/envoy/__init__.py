@@ -5,7 +5,7 @@ import re
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.envoy import admin, edge, external_callers, lint, operator_proxy, overload, sidecar
 from codegen.envoy.common import Config, Profile, build_bootstrap
-from codegen.mesh import GATEWAY, OPERATOR_SIDECAR, list_callees, list_services, load_mesh
+from codegen.mesh import GATEWAY, OPERATOR_SIDECAR, insert_name, list_callees, list_services
 from codegen.yaml_output import dump_yaml
 
 PROFILES = (Profile("development"), Profile("production"))
@@ -40,7 +40,7 @@ def build_service_bootstrap(contracts: Contracts, profile: Profile, mesh: Config
 
 def generate(contracts: Contracts) -> Files:
     """Generate `envoy/<profile>/<sidecar>.yaml`; the operator proxy exists in development only."""
-    mesh = load_mesh()
+    mesh = contracts.mesh
     services, callees = list_services(mesh), list_callees(mesh)
     files: Files = {}
     for profile in PROFILES:
@@ -51,7 +51,7 @@ def generate(contracts: Contracts) -> Files:
             bootstraps[OPERATOR_SIDECAR] = operator_proxy.generate(contracts, profile, mesh["trust_domain"], callees)
         for name, config in bootstraps.items():
             lint.check(contracts, f"{profile.name}/{name}", config)
-            text = dump_yaml(HEADER, config)
+            text = dump_yaml(HEADER, insert_name(config, contracts.name))
             if unknown := set(re.findall(r"\$\{(\w+)\}", text)) - mesh["settings"].keys() - {"NAME"}:
                 raise ContractError(f"envoy/mesh.yaml does not define the settings: {', '.join(sorted(unknown))}")
             files[f"envoy/{profile.name}/{name}.yaml"] = text

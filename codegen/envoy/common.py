@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codegen.mesh import PLACEHOLDER
+
 type Config = dict[str, Any]
 
 TYPE_URL_PREFIX = "type.googleapis.com/envoy"
@@ -19,7 +21,7 @@ MAX_STREAMS = 2048
 APP_HTTP2_OPTIONS = {"hpack_table_size": 0}
 """Options of the connection to an app: no dynamic table, so that no call depends on the headers of another call."""
 
-ROUTE_METADATA_KEY: Config = {"key": "delivery", "path": [{"key": "route"}]}
+ROUTE_METADATA_KEY: Config = {"key": PLACEHOLDER, "path": [{"key": "route"}]}
 """Key of the path template in the metadata of a route."""
 
 DENIED_STATUSES = (401, 403)
@@ -283,7 +285,7 @@ def build_bootstrap(service: str, listeners: list[Config], clusters: list[Config
     ]
     runtime = {"tracing.opentelemetry.flush_interval_ms": 1000}
     return {
-        "node": {"id": service, "cluster": "delivery"},
+        "node": {"id": service, "cluster": PLACEHOLDER},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime}]},
         "admin": {
             "address": admin_address,

@@ -31,6 +31,7 @@ from codegen.envoy.response_headers import (
     build_trace_response_headers,
     set_header,
 )
+from codegen.errors import map_all
 from codegen.rest.deprecation import parse_deprecation
 from codegen.rest.operations import Operation, iter_operations
 from codegen.rest.rate_limits import RateLimit, list_rate_limits
@@ -115,10 +116,10 @@ def build_direct_405_route(name: str, match: Config, methods: set[str]) -> Confi
 
 def build_edge_routes(contracts: Contracts) -> list[Config]:
     """Return all routes, literal paths before templates so that `/users/me` does not match `/users/{user_id}`."""
-    base = contracts.openapi["delivery"]["servers"][0]["url"]
+    base = contracts.openapi[contracts.name]["servers"][0]["url"]
     # The route of GET matches HEAD too, so that of an operation of HEAD precedes it.
     sorted_operations = sorted(
-        iter_operations(contracts, "delivery"), key=lambda each: ("{" in each.path, each.method != "HEAD")
+        iter_operations(contracts, contracts.name), key=lambda each: ("{" in each.path, each.method != "HEAD")
     )
     by_path: defaultdict[str, set[str]] = defaultdict(set)
     for operation in sorted_operations:
@@ -144,9 +145,10 @@ def build_edge_routes(contracts: Contracts) -> list[Config]:
     }
     literal = {path: methods for path, methods in by_path.items() if "{" not in path}
     templates = {path: methods for path, methods in by_path.items() if "{" in path}
+    limits = map_all(lambda operation: list_rate_limits(contracts, contracts.name, operation), sorted_operations)
     routes = [
-        (operation.path, build_operation_route(base, operation, list_rate_limits(contracts, "delivery", operation)))
-        for operation in sorted_operations
+        (operation.path, build_operation_route(base, operation, operation_limits))
+        for operation, operation_limits in zip(sorted_operations, limits, strict=True)
     ]
     return [
         preflight,
@@ -218,7 +220,7 @@ def build_edge_filters(contracts: Contracts, profile: Profile, *, is_tls: bool) 
         authorization.build_rbac_filter(),
         *rate_limits.build_filters("subject"),
         *rate_limits.build_filters("global"),
-        *request_bodies.build_filters(iter_operations(contracts, "delivery")),
+        *request_bodies.build_filters(iter_operations(contracts, contracts.name)),
     ]
 
 
@@ -246,11 +248,11 @@ def build_listeners(contracts: Contracts, profile: Profile) -> list[Config]:
 
 def build_edge_manager(contracts: Contracts, profile: Profile, *, is_tls: bool) -> Config:
     """Return the HTTP connection manager of a listener."""
-    catalogue: dict[str, Any] = contracts.openapi["delivery"]["x-problems"]
+    catalogue: dict[str, Any] = contracts.openapi[contracts.name]["x-problems"]
     host = {
         "name": "api",
         "domains": ["*"],
-        "typed_per_filter_config": {"cors": build_cors_policy(iter_operations(contracts, "delivery"))},
+        "typed_per_filter_config": {"cors": build_cors_policy(iter_operations(contracts, contracts.name))},
         "routes": build_edge_routes(contracts),
     }
     return build_http_connection_manager(

@@ -14,11 +14,16 @@ from codegen.envoy.common import (
     build_tracing_config,
 )
 from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, build_egress_route, build_upstream_cluster, list_granted_methods
+from codegen.errors import map_all
 from codegen.mesh import OPERATOR_SIDECAR, list_services
 
-OPTIONS_PROTO = "api-specs/proto/delivery/options/v1/options.proto"
 RESERVED_NAMES = frozenset({"app", "ca", "callbacks", "edge", "health", "jwks", "otlp", "uploads", OPERATOR_SIDECAR})
 """Names that certificates, clusters and sockets of the mesh already use."""
+
+
+def get_options_file(contracts: Contracts) -> str:
+    """Return the path of the file with the options of methods and events."""
+    return f"api-specs/proto/{contracts.name}/options/v1/options.proto"
 
 
 def list_names(contracts: Contracts, mesh: Config) -> list[str]:
@@ -26,27 +31,28 @@ def list_names(contracts: Contracts, mesh: Config) -> list[str]:
 
     Raises ContractError when callers, sidecars and events are inconsistent.
     """
-    callers = contracts.protos.callers
+    callers, options_proto = contracts.protos.callers, get_options_file(contracts)
     sidecars = list_services(mesh)
-    for name in sidecars:
-        if name not in callers:
-            raise ContractError(
-                f"envoy/mesh.yaml defines the sidecar {name}; add CALLER_{name.upper()} to Caller in {OPTIONS_PROTO}"
+    if unknown := [name for name in sidecars if name not in callers]:
+        raise ContractError(
+            *(
+                f"envoy/mesh.yaml defines the sidecar {name}; add CALLER_{name.upper()} to Caller in {options_proto}"
+                for name in unknown
             )
+        )
     external = [name for name in callers if name not in sidecars]
-    for name in external:
-        validate_caller(contracts, sidecars, name)
+    map_all(lambda name: validate_caller(contracts, sidecars, name), external)
     return external
 
 
 def validate_caller(contracts: Contracts, services: list[str], name: str) -> None:
     """Raise ContractError for an invalid external caller."""
-    caller = f"CALLER_{name.upper()}"
+    caller, options_proto = f"CALLER_{name.upper()}", get_options_file(contracts)
     if name in RESERVED_NAMES or not re.fullmatch(r"[a-z][a-z0-9_]{1,30}", name):
-        raise ContractError(f"{OPTIONS_PROTO}: {caller} is not a valid caller: {name!r} is reserved or malformed")
+        raise ContractError(f"{options_proto}: {caller} is not a valid caller: {name!r} is reserved or malformed")
     if not list_granted_methods(contracts, name, services):
         raise ContractError(
-            f"{OPTIONS_PROTO}: {caller} has no methods; add it to the `callers` of a method, or remove it"
+            f"{options_proto}: {caller} has no methods; add it to the `callers` of a method, or remove it"
         )
     for event in contracts.protos.events:
         if event.producer == name:

@@ -112,13 +112,13 @@ def _check_route(listener: str, route: Config) -> Iterator[str]:
 
 
 def _check_operations(contracts: Contracts, listener: str, manager: Config) -> Iterator[str]:
-    for operation in iter_operations(contracts, "delivery"):
+    for operation in iter_operations(contracts, contracts.name):
         matching = [route for route in iter_routes(manager) if route["name"] == operation.id]
         if len(matching) != 1:
             yield f"{listener}: the operation {operation.id} has {len(matching)} routes"
         for route in matching:
             yield from _check_operation(listener, operation, route)
-            expected = list_expected_limits(list_rate_limits(contracts, "delivery", operation))
+            expected = list_expected_limits(list_rate_limits(contracts, contracts.name, operation))
             if list_route_limits(route.get("typed_per_filter_config", {})) != expected:
                 yield f"{listener}: the rate limits of {operation.id} differ from the contract"
 

@@ -40,7 +40,7 @@ def generate(contracts: Contracts, profile: Profile, trust_domain: str, services
             ),
             {
                 "name": "admins",
-                "match": {"prefix": f"/delivery.{service}.v1."},
+                "match": {"prefix": f"/{contracts.name}.{service}.v1."},
                 "route": action,
                 "typed_per_filter_config": authorization.require_token(["admin"]),
             },

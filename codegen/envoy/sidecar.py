@@ -52,7 +52,7 @@ TRACING_DISABLED = {"tracing": {"random_sampling": {"numerator": 0}, "overall_sa
 
 def list_service_methods(contracts: Contracts, service: str) -> list[Method]:
     """Return the methods of a service."""
-    package = f"delivery.{service}.v1"
+    package = f"{contracts.name}.{service}.v1"
     return [method for each in contracts.protos.services if each.package == package for method in each.methods]
 
 

@@ -8,11 +8,10 @@ from codegen.protobuf import Event
 from codegen.rpc.protobuf_json_schema import build_message_schema, build_referenced_schemas
 from codegen.yaml_output import dump_yaml
 
-EXCHANGE = "delivery.events"
 ATTRIBUTES = {
     "specversion": "Version of CloudEvents, 1.0.",
     "id": "Id of the event; the same in a redelivery.",
-    "source": "The producing service: /orders.",
+    "source": "The producing service: /<service>.",
     "type": "The type of the event, identical to the routing key.",
     "subject": "Id of the entity that the event concerns.",
     "time": "Time of publication, RFC 3339.",
@@ -23,8 +22,6 @@ LICENSE_URLS = {"Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0"}
 """URLs of licences by SPDX identifier, which AsyncAPI does not have."""
 
 SERVER = {
-    "host": "{host}",
-    "pathname": "/delivery",
     "protocol": "amqp",
     "protocolVersion": "0.9.1",
     "title": "RabbitMQ",
@@ -38,15 +35,27 @@ SECURITY_SCHEME = {
 }
 
 
-def build_info(openapi_info: Config) -> Config:
+def get_exchange(contracts: Contracts) -> str:
+    """Return the exchange that receives all events."""
+    return f"{contracts.name}.events"
+
+
+def get_output_path(contracts: Contracts) -> str:
+    """Return the path of the document, relative to `generated/`."""
+    return f"asyncapi/{contracts.name}.yaml"
+
+
+def build_info(contracts: Contracts) -> Config:
     """Return the metadata, with version, contact and licence of the OpenAPI document."""
+    openapi_info = contracts.openapi[contracts.name]["info"]
     license_name = openapi_info["license"]["identifier"]
     return {
-        "title": "Delivery: events",
+        "title": f"{contracts.name.title()}: events",
         "version": openapi_info["version"],
         "description": (
             "Events are published at least once by transactional outboxes, in any order; inboxes deduplicate them. "
-            "A service publishes to its exchange `<service>.events`, and all events reach `delivery.events`. "
+            "A service publishes to its exchange `<service>.events`, and all events reach "
+            f"`{get_exchange(contracts)}`. "
             "Queues are durable quorum queues with dead-lettering to `<queue>.dead`."
         ),
         "contact": openapi_info["contact"],
@@ -70,7 +79,7 @@ def build_headers_schema() -> Config:
     }
 
 
-def build_channel(event: Event) -> Config:
+def build_channel(contracts: Contracts, event: Event) -> Config:
     """Return the channel of an event type."""
     return {
         "address": event.type,
@@ -79,7 +88,7 @@ def build_channel(event: Event) -> Config:
         "bindings": {
             "amqp": {
                 "is": "routingKey",
-                "exchange": {"name": EXCHANGE, "type": "topic", "durable": True, "autoDelete": False},
+                "exchange": {"name": get_exchange(contracts), "type": "topic", "durable": True, "autoDelete": False},
             }
         },
     }
@@ -128,18 +137,18 @@ def build_operations(event: Event) -> Config:
     return sends | receives | subscriptions
 
 
-def generate(contracts: Contracts) -> Files:
-    """Generate `asyncapi/delivery.yaml`."""
+def render_document(contracts: Contracts) -> str:
+    """Return the document as YAML."""
     events = contracts.protos.events
     schemas = {"Headers": build_headers_schema()}
     for event in events:
         schemas |= build_referenced_schemas(contracts.protos.pool.FindMessageTypeByName(event.message))
     document = {
         "asyncapi": "3.1.0",
-        "info": build_info(contracts.openapi["delivery"]["info"]),
-        "servers": {"broker": SERVER},
+        "info": build_info(contracts),
+        "servers": {"broker": {"host": "{host}", "pathname": f"/{contracts.name}", **SERVER}},
         "defaultContentType": "application/protobuf",
-        "channels": {event.type: build_channel(event) for event in events},
+        "channels": {event.type: build_channel(contracts, event) for event in events},
         "operations": {name: operation for event in events for name, operation in build_operations(event).items()},
         "components": {
             "messages": {event.name: build_message(contracts, event) for event in events},
@@ -147,4 +156,9 @@ def generate(contracts: Contracts) -> Files:
             "securitySchemes": {"user": SECURITY_SCHEME},
         },
     }
-    return {"asyncapi/delivery.yaml": dump_yaml("", document)}
+    return dump_yaml("", document)
+
+
+def generate(contracts: Contracts) -> Files:
+    """Generate `asyncapi/<mesh>.yaml`."""
+    return {get_output_path(contracts): render_document(contracts)}

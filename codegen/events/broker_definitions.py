@@ -6,7 +6,7 @@ deployment has its own passwords. A user has the name of its service, and its pe
 - A service publishes to its topic exchange `<service>.events`. Queues are bound to the exchanges of the producers.
 - A service publishes to its queues through `<service>.queues`, and to its retry queues, to no others. It has no
   permission for the default exchange, which routes to every queue.
-- The exchange `delivery.events` receives all events, for consumers other than the services.
+- The exchange `<mesh>.events` receives all events, for consumers other than the services.
 
 A message may have several routing keys, in the headers CC and BCC, and is dead-lettered with all of them to an
 exchange that the arguments of a queue name. Permissions by routing key do not cover all of these cases. Therefore an
@@ -16,29 +16,27 @@ Permissions by operation: https://www.rabbitmq.com/docs/access-control#authorisa
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.events.asyncapi import EXCHANGE
+from codegen.events.asyncapi import get_exchange
 from codegen.kubernetes.manifests import read_version
-from codegen.kubernetes.objects import add_recommended_labels, build_kustomization, build_object
+from codegen.kubernetes.objects import add_recommended_labels, build_kustomization, build_object, render_objects
 from codegen.protobuf import Event
-from codegen.yaml_output import dump_yaml
 
 HEADER = "# Written by `make generate` from api-specs/proto. Do not edit.\n"
 NAME = "broker-definitions"
 """Name of the ConfigMap."""
 
-VHOST = "delivery"
+OBSOLETE_QUEUES_KEY = "obsolete_queues"
+"""Key of `envoy/mesh.yaml`: queues of earlier releases, which their service deletes."""
+
 OPERATOR = "operator"
 """User that lists, replays and drops dead letters."""
 
 RETRY_DELAYS_S = (1, 5, 30, 120)
 """Seconds before the second, third … attempt at a message."""
-
-OBSOLETE_QUEUES = ("notifications.agents",)
-"""Queues of earlier releases, which their service deletes."""
 
 SERVER_NAMED_QUEUES = r"amq\.gen-.*"
 """Pattern of the names that the broker gives to the exclusive queues of subscriptions."""
@@ -60,8 +58,13 @@ class Binding(NamedTuple):
 class ServiceTopology:
     """Exchanges and queues of one service."""
 
-    def __init__(self, service: str, events: Sequence[Event]) -> None:
+    def __init__(
+        self, service: str, events: Sequence[Event], *, exchange: str, obsolete_queues: Collection[str] = ()
+    ) -> None:
         self.service = service
+        self.exchange = exchange
+        """Exchange of the events of all services."""
+        self.obsolete_queues = [queue for queue in obsolete_queues if get_owner(queue) == service]
         self.queues = [queue for queue in list_queues(events) if get_owner(queue) == service]
         self.dead_letter_queues = [f"{queue}.dead" for queue in self.queues]
         self.retry_delays_s = {f"{service}.retry.{delay}s": delay for delay in RETRY_DELAYS_S} if self.queues else {}
@@ -121,7 +124,9 @@ class ServiceTopology:
 
     def build_bindings(self, events: Iterable[Event]) -> list[Binding]:
         """Return the bindings, without those that the service adds for the urgent subjects of a priority queue."""
-        bindings = [Binding(self.event_exchange, EXCHANGE, "exchange", event_type) for event_type in self.published]
+        bindings = [
+            Binding(self.event_exchange, self.exchange, "exchange", event_type) for event_type in self.published
+        ]
         bindings += [Binding(name, name, "queue", "#") for name in self.retry_delays_s]
         bindings += [
             Binding(self.queue_exchange, name, "queue", name) for name in (*self.queues, *self.dead_letter_queues)
@@ -144,7 +149,6 @@ class ServiceTopology:
         """
         subscriptions = [SERVER_NAMED_QUEUES] if self.is_subscriber else []
         own_queues = [*self.queues, *self.dead_letter_queues, *self.retry_delays_s]
-        obsolete_queues = [queue for queue in OBSOLETE_QUEUES if get_owner(queue) == self.service]
         written_exchanges = self.build_exchanges().keys() - {*self.priority_exchanges.values()}
         read_exchanges = [
             *self.received,
@@ -152,7 +156,7 @@ class ServiceTopology:
             *self.priority_exchanges.values(),
         ]
         return {
-            "configure": build_pattern([*own_queues, *obsolete_queues], subscriptions),
+            "configure": build_pattern([*own_queues, *self.obsolete_queues], subscriptions),
             "write": build_pattern([*own_queues, *written_exchanges], subscriptions),
             "read": build_pattern([*self.queues, *self.retry_delays_s, *read_exchanges], subscriptions),
         }
@@ -209,8 +213,10 @@ def build_operator_permissions(
     }
 
 
-def build_definitions(services: Sequence[str], events: Sequence[Event]) -> dict[str, Any]:
+def build_definitions(contracts: Contracts) -> dict[str, Any]:
     """Return the definitions without users. Raises ContractError for a queue of an unknown service."""
+    services, events, vhost = contracts.protos.callers, contracts.protos.events, contracts.name
+    exchange, obsolete_queues = get_exchange(contracts), contracts.mesh.get(OBSOLETE_QUEUES_KEY, ())
     if unknown := [
         f"{event.location}: {event.message}: no service of {', '.join(services)} owns the queue {queue}; rename it"
         for event in events
@@ -218,25 +224,27 @@ def build_definitions(services: Sequence[str], events: Sequence[Event]) -> dict[
         if get_owner(queue) not in services
     ]:
         raise ContractError(*(message.removeprefix(": ") for message in unknown))
-    topologies = [ServiceTopology(service, events) for service in services]
+    topologies = [
+        ServiceTopology(service, events, exchange=exchange, obsolete_queues=obsolete_queues) for service in services
+    ]
     permissions = {topology.service: topology.build_permissions() for topology in topologies}
     topic_permissions = {topology.service: topology.build_topic_permissions() for topology in topologies}
     permissions[OPERATOR], topic_permissions[OPERATOR] = build_operator_permissions(topologies)
-    exchanges = {EXCHANGE: "topic"}
+    exchanges = {exchange: "topic"}
     for topology in topologies:
         exchanges |= topology.build_exchanges()
     return {
-        "vhosts": [{"name": VHOST}],
-        "permissions": [{"user": user, "vhost": VHOST, **patterns} for user, patterns in permissions.items()],
+        "vhosts": [{"name": vhost}],
+        "permissions": [{"user": user, "vhost": vhost, **patterns} for user, patterns in permissions.items()],
         "topic_permissions": [
-            {"user": user, "vhost": VHOST, "exchange": exchange, **patterns}
+            {"user": user, "vhost": vhost, "exchange": exchange, **patterns}
             for user, by_exchange in topic_permissions.items()
             for exchange, patterns in by_exchange.items()
         ],
         "exchanges": [
             {
                 "name": name,
-                "vhost": VHOST,
+                "vhost": vhost,
                 "type": exchange_type,
                 "durable": True,
                 "auto_delete": False,
@@ -246,12 +254,12 @@ def build_definitions(services: Sequence[str], events: Sequence[Event]) -> dict[
             for name, exchange_type in exchanges.items()
         ],
         "queues": [
-            {"name": name, "vhost": VHOST, "durable": True, "auto_delete": False, "arguments": arguments}
+            {"name": name, "vhost": vhost, "durable": True, "auto_delete": False, "arguments": arguments}
             for topology in topologies
             for name, arguments in topology.build_queues().items()
         ],
         "bindings": [
-            {"vhost": VHOST, **binding._asdict(), "arguments": {}}
+            {"vhost": vhost, **binding._asdict(), "arguments": {}}
             for topology in topologies
             for binding in topology.build_bindings(events)
         ],
@@ -260,13 +268,14 @@ def build_definitions(services: Sequence[str], events: Sequence[Event]) -> dict[
 
 def generate(contracts: Contracts) -> Files:
     """Generate `rabbitmq/definitions.json`, and a kustomization that wraps it in a ConfigMap."""
-    (labelled,) = add_recommended_labels(
-        [build_object("v1", "ConfigMap", NAME, "rabbitmq")], "settings", read_version()
-    )
+    config_map = build_object("v1", "ConfigMap", NAME, "rabbitmq")
+    (labelled,) = add_recommended_labels([config_map], "settings", read_version(contracts.root))
     options = {"labels": labelled["metadata"]["labels"]}
     generator = {"name": NAME, "files": ["definitions.json"], "options": options}
-    definitions = build_definitions(contracts.protos.callers, contracts.protos.events)
+    definitions = build_definitions(contracts)
     return {
         "rabbitmq/definitions.json": json.dumps(definitions, indent=2) + "\n",
-        "rabbitmq/kustomization.yaml": dump_yaml(HEADER, build_kustomization(configMapGenerator=[generator])),
+        "rabbitmq/kustomization.yaml": render_objects(
+            HEADER, contracts.name, build_kustomization(configMapGenerator=[generator])
+        ),
     }

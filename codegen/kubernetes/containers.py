@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 
 from codegen.envoy.common import Config
+from codegen.mesh import PLACEHOLDER
 
-SERVICE_IMAGE = "delivery/service"
+SERVICE_IMAGE = f"{PLACEHOLDER}/service"
 ENVOY_IMAGE = "envoyproxy/envoy"
 DRAIN_S = 10
 """Seconds in which a terminating pod still serves requests until all clients have stopped using it."""
 
-RUN_VOLUME_MOUNT = {"name": "run", "mountPath": "/run/delivery"}
+RUN_FOLDER = f"/run/{PLACEHOLDER}"
+RUN_VOLUME_MOUNT = {"name": "run", "mountPath": RUN_FOLDER}
 TMP_VOLUME_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
 SECURITY_CONTEXT = {
     "allowPrivilegeEscalation": False,
@@ -28,7 +30,7 @@ def build_socket_environment(service: str) -> list[Config]:
     names = {"SERVICE_SOCKET": service}
     if service == "gateway":
         names |= {"HEALTH_SOCKET": "gateway-health", "EGRESS_SOCKET": "gateway-egress"}
-    return [{"name": variable, "value": f"/run/delivery/{name}.sock"} for variable, name in names.items()]
+    return [{"name": variable, "value": f"{RUN_FOLDER}/{name}.sock"} for variable, name in names.items()]
 
 
 def build_probes(port: int) -> Config:
@@ -70,7 +72,7 @@ def build_envoy_container(service: str, ports: Mapping[str, int]) -> Config:
     return {
         "name": "envoy",
         "image": ENVOY_IMAGE,
-        "command": ["envoy", "-c", "/run/delivery/envoy.yaml"],
+        "command": ["envoy", "-c", f"{RUN_FOLDER}/envoy.yaml"],
         "args": ["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--drain-time-s", str(DRAIN_S)],
         "ports": [{"name": name, "containerPort": port} for name, port in ports.items()],
         "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
@@ -87,7 +89,7 @@ def build_bootstrap_container(service: str) -> Config:
     return {
         "name": "bootstrap",
         "image": SERVICE_IMAGE,
-        "args": ["deploy.render_bootstrap", service, "/run/delivery/envoy.yaml"],
+        "args": ["deploy.render_bootstrap", service, f"{RUN_FOLDER}/envoy.yaml"],
         "envFrom": [{"configMapRef": {"name": "sidecars"}}],
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
         "securityContext": SECURITY_CONTEXT,

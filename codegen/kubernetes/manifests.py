@@ -11,6 +11,7 @@ from pathlib import Path
 from codegen.contracts import Contracts, Files
 from codegen.envoy.common import Config
 from codegen.envoy.sidecar import list_service_methods
+from codegen.errors import map_all
 from codegen.kubernetes import monitoring
 from codegen.kubernetes.network_policies import (
     Connections,
@@ -21,26 +22,22 @@ from codegen.kubernetes.network_policies import (
     read_connections,
 )
 from codegen.kubernetes.networking import build_service, build_sidecar_certificate, list_sidecar_ports
-from codegen.kubernetes.objects import add_recommended_labels, build_kustomization, build_object
+from codegen.kubernetes.objects import add_recommended_labels, build_kustomization, build_object, render_objects
 from codegen.kubernetes.workloads import (
     build_autoscaler,
     build_deployment,
     build_disruption_budget,
     build_migration_job,
 )
-from codegen.mesh import list_services, load_mesh
-from codegen.yaml_output import dump_yaml
+from codegen.mesh import list_services
 
 HEADER = "# Written by `make generate` from api-specs and envoy/mesh.yaml. Do not edit.\n"
-LINE_WIDTH = 10_000
-"""Wide enough for one PromQL expression per line."""
-
-PROJECT_FILE = Path(__file__).parents[2] / "pyproject.toml"
+PROJECT_FILE = "pyproject.toml"
 
 
-def read_version() -> str:
-    """Return the version of the project."""
-    version: str = tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8"))["project"]["version"]
+def read_version(root: Path) -> str:
+    """Return the version of the project below `root`."""
+    version: str = tomllib.loads((root / PROJECT_FILE).read_text(encoding="utf-8"))["project"]["version"]
     return version
 
 
@@ -67,7 +64,7 @@ def build_service_objects(
 
 def generate(contracts: Contracts) -> Files:
     """Generate `kubernetes/{services,migrations,certificates,monitoring}/`, each with a kustomization."""
-    mesh = load_mesh()
+    mesh = contracts.mesh
     services = list_services(mesh)
     ports = {name: list_sidecar_ports(mesh, name) for name in services}
     callers = {
@@ -75,11 +72,11 @@ def generate(contracts: Contracts) -> Files:
         for name in services
     }
     otlp_port = mesh["settings"]["OTLP_PORT"]["default"]
-    version = read_version()
+    version = read_version(contracts.root)
     files: dict[str, list[Config]] = {}
-    for name in services:
+    connections_by_service = map_all(lambda name: read_connections(mesh, name), services)
+    for name, connections in zip(services, connections_by_service, strict=True):
         called = {callee: ports[callee]["ingress"] for callee in services if name in callers[callee]}
-        connections = read_connections(mesh, name)
         objects = build_service_objects(name, ports[name], callers[name], called, connections, otlp_port)
         files[f"services/{name}"] = add_recommended_labels(objects, "service", version)
         migration = [build_migration_job(name), build_migration_policy(name, connections)]
@@ -94,7 +91,8 @@ def generate(contracts: Contracts) -> Files:
         resources = [*(f"{name}.yaml" for name in names), *dashboard]
         files[f"{folder}/kustomization"] = [build_kustomization(resources=resources)]
     output: Files = {
-        f"kubernetes/{path}.yaml": dump_yaml(HEADER, *objects, width=LINE_WIDTH) for path, objects in files.items()
+        f"kubernetes/{path}.yaml": render_objects(HEADER, contracts.name, *objects) for path, objects in files.items()
     }
-    output["observability/kustomization.yaml"] = dump_yaml(HEADER, monitoring.build_dashboard_kustomization(version))
+    dashboard_kustomization = monitoring.build_dashboard_kustomization(version)
+    output["observability/kustomization.yaml"] = render_objects(HEADER, contracts.name, dashboard_kustomization)
     return output

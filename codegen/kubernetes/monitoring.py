@@ -4,12 +4,18 @@ from collections.abc import Mapping
 
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
-from codegen.kubernetes.objects import PART_OF_LABEL, add_recommended_labels, build_kustomization, build_object
+from codegen.kubernetes.objects import (
+    PART_OF_LABEL,
+    add_recommended_labels,
+    build_kustomization,
+    build_object,
+)
+from codegen.mesh import PLACEHOLDER
 from codegen.observability import alert_rules
 
-NAME = "delivery"
-DASHBOARD_NAME = "delivery-dashboard"
-METRICS_PATHS = {"delivery": "/metrics", "envoy": "/stats/prometheus"}
+NAME = PLACEHOLDER
+DASHBOARD_NAME = f"{PLACEHOLDER}-dashboard"
+METRICS_PATHS = {PLACEHOLDER: "/metrics", "envoy": "/stats/prometheus"}
 """Paths of the probe listener by job; the jobs are those of `observability/prometheus.yml`, which the alerts name."""
 
 SCRAPE_INTERVAL = "15s"

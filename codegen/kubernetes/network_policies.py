@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from codegen.contracts import ContractError
 from codegen.envoy.common import Config
 from codegen.kubernetes.objects import build_labels, build_object
+from codegen.mesh import PLACEHOLDER
 
 DNS_PORT = 53
 PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8")
@@ -45,7 +46,7 @@ def read_connections(mesh: Mapping[str, Any], service: str) -> Connections:
     """Return the connections of a service. Raises ContractError for an unknown store."""
     entry = mesh.get("connections", {}).get(service, {})
     if unknown := [store for store in entry.get("stores", ()) if store not in STORE_PORTS]:
-        raise ContractError(f"envoy/mesh.yaml: connections of {service}: unknown store {unknown[0]}")
+        raise ContractError(*(f"envoy/mesh.yaml: connections of {service}: unknown store {store}" for store in unknown))
     stores = [store for store in STORE_PORTS if store in ("postgresql", "rabbitmq", *entry.get("stores", ()))]
     return Connections(stores, entry.get("public_ports", ()))
 
@@ -78,7 +79,7 @@ def build_internet_rules(ports: Sequence[int] | str) -> list[Config]:
 
 def build_ingress_rules(ports: Mapping[str, int], callers: Sequence[str]) -> list[Config]:
     """Permit scrapers at the probe port, the contract's callers at the ingress port, all at the edge."""
-    scrapers = {"namespaceSelector": {"matchLabels": {"metrics": "delivery"}}}
+    scrapers = {"namespaceSelector": {"matchLabels": {"metrics": PLACEHOLDER}}}
     rules: list[Config] = [{"ports": [{"port": "probe"}], "from": [scrapers]}]
     if "ingress" in ports:
         sources = [{"podSelector": {"matchLabels": build_labels(caller)}} for caller in callers]
@@ -90,7 +91,7 @@ def build_ingress_rules(ports: Mapping[str, int], callers: Sequence[str]) -> lis
 
 def build_egress_rules(connections: Connections, called_services: Mapping[str, int], otlp_port: int) -> list[Config]:
     """Permit DNS, the contract's callees at their ingress ports, the stores, the trace collector and third parties."""
-    collectors = {"namespaceSelector": {"matchLabels": {"traces": "delivery"}}}
+    collectors = {"namespaceSelector": {"matchLabels": {"traces": PLACEHOLDER}}}
     return [
         build_dns_rule(),
         *(

@@ -4,9 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from codegen.envoy.common import Config
+from codegen.mesh import PLACEHOLDER, insert_name
+from codegen.yaml_output import dump_yaml
 
-PART_OF_LABEL = {"app.kubernetes.io/part-of": "delivery"}
-DEPLOYMENT_LABELS = {"app.kubernetes.io/instance": "delivery", "app.kubernetes.io/managed-by": "kustomize"}
+LINE_WIDTH = 10_000
+"""Wide enough for one PromQL expression per line."""
+
+PART_OF_LABEL = {"app.kubernetes.io/part-of": PLACEHOLDER}
+DEPLOYMENT_LABELS = {"app.kubernetes.io/instance": PLACEHOLDER, "app.kubernetes.io/managed-by": "kustomize"}
 """Labels of the deployment. An overlay replaces the instance, so that two of them in one cluster differ."""
 
 
@@ -49,3 +54,8 @@ def build_certificate_volume(secret_name: str, name: str) -> Config:
     """Return the volume of a cert-manager Secret with the file names of the Envoy bootstraps."""
     files = {"tls.crt": f"{name}.pem", "tls.key": f"{name}.key"} | ({} if name == "edge" else {"ca.crt": "ca.pem"})
     return {"secretName": secret_name, "items": [{"key": key, "path": path} for key, path in files.items()]}
+
+
+def render_objects(header: str, mesh_name: str, *objects: Config) -> str:
+    """Return the objects as YAML below a header comment, with the name of the mesh."""
+    return dump_yaml(header, *(insert_name(each, mesh_name) for each in objects), width=LINE_WIDTH)

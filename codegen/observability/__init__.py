@@ -6,7 +6,7 @@ from typing import Any
 
 from codegen.contracts import Contracts, Files
 from codegen.envoy.common import Config
-from codegen.mesh import list_services, load_mesh
+from codegen.mesh import list_services
 from codegen.observability import alert_rules, dashboard
 from codegen.yaml_output import dump_yaml
 
@@ -27,7 +27,7 @@ def build_scrape_config(mesh: Mapping[str, Any]) -> Config:
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["alerts.yml"],
         "scrape_configs": [
-            {"job_name": "delivery", "metrics_path": "/metrics", "static_configs": build_targets("PROBE")},
+            {"job_name": mesh["name"], "metrics_path": "/metrics", "static_configs": build_targets("PROBE")},
             {"job_name": "envoy", "metrics_path": "/stats/prometheus", "static_configs": build_targets("ADMIN")},
         ],
     }
@@ -35,7 +35,7 @@ def build_scrape_config(mesh: Mapping[str, Any]) -> Config:
 
 def generate(contracts: Contracts) -> Files:
     """Generate `observability/`: prometheus.yml, alerts.yml and dashboard.json."""
-    mesh = load_mesh()
+    mesh = contracts.mesh
     return {
         "observability/prometheus.yml": dump_yaml(HEADER, build_scrape_config(mesh), width=LINE_WIDTH),
         "observability/alerts.yml": dump_yaml(HEADER, alert_rules.build_alert_rules(contracts), width=LINE_WIDTH),

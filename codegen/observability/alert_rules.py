@@ -2,24 +2,26 @@
 
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
-from codegen.observability.alerts import ALERT_GROUPS, METHOD_TIMEOUT_METRIC, OPERATION_TIMEOUT_METRIC
-from codegen.observability.objectives import iter_recording_rules
+from codegen.mesh import insert_name
+from codegen.observability.alerts import METHOD_TIMEOUT_METRIC, OPERATION_TIMEOUT_METRIC, build_alert_groups
+from codegen.observability.objectives import get_specification, iter_recording_rules
 from codegen.observability.promql import get_method_timeouts_s, get_operation_timeouts_s
 
 
 def build_alert_rules(contracts: Contracts) -> Config:
     """Return the rules file; its first groups record timeouts of the contracts and error ratios of objectives."""
     timeout_rules = [
-        {"record": record, "expr": f"vector({seconds:g})", "labels": {label: name}}
+        {"record": insert_name(record, contracts.name), "expr": f"vector({seconds:g})", "labels": {label: name}}
         for record, label, timeouts_s in (
             (OPERATION_TIMEOUT_METRIC, "operation", get_operation_timeouts_s(contracts)),
             (METHOD_TIMEOUT_METRIC, "rpc_method", get_method_timeouts_s(contracts)),
         )
         for name, seconds in timeouts_s.items()
     ]
+    runbook_url = get_specification(contracts).runbook_url
     groups = [
-        {"name": name, "rules": [alert.to_rule() for alert in group_alerts()]}
-        for name, group_alerts in ALERT_GROUPS.items()
+        {"name": name, "rules": [alert.to_rule(runbook_url) for alert in alerts]}
+        for name, alerts in build_alert_groups(contracts).items()
     ]
     recording_groups = [
         {"name": "timeouts", "rules": timeout_rules},

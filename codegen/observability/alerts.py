@@ -1,27 +1,26 @@
 """Alerts with links to the runbook; thresholds are derived from the contracts and objectives."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
+from codegen.contracts import Contracts
 from codegen.envoy.common import Config
-from codegen.mesh import list_callees, load_mesh
-from codegen.observability.objectives import load_specification
+from codegen.mesh import PLACEHOLDER, insert_name, list_callees
+from codegen.observability.objectives import get_specification
 from codegen.observability.promql import (
     EDGE_SELECTOR,
     EVENT_PROCESS_DURATION,
-    EVENTS_PUBLISHED,
     HTTP_SERVER_DURATION,
     HTTP_STATUS_LABEL,
     RPC_SERVER_DURATION,
     RPC_STATUS_LABEL,
     SERVER_ERROR_CODES,
-    render_error_ratio,
     render_error_ratio_above,
     render_quantile,
 )
 
-OPERATION_TIMEOUT_METRIC = "delivery:operation:timeout_seconds"
-METHOD_TIMEOUT_METRIC = "delivery:method:timeout_seconds"
+OPERATION_TIMEOUT_METRIC = f"{PLACEHOLDER}:operation:timeout_seconds"
+METHOD_TIMEOUT_METRIC = f"{PLACEHOLDER}:method:timeout_seconds"
 CIRCUIT_BREAKER_METRICS = tuple(
     f"envoy_cluster_circuit_breakers_{priority}_{threshold}_open"
     for priority in ("default", "high")
@@ -40,8 +39,8 @@ class Alert:
     summary: str
     is_critical: bool = False
 
-    def to_rule(self) -> Config:
-        """Return the rule in Prometheus' format."""
+    def to_rule(self, runbook_url: str) -> Config:
+        """Return the rule in Prometheus' format. The name of the alert is the fragment of the runbook's URL."""
         return {
             "alert": self.name,
             "expr": self.expr,
@@ -49,16 +48,16 @@ class Alert:
             "labels": {"severity": "critical" if self.is_critical else "warning"},
             "annotations": {
                 "summary": self.summary,
-                "runbook_url": f"{load_specification().runbook_url}#{self.name.lower()}",
+                "runbook_url": f"{runbook_url}#{self.name.lower()}",
             },
         }
 
 
-def iter_process_alerts() -> Iterator[Alert]:
+def iter_process_alerts(contracts: Contracts) -> Iterator[Alert]:
     """Alerts on unavailable processes and dependencies of the mesh."""
     yield Alert(
         "ServiceDown",
-        'up{job="delivery"} == 0',
+        f'up{{job="{PLACEHOLDER}"}} == 0',
         "1m",
         "{{ $labels.service }} does not respond to scrapes.",
         is_critical=True,
@@ -72,7 +71,7 @@ def iter_process_alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "UpstreamUnhealthy",
-        f'envoy_cluster_membership_healthy{{envoy_cluster_name=~"{"|".join(list_callees(load_mesh()))}"}}'
+        f'envoy_cluster_membership_healthy{{envoy_cluster_name=~"{"|".join(list_callees(contracts.mesh))}"}}'
         " < envoy_cluster_membership_total",
         "1m",
         "The sidecar of {{ $labels.service }} reports {{ $labels.envoy_cluster_name }} as unhealthy.",
@@ -99,7 +98,7 @@ def iter_process_alerts() -> Iterator[Alert]:
     )
 
 
-def iter_request_alerts() -> Iterator[Alert]:
+def iter_request_alerts(_: Contracts) -> Iterator[Alert]:
     """Alerts on error rates and latencies of operations and RPC methods."""
     yield Alert(
         "EdgeHighErrorRate",
@@ -139,9 +138,9 @@ def iter_request_alerts() -> Iterator[Alert]:
     )
 
 
-def iter_burn_rate_alerts() -> Iterator[Alert]:
+def iter_burn_rate_alerts(contracts: Contracts) -> Iterator[Alert]:
     """Alerts on the error budgets of the edge's objectives, which a high burn rate exhausts before their end."""
-    specification = load_specification()
+    specification = get_specification(contracts)
     failures = {
         "availability": "fail with a server error",
         "latency": f"take longer than {specification.latency_threshold_s:g} s",
@@ -159,46 +158,46 @@ def iter_burn_rate_alerts() -> Iterator[Alert]:
             )
 
 
-def iter_event_alerts() -> Iterator[Alert]:
+def iter_event_alerts(_: Contracts) -> Iterator[Alert]:
     """Alerts on the outbox, the database, the broker, and queues of events and jobs."""
     yield Alert(
         "OutboxLag",
-        "delivery_outbox_lag_seconds > 30",
+        f"{PLACEHOLDER}_outbox_lag_seconds > 30",
         "1m",
         "The oldest unpublished event of {{ $labels.service }} is {{ $value | humanizeDuration }} old.",
         is_critical=True,
     )
     yield Alert(
         "UnroutableEvents",
-        "increase(delivery_outbox_unroutable_events_total[15m]) > 0",
+        f"increase({PLACEHOLDER}_outbox_unroutable_events_total[15m]) > 0",
         "0m",
         "{{ $labels.event }} of {{ $labels.service }} did not reach each of its queues, because one was missing.",
         is_critical=True,
     )
     yield Alert(
         "QueueMissing",
-        "increase(delivery_queues_missing_total[15m]) > 0",
+        f"increase({PLACEHOLDER}_queues_missing_total[15m]) > 0",
         "0m",
         "The queue {{ $labels.queue }} of {{ $labels.service }} was missing; its messages are lost.",
         is_critical=True,
     )
     yield Alert(
         "DatabaseUnavailable",
-        'up{job="delivery"} == 1 unless on (service) delivery_outbox_pending_events',
+        f'up{{job="{PLACEHOLDER}"}} == 1 unless on (service) {PLACEHOLDER}_outbox_pending_events',
         "2m",
         "{{ $labels.service }} cannot read its database.",
         is_critical=True,
     )
     yield Alert(
         "BrokerUnavailable",
-        'up{job="delivery"} == 1 unless on (service) delivery_broker_connected == 1',
+        f'up{{job="{PLACEHOLDER}"}} == 1 unless on (service) {PLACEHOLDER}_broker_connected == 1',
         "2m",
         "{{ $labels.service }} cannot reach the broker.",
         is_critical=True,
     )
     yield Alert(
         "QueueBacklog",
-        'delivery_queue_messages{queue!~"[a-z]+[.]retry[.].*"} > 1000',
+        f'{PLACEHOLDER}_queue_messages{{queue!~"[a-z]+[.]retry[.].*"}} > 1000',
         "5m",
         "The queue {{ $labels.queue }} has a backlog of {{ $value }} messages.",
     )
@@ -210,85 +209,37 @@ def iter_event_alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "DeadLetters",
-        "delivery_queue_dead_letters > 0",
+        f"{PLACEHOLDER}_queue_dead_letters > 0",
         "0m",
         "The queue {{ $labels.queue }} has {{ $value }} dead letters.",
         is_critical=True,
     )
     yield Alert(
         "UndecodableJobs",
-        "increase(delivery_jobs_undecodable_total[15m]) > 0",
+        f"increase({PLACEHOLDER}_jobs_undecodable_total[15m]) > 0",
         "0m",
         "A job of {{ $labels.service }} ({{ $labels.kind }}) cannot be decoded; it was {{ $labels.outcome }}.",
         is_critical=True,
     )
-    yield Alert(
-        "SystemAlert",
-        f'increase({EVENTS_PUBLISHED}{{event="system.alert"}}[15m]) > 0',
-        "0m",
-        "{{ $labels.service }} has reported a condition that requires an operator.",
-        is_critical=True,
-    )
 
 
-def iter_third_party_alerts() -> Iterator[Alert]:
-    """Alerts on push and mail providers, partners' systems, refunds and reconciliation."""
-    yield Alert(
-        "ProviderCircuitBreakerOpen",
-        "delivery_providers_breakers_open > 0",
-        "2m",
-        "The circuit breaker of {{ $labels.provider }} is open; notifications use another provider or are delayed.",
-    )
-    yield Alert(
-        "ProviderHighErrorRate",
-        render_error_ratio_above("delivery_providers_responses_total", 'outcome=~"busy|unclear"', "provider", 0.2),
-        "5m",
-        "{{ $value | humanizePercentage }} of the requests to {{ $labels.provider }} are not accepted.",
-    )
-    yield Alert(
-        "PartnerCircuitBreakerOpen",
-        "delivery_partners_breakers_open > 0",
-        "10m",
-        "The circuit breakers of {{ $value }} partners' systems are open after repeated failures.",
-    )
-    yield Alert(
-        "PartnerHighErrorRate",
-        render_error_ratio("delivery_partners_responses_total", 'outcome="failed"', "kind") + " > 0.5",
-        "10m",
-        "{{ $value | humanizePercentage }} of the calls to partners' systems ({{ $labels.kind }}) fail.",
-    )
-    yield Alert(
-        "RefundHighFailureRate",
-        'sum(rate(delivery_refunds_attempts_total{outcome!="refunded"}[15m]))'
-        " / sum(rate(delivery_refunds_attempts_total[15m])) > 0.5",
-        "10m",
-        "{{ $value | humanizePercentage }} of the refund attempts fail.",
-    )
-    yield Alert(
-        "RefundFailed",
-        "max(delivery_refunds_failed) > 0",
-        "0m",
-        "{{ $value }} refunds have failed permanently; retry or settle them.",
-        is_critical=True,
-    )
-    yield Alert(
-        "ReconciliationDiscrepancyFound",
-        "sum by (kind, outcome) (increase(delivery_reconciliation_discrepancies_total[1h])) > 0",
-        "0m",
-        "Reconciliation found a discrepancy of an order ({{ $labels.kind }}); it was {{ $labels.outcome }}.",
-    )
-    yield Alert(
-        "ReconciliationStalled",
-        "time() - max(delivery_reconciliation_last_success_timestamp_seconds) > 1800",
-        "5m",
-        "Reconciliation has not compared all due orders without an error for {{ $value | humanizeDuration }}.",
-    )
-
-
-ALERT_GROUPS = {
+ALERT_GROUPS: Mapping[str, Callable[[Contracts], Iterator[Alert]]] = {
     "processes": iter_process_alerts,
     "requests": iter_request_alerts,
     "burn-rates": iter_burn_rate_alerts,
     "events": iter_event_alerts,
-    "third-parties": iter_third_party_alerts,
 }
+"""Alerts of every mesh by group."""
+
+
+def build_alert_groups(contracts: Contracts) -> dict[str, list[Alert]]:
+    """Return the alerts of every mesh and those of the specification, by group."""
+    groups = {name: list(iter_alerts(contracts)) for name, iter_alerts in ALERT_GROUPS.items()}
+    for name, alerts in get_specification(contracts).alerts.items():
+        for each in alerts:
+            alert = {"for_duration" if key == "for" else key: value for key, value in each.items()}
+            groups.setdefault(name, []).append(Alert(**alert))
+    return {
+        name: [replace(alert, expr=insert_name(alert.expr, contracts.name)) for alert in alerts]
+        for name, alerts in groups.items()
+    }

@@ -1,12 +1,12 @@
 """Grafana dashboard with a row for the edge, each tag of the REST API, each RPC service, events and processes."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
-from codegen.observability.alerts import CIRCUIT_BREAKER_METRICS
-from codegen.observability.objectives import ERROR_RATIO, load_specification
+from codegen.mesh import PLACEHOLDER, insert_name
+from codegen.observability.objectives import ERROR_RATIO, Specification, get_specification
 from codegen.observability.promql import (
     DATABASE_DURATION,
     EDGE_SELECTOR,
@@ -81,9 +81,8 @@ def iter_edge_panels() -> Iterator[Config]:
     )
 
 
-def iter_objective_panels() -> Iterator[Config]:
+def iter_objective_panels(specification: Specification) -> Iterator[Config]:
     """Yield the burn rates of the error budgets: at 1, the budget is exhausted at the end of the period."""
-    specification = load_specification()
     for window in ("1h", "6h", "3d"):
         burn_rates = {
             objective: f'{ERROR_RATIO}{window}{{slo="{objective}"}} / {specification.get_budget(objective):g}'
@@ -121,58 +120,41 @@ def iter_event_panels(contracts: Contracts) -> Iterator[Config]:
         "percentunit",
         render_error_ratio(EVENT_PROCESS_DURATION + "_count", 'outcome!="consumed"', "queue", RATE_INTERVAL),
     )
-    yield build_panel_by_label("queue", "Queue length", "short", "delivery_queue_messages")
-    yield build_panel_by_label("queue", "Dead letters", "short", "delivery_queue_dead_letters")
-    yield build_panel_by_label("service", "Outbox: age of the oldest event", "s", "delivery_outbox_lag_seconds")
-    yield build_panel_by_label("service", "Outbox: pending events", "short", "delivery_outbox_pending_events")
+    yield build_panel_by_label("queue", "Queue length", "short", f"{PLACEHOLDER}_queue_messages")
+    yield build_panel_by_label("queue", "Dead letters", "short", f"{PLACEHOLDER}_queue_dead_letters")
+    yield build_panel_by_label("service", "Outbox: age of the oldest event", "s", f"{PLACEHOLDER}_outbox_lag_seconds")
+    yield build_panel_by_label("service", "Outbox: pending events", "short", f"{PLACEHOLDER}_outbox_pending_events")
 
 
-def iter_order_panels() -> Iterator[Config]:
-    """Yield the panels of orders, refunds and reconciliation."""
-    transitions = f"sum by (from, to) (rate(delivery_orders_transitions_total[{RATE_INTERVAL}]))"
-    yield build_panel_by_label("from, to", "Orders by transition", "cps", transitions)
-    refunded = "sum by (currency) (increase(delivery_refunds_amount_total[1h]))"
-    yield build_panel_by_label("currency", "Refunded amount per hour, minor units", "short", refunded)
-    attempts = f"sum by (outcome) (rate(delivery_refunds_attempts_total[{RATE_INTERVAL}]))"
-    yield build_panel_by_label("outcome", "Refund attempts by outcome", "cps", attempts)
-    discrepancies = "sum by (kind, outcome) (increase(delivery_reconciliation_discrepancies_total[1h]))"
-    yield build_panel_by_label("kind, outcome", "Reconciliation discrepancies per hour", "short", discrepancies)
-
-
-def iter_third_party_panels() -> Iterator[Config]:
-    """Yield the panels of providers, partners' systems and circuit breakers."""
-    provider_responses = f"sum by (provider, outcome) (rate(delivery_providers_responses_total[{RATE_INTERVAL}]))"
-    yield build_panel_by_label("provider, outcome", "Responses of push and mail providers", "cps", provider_responses)
-    partner_responses = f"sum by (kind, outcome) (rate(delivery_partners_responses_total[{RATE_INTERVAL}]))"
-    yield build_panel_by_label("kind, outcome", "Responses of partners' systems", "cps", partner_responses)
-    yield build_panel(
-        "Open circuit breakers",
-        "short",
-        partners="sum(delivery_partners_breakers_open)",
-        providers="sum(delivery_providers_breakers_open)",
-        Envoy=" + ".join(f"sum({breaker})" for breaker in CIRCUIT_BREAKER_METRICS),
-    )
+def iter_specified_panels(panels: Iterable[Config]) -> Iterator[Config]:
+    """Yield the panels of a row of the specification."""
+    for panel in panels:
+        if "series" in panel:
+            yield build_panel(panel["title"], panel["unit"], **panel["series"])
+        else:
+            yield build_panel_by_label(panel["by"], panel["title"], panel["unit"], panel["expr"])
 
 
 def iter_process_panels() -> Iterator[Config]:
     """Yield the panels of CPU and memory."""
     yield build_panel_by_label(
-        "service", "CPU", "percentunit", f'rate(process_cpu_seconds_total{{job="delivery"}}[{RATE_INTERVAL}])'
+        "service", "CPU", "percentunit", f'rate(process_cpu_seconds_total{{job="{PLACEHOLDER}"}}[{RATE_INTERVAL}])'
     )
-    yield build_panel_by_label("service", "Memory", "bytes", 'process_resident_memory_bytes{job="delivery"}')
+    yield build_panel_by_label("service", "Memory", "bytes", f'process_resident_memory_bytes{{job="{PLACEHOLDER}"}}')
     yield build_panel_by_label("service", "Envoy: memory", "bytes", "envoy_server_memory_allocated")
 
 
 def build_dashboard_rows(contracts: Contracts) -> Mapping[str, list[Config]]:
     """Return the panels of each row by title."""
+    specification = get_specification(contracts)
     tags: defaultdict[str, list[str]] = defaultdict(list)
-    for operation in iter_operations(contracts, "delivery"):
+    for operation in iter_operations(contracts, contracts.name):
         tags[operation.tag].append(operation.id)
     services: defaultdict[str, list[str]] = defaultdict(list)
     for method in iter_rpc_methods(contracts):
         services[method.service].append(method.path.removeprefix("/"))
     return {
-        "Objectives": list(iter_objective_panels()),
+        "Objectives": list(iter_objective_panels(specification)),
         "Edge": list(iter_edge_panels()),
         **{
             f"REST: {tag}": list(iter_red_panels(HTTP_SERVER_DURATION, "operation", ids, f'{HTTP_STATUS_LABEL}=~"5.."'))
@@ -185,8 +167,7 @@ def build_dashboard_rows(contracts: Contracts) -> Mapping[str, list[Config]]:
             for name, paths in services.items()
         },
         "Events": list(iter_event_panels(contracts)),
-        "Orders and money": list(iter_order_panels()),
-        "Third parties": list(iter_third_party_panels()),
+        **{title: list(iter_specified_panels(panels)) for title, panels in specification.dashboard.items()},
         "Databases": list(iter_database_panels()),
         "Processes": list(iter_process_panels()),
     }
@@ -218,13 +199,13 @@ def lay_out(contracts: Contracts) -> Iterator[Config]:
 def build_dashboard(contracts: Contracts) -> Config:
     """Return the dashboard."""
     return {
-        "uid": "delivery",
-        "title": "Delivery",
-        "tags": ["delivery"],
+        "uid": contracts.name,
+        "title": contracts.name.title(),
+        "tags": [contracts.name],
         "timezone": "utc",
         "schemaVersion": 39,
         "refresh": "30s",
         "time": {"from": "now-1h", "to": "now"},
         "templating": {"list": [{"name": "source", "label": "Source", "type": "datasource", "query": "prometheus"}]},
-        "panels": list(lay_out(contracts)),
+        "panels": insert_name(list(lay_out(contracts)), contracts.name),
     }

@@ -1,7 +1,7 @@
 """Service level objectives of api-specs/observability.yaml, and the recording rules of their error ratios."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -10,15 +10,16 @@ import yaml
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
 from codegen.errors import ContractError
+from codegen.mesh import PLACEHOLDER, insert_name
 from codegen.observability.promql import EDGE_SELECTOR, HTTP_SERVER_DURATION, list_event_streams
 
-SPECIFICATION = Path(__file__).parents[2] / "api-specs/observability.yaml"
+SPECIFICATION = "api-specs/observability.yaml"
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 BASE_WINDOW = "5m"
 """Window of the rates that are computed from metrics. Those of longer windows are averages of them, which is cheap."""
 
 REQUESTS, FAILED_REQUESTS, ERROR_RATIO = (
-    f"delivery:slo_{name}" for name in ("requests:rate", "failed_requests:rate", "errors:ratio_rate")
+    f"{PLACEHOLDER}:slo_{name}" for name in ("requests:rate", "failed_requests:rate", "errors:ratio_rate")
 )
 """Prefixes of the recorded metrics; the window follows."""
 
@@ -46,12 +47,19 @@ class BurnRate:
 
 @dataclass(frozen=True)
 class Specification:
-    """Content of the file. `targets` are ratios, and `burn_rates` are by the speed of the alert, "fast" or "slow"."""
+    """Content of the file. `targets` are ratios, and `burn_rates` are by the speed of the alert, "fast" or "slow".
+
+    `alerts` are by group, and `dashboard` contains panels by the title of their row.
+    """
 
     runbook_url: str
     targets: Mapping[str, float]
     latency_threshold_s: float
     burn_rates: Mapping[str, tuple[BurnRate, ...]]
+    alerts: Mapping[str, Sequence[Config]] = field(default_factory=dict)
+    dashboard: Mapping[str, Sequence[Config]] = field(default_factory=dict)
+    span_parameters: Sequence[str] = ()
+    """Path parameters that become attributes of spans."""
 
     def get_budget(self, objective: str) -> float:
         """Return the error budget: the ratio of requests that may fail."""
@@ -65,7 +73,7 @@ class Specification:
 
 
 @cache
-def load_specification(path: Path = SPECIFICATION) -> Specification:
+def load_specification(path: Path) -> Specification:
     """Read the file.
 
     Raises ContractError if the runbook's URL is relative or a target is no percentage.
@@ -82,7 +90,15 @@ def load_specification(path: Path = SPECIFICATION) -> Specification:
         {name: objective["target"] / 100 for name, objective in objectives.items()},
         float(objectives["latency"]["threshold"]),
         {speed: tuple(BurnRate(**rate) for rate in rates) for speed, rates in content["burn_rates"].items()},
+        content.get("alerts", {}),
+        content.get("dashboard", {}),
+        content.get("span_parameters", ()),
     )
+
+
+def get_specification(contracts: Contracts) -> Specification:
+    """Return the specification that belongs to the contracts."""
+    return load_specification(contracts.root / SPECIFICATION)
 
 
 def to_seconds(window: str) -> int:
@@ -106,7 +122,12 @@ def render_rates(objective: str, specification: Specification, contracts: Contra
 
 def iter_recording_rules(contracts: Contracts) -> Iterator[Config]:
     """Yield the rates of requests and failed requests, and their ratio, for each objective and window."""
-    specification = load_specification()
+    for rule in _iter_rules(contracts):
+        yield insert_name(rule, contracts.name)
+
+
+def _iter_rules(contracts: Contracts) -> Iterator[Config]:
+    specification = get_specification(contracts)
     for objective in specification.targets:
         labels, selector = {"slo": objective}, f'{{slo="{objective}"}}'
         base_rates = dict(

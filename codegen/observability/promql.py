@@ -30,7 +30,7 @@ def get_operation_timeouts_s(contracts: Contracts) -> Mapping[str, float]:
     """Return the timeout of each operation at the edge; event streams have none and are omitted."""
     return {
         operation.id: float(str(operation.raw.get("x-timeout", DEFAULT_TIMEOUT)).removesuffix("s"))
-        for operation in iter_operations(contracts, "delivery")
+        for operation in iter_operations(contracts, contracts.name)
         if EVENT_STREAM_MEDIA_TYPE not in operation.content
     }
 
@@ -39,7 +39,7 @@ def list_event_streams(contracts: Contracts) -> list[str]:
     """Return the operations that respond with an event stream, which remains open."""
     return [
         operation.id
-        for operation in iter_operations(contracts, "delivery")
+        for operation in iter_operations(contracts, contracts.name)
         if EVENT_STREAM_MEDIA_TYPE in operation.content
     ]
 

@@ -13,12 +13,15 @@ EXTENSIONS = frozenset(
         "x-internal",
         "x-max-bytes",
         "x-message",
+        "x-models",
+        "x-path-examples",
         "x-obsolete-statuses",
         "x-problems",
         "x-rate-limit",
         "x-reasons",
         "x-rpc",
         "x-sunset",
+        "x-third-party",
         "x-timeout",
     }
 )

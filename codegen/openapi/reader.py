@@ -17,17 +17,17 @@ from codegen.openapi.schemas import SchemaCheck
 from codegen.openapi.structure import StructureCheck
 from codegen.yaml_input import build_pointer, check_references, read_document
 
-SERVED_API = "delivery"
-"""Stem of the file whose operations the gateway serves."""
-
-APIS_WITHOUT_MODELS = frozenset({"apns", "fcm", "identity", "payment-system"})
-"""APIs whose messages are not decoded to models: the adapters use SDKs, and the sandbox reads JSON."""
+MODELS_EXTENSION = "x-models"
+"""False in a document whose messages are not decoded to models, because adapters use SDKs or read JSON."""
 
 META_SCHEMA = "resources/schemas/v3.1/schema.json"
 
 
-def read_openapi_file(root: Path, path: Path, errors: ContractErrors) -> OpenApiFile | None:
-    """Read and check a file below `root`; add its errors to `errors`. None if it is no YAML."""
+def read_openapi_file(root: Path, path: Path, errors: ContractErrors, *, is_served: bool) -> OpenApiFile | None:
+    """Read and check a file below `root`; add its errors to `errors`. None if it is no YAML.
+
+    `is_served` is true for the file whose operations the gateway serves.
+    """
     try:
         document = read_document(root, path)
     except ContractError as error:
@@ -36,11 +36,16 @@ def read_openapi_file(root: Path, path: Path, errors: ContractErrors) -> OpenApi
     file = OpenApiFile(
         document.name, document.content, lambda pointer: document.find_position(build_pointer(*pointer)).line
     )
-    check_document(file, errors, is_served=path.stem == SERVED_API, has_models=path.stem not in APIS_WITHOUT_MODELS)
+    check_document(file, errors, is_served=is_served, has_models=has_generated_models(document.content))
     with errors.collect():
         # References outside of the checked structure, such as those in callbacks.
         check_references(document)
     return file
+
+
+def has_generated_models(document: Any) -> bool:
+    """Return whether models are generated for the messages of a document."""
+    return not isinstance(document, dict) or document.get(MODELS_EXTENSION) is not False
 
 
 def check_document(file: OpenApiFile, errors: ContractErrors, *, is_served: bool, has_models: bool) -> None:

@@ -10,10 +10,10 @@ from codegen.proto_rules.locations import (
     FIELDS,
     GOOGLE_PREFIX,
     METHODS,
-    OPTIONS_PACKAGE,
     SERVICES,
     Element,
     SourceFile,
+    is_options_package,
     iter_messages,
 )
 
@@ -69,7 +69,7 @@ def _find_type_problem(field: FieldDescriptor) -> str:
 def _find_file_problem(file: object) -> str:
     """Return why messages cannot use the types of a file, or an empty string."""
     name, package = getattr(file, "name", ""), getattr(file, "package", "")
-    if package == OPTIONS_PACKAGE:
+    if is_options_package(package):
         return "which only options may use; declare an own type"
     if name.startswith(GOOGLE_PREFIX) and name not in WELL_KNOWN_FILES:
         return f"which is not supported; use a type of {', '.join(sorted(WELL_KNOWN_FILES))}, or declare an own one"

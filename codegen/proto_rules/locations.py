@@ -10,9 +10,11 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorSet,
 )
 
+from codegen.errors import ContractError
+
 PROTO_FOLDER = "api-specs/proto"
-OPTIONS_PACKAGE = "delivery.options.v1"
-"""Package of the custom options, which only the generators read."""
+OPTIONS_SUFFIX = ".options.v1"
+"""End of the package of the custom options, which only the generators read; the name of the mesh precedes it."""
 
 GOOGLE_PREFIX = "google/protobuf/"
 
@@ -73,12 +75,25 @@ class Element[D]:
         return self.file.format_location((*self.path, *path))
 
 
+def is_options_package(package: str) -> bool:
+    """Return whether a package contains the custom options."""
+    return package.endswith(OPTIONS_SUFFIX)
+
+
+def find_options_package(descriptors: FileDescriptorSet) -> str:
+    """Return the package of the custom options. Raises ContractError if it does not exist."""
+    for file in descriptors.file:
+        if is_options_package(file.package):
+            return file.package
+    raise ContractError(f"{PROTO_FOLDER}: no package <mesh>.options.v1 defines the options; add it")
+
+
 def list_own_files(descriptors: FileDescriptorSet) -> list[SourceFile]:
     """Return the files except those of the protobuf library and of the options."""
     return [
         SourceFile(file)
         for file in descriptors.file
-        if not file.name.startswith(GOOGLE_PREFIX) and file.package != OPTIONS_PACKAGE
+        if not file.name.startswith(GOOGLE_PREFIX) and not is_options_package(file.package)
     ]
 
 

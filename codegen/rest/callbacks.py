@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 from codegen.contracts import ContractError, Contracts, Files
+from codegen.errors import map_all
 from codegen.rest.handlers import (
-    API,
     SIGNED_SCHEME,
     get_python_type,
     get_runtime_name,
@@ -14,8 +14,7 @@ from codegen.rest.handlers import (
 )
 from codegen.rest.operations import Operation, iter_operations
 
-OUTPUT_PATH = "rest/delivery/callbacks.py"
-HEADER = f'"""Written by `make generate` from api-specs/openapi/{API}.yaml. Do not edit."""\n\n'
+HEADER = '"""Written by `make generate` from api-specs/openapi/{stem}.yaml. Do not edit."""\n\n'
 ANNOTATIONS = frozenset({"description", "examples", "title"})
 """Keywords that do not constrain a value."""
 
@@ -41,7 +40,7 @@ def resolve_references(
     """
     reference = schema.get("$ref", "")
     if reference in parents:
-        location = contracts.format_location(API, "components", "schemas", reference.rpartition("/")[2])
+        location = contracts.format_location(contracts.name, "components", "schemas", reference.rpartition("/")[2])
         raise ContractError(f"{location}: the schema of a signed body contains itself; limit its depth")
     inner = parents | {reference} if reference else parents
 
@@ -50,7 +49,7 @@ def resolve_references(
             return resolve_references(contracts, node, inner)
         return [resolve(each) for each in node] if isinstance(node, list) else node
 
-    resolved = contracts.resolve_reference(API, schema)
+    resolved = contracts.resolve_reference(contracts.name, schema)
     return {
         # Names of properties may be those of annotations.
         name: {key: resolve(each) for key, each in value.items()} if name == "properties" else resolve(value)
@@ -67,13 +66,15 @@ def render_parser(contracts: Contracts, operation: Operation) -> str:
 
 
 def generate(contracts: Contracts) -> Files:
-    """Generate `rest/delivery/callbacks.py`."""
-    signed = [each for each in iter_operations(contracts, API) if each.scheme == SIGNED_SCHEME]
+    """Generate `rest/<mesh>/callbacks.py`."""
+    signed = [each for each in iter_operations(contracts, contracts.name) if each.scheme == SIGNED_SCHEME]
+    parsers = map_all(lambda operation: render_parser(contracts, operation), signed)
     types = " ".join(get_python_type(contracts, get_body_schema(operation)) for operation in signed)
     models = sorted(name for name in list_class_names(contracts) if re.search(rf"\b{name}\b", types))
     imports = (
-        (f"from generated.rest.delivery.models import {', '.join(models)}\n" if models else "")
+        (f"from generated.rest.{contracts.name}.models import {', '.join(models)}\n" if models else "")
         + render_import(contracts, "services.runtime.core.json_schema", "JsonParser")
         + "\n\n"
     )
-    return {OUTPUT_PATH: HEADER + imports + "".join(render_parser(contracts, each) for each in signed)}
+    text = HEADER.format(stem=contracts.name) + imports + "".join(parsers)
+    return {contracts.get_rest_path("callbacks"): text}

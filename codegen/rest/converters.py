@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from codegen.contracts import Contracts, Files
+from codegen.errors import map_all
 from codegen.naming import to_snake_case
 from codegen.openapi.names import get_class_name
 from codegen.openapi.schemas import SCHEMAS_PREFIX
 from codegen.rest.message_fields import (
-    API,
     HEADER,
     NOT_OPTIONAL,
     FieldConverter,
@@ -37,8 +37,8 @@ HEADER_FIELDS = frozenset({"etag", "replayed", "version"})
 """Fields of RPC responses that become the headers ETag and Idempotency-Replayed."""
 
 IMPORTS = "from msgspec import UNSET\n\n"
-MESSAGE_IMPORTS = "from generated.rest.delivery import models\nfrom services.runtime.rest.types import require\n\n"
-WIRE_IMPORTS = """from generated.rest.delivery import convert, models
+MESSAGE_IMPORTS = "from generated.rest.{mesh} import models\nfrom services.runtime.rest.types import require\n\n"
+WIRE_IMPORTS = """from generated.rest.{mesh} import convert, models
 from services.runtime.rpc.codec import Wire, parse_timestamp, require_field
 
 
@@ -79,11 +79,13 @@ class ConverterModule(FieldConverter):
                 raise pair.create_mismatch_error(name, f"is a field of {message.name} and a field")
             named |= inner
         properties = pair.schema["properties"]
-        for name in properties.keys() - named.keys():
-            raise pair.create_mismatch_error(name, "has no field")
         headers = HEADER_FIELDS if pair.message.full_name in self.responses else frozenset()
-        for name in named.keys() - properties.keys() - headers:
-            raise pair.create_mismatch_error(name, "has no property but a field")
+        pair.check_names(
+            {
+                "has no field": properties.keys() - named.keys(),
+                "has no property but a field": named.keys() - properties.keys() - headers,
+            }
+        )
         for name, schema in properties.items():
             pair.check_attribute_name(name)
             field, source = named[name]
@@ -118,7 +120,9 @@ class ConverterModule(FieldConverter):
 
     def render_to_model(self, pair: SchemaMessagePair) -> str:
         """Render the function from message to model."""
-        lines = [f"{matched.name}={self.render_field_expression(pair, matched)}" for matched in self.match_fields(pair)]
+        lines = map_all(
+            lambda matched: f"{matched.name}={self.render_field_expression(pair, matched)}", self.match_fields(pair)
+        )
         body = ",\n        ".join(lines)
         unwrapped = "".join(f"    {name} = require(message.{name})\n" for name in self.find_unwrapped_fields(pair))
         kind = "Wire" if self.from_wire else self.render_message_type(pair.message)
@@ -144,10 +148,11 @@ class ConverterModule(FieldConverter):
 
     def render_module(self, selected: Iterable[SchemaMessagePair]) -> str:
         """Render the module."""
-        functions = "".join(map(self.render_to_model, selected))
+        functions = "".join(map_all(self.render_to_model, selected))
         if self.from_wire:
-            return HEADER + IMPORTS + WIRE_IMPORTS + functions
-        return HEADER + IMPORTS + self.render_imports() + MESSAGE_IMPORTS + self.render_enum_tables() + functions
+            return HEADER + IMPORTS + WIRE_IMPORTS.format(mesh=self.contracts.name) + functions
+        message_imports = self.render_imports() + MESSAGE_IMPORTS.format(mesh=self.contracts.name)
+        return HEADER + IMPORTS + message_imports + self.render_enum_tables() + functions
 
     def render_enum_tables(self) -> str:
         """Render the mapping from protobuf to REST values of each enum."""
@@ -169,18 +174,18 @@ def get_converter_name(schema: str) -> str:
 
 def list_response_schemas(contracts: Contracts) -> frozenset[str]:
     """Return the names of the schemas that success responses reference directly."""
-    operations = iter_operations(contracts, API) if API in contracts.openapi else ()
+    operations = iter_operations(contracts, contracts.name) if contracts.name in contracts.openapi else ()
     contents = [content for operation in operations for content in operation.content.values()]
     return frozenset(get_referenced_name(content["schema"]) for content in contents if "$ref" in content["schema"])
 
 
 def list_nested_schemas(contracts: Contracts, names: Iterable[str]) -> Collection[str]:
     """Return the names of the schemas and their nested schemas."""
-    return list_referenced_schemas(contracts, API, [{"$ref": f"{SCHEMAS_PREFIX}{name}"} for name in names])
+    return list_referenced_schemas(contracts, contracts.name, [{"$ref": f"{SCHEMAS_PREFIX}{name}"} for name in names])
 
 
 def generate(contracts: Contracts) -> Files:
-    """Generate `rest/delivery/convert.py` and `rest/delivery/pages.py`, for the schemas of success responses."""
+    """Generate `rest/<mesh>/convert.py` and `rest/<mesh>/pages.py`, for the schemas of success responses."""
     pairs, pages = list_schema_message_pairs(contracts), list_page_responses(contracts)
     roots = list_response_schemas(contracts)
     page_roots = [name for name in roots if name in pairs and pairs[name].message.full_name in pages]
@@ -192,4 +197,5 @@ def generate(contracts: Contracts) -> Files:
     wire_text = wire_module.render_module(wire_pairs)
     # Both modules share the enum tables of convert.py.
     object_module.enums, object_module.packages = wire_module.enums, wire_module.packages
-    return {"rest/delivery/convert.py": object_module.render_module(object_pairs), "rest/delivery/pages.py": wire_text}
+    object_text = object_module.render_module(object_pairs)
+    return {contracts.get_rest_path("convert"): object_text, contracts.get_rest_path("pages"): wire_text}

@@ -11,12 +11,12 @@ from collections.abc import Collection, Sequence
 from google.protobuf.descriptor import Descriptor
 
 from codegen.contracts import Contracts, Files
+from codegen.errors import map_all
 from codegen.naming import to_snake_case
 from codegen.openapi.names import get_argument_name, get_handler_class_name
 from codegen.protobuf import Method, Service
 from codegen.rest.converters import get_converter_name
 from codegen.rest.handlers import (
-    API,
     get_referenced_schema_name,
     get_result_type,
     get_runtime_name,
@@ -30,10 +30,10 @@ from codegen.rest.request_converters import render_forwarded_arguments
 from codegen.rest.rpc_methods import iter_forwarded_operations
 from codegen.rpc.servicers import get_base_name, get_method_name
 
-OUTPUT_PATH = "rest/delivery/forwarding_handlers.py"
+MODULE = "forwarding_handlers"
 IMPORTS = (
     "from datetime import date, datetime\n\n"
-    "from generated.rest.delivery import convert, pages, requests\n"
+    "from generated.rest.{mesh} import convert, pages, requests\n"
     "from services.runtime.core.preconditions import format_etag\n"
 )
 RUNTIME_TYPES = {
@@ -66,7 +66,7 @@ class ForwardingModule:
         by_tag: defaultdict[str, list[ForwardedOperation]] = defaultdict(list)
         for operation, method in forwarded:
             by_tag[operation.tag].append((operation, method))
-        classes = "\n".join(self.render_class(tag, group) for tag, group in by_tag.items())
+        classes = "\n".join(map_all(lambda tag: self.render_class(tag, by_tag[tag]), by_tag))
         models = [name for name in list_class_names(self.contracts) if re.search(rf"(?<![.\w]){name}\b", classes)]
         imports = [
             *(render_import(self.contracts, module, *names) for module, names in RUNTIME_TYPES.items()),
@@ -74,10 +74,13 @@ class ForwardingModule:
                 f"from generated.proto.{each.package}.rpc import {get_stub_class_name(each)}"
                 for each in self.list_services(forwarded)
             ),
-            *(f"from generated.rest.delivery.handlers import {get_handler_class_name(tag)}" for tag in by_tag),
-            *(f"from generated.rest.delivery.models import {name}" for name in models),
+            *(
+                f"from generated.rest.{self.contracts.name}.handlers import {get_handler_class_name(tag)}"
+                for tag in by_tag
+            ),
+            *(f"from generated.rest.{self.contracts.name}.models import {name}" for name in models),
         ]
-        return HEADER + IMPORTS + "\n".join(imports) + "\n\n\n" + classes
+        return HEADER + IMPORTS.format(mesh=self.contracts.name) + "\n".join(imports) + "\n\n\n" + classes
 
     def list_services(self, forwarded: Sequence[ForwardedOperation]) -> list[Service]:
         """Return the services of the methods, ordered by name."""
@@ -96,7 +99,7 @@ class ForwardingModule:
             f"    def __init__(self, {parameters}) -> None:\n"
             + "".join(f"        self._{name} = {name}\n" for name in names)
             + "\n"
-            + "".join(self.render_method(operation, method) for operation, method in forwarded)
+            + "".join(map_all(lambda each: self.render_method(*each), forwarded))
         )
 
     def render_method(self, operation: Operation, method: Method) -> str:
@@ -163,7 +166,7 @@ class ForwardingModule:
             problem = f"{LOCATION} needs the property id of {pair.name}"
             raise operation.create_error(problem, "add it, or remove the header")
         path = PATH_PARAMETER_PATTERN.sub(lambda name: f"{{{get_argument_name(name[1])}}}", operation.path)
-        location = self.contracts.openapi[API]["servers"][0]["url"] + path
+        location = self.contracts.openapi[self.contracts.name]["servers"][0]["url"] + path
         headers.insert(0, f'"{LOCATION}": f"{location}/{{result.id}}"')
         return [f"result = {converted}", f"return {response}(result, {{{', '.join(headers)}}}{replayed})"]
 
@@ -187,5 +190,6 @@ def get_stub_class_name(service: Service) -> str:
 
 
 def generate(contracts: Contracts) -> Files:
-    """Generate `rest/delivery/forwarding_handlers.py`."""
-    return {OUTPUT_PATH: ForwardingModule(contracts).render(list(iter_forwarded_operations(contracts)))}
+    """Generate `rest/<mesh>/forwarding_handlers.py`."""
+    text = ForwardingModule(contracts).render(list(iter_forwarded_operations(contracts)))
+    return {contracts.get_rest_path(MODULE): text}

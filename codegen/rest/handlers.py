@@ -7,14 +7,14 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator
 
 from codegen.contracts import ContractError, Contracts, Files
+from codegen.errors import map_all
 from codegen.naming import get_constant_name, render_docstring
 from codegen.openapi.media_types import is_json
 from codegen.openapi.names import get_argument_name, get_class_name, get_handler_class_name
 from codegen.openapi.schemas import is_scalar
 from codegen.rest.operations import END_OF_STREAM_STATUS, EVENT_STREAM_MEDIA_TYPE, Operation, iter_operations
 
-API = "delivery"
-OUTPUT_PATH = "rest/delivery/handlers.py"
+MODULE = "handlers"
 SCALAR_TYPES = {"integer": "int", "number": "float", "boolean": "bool", "string": "str"}
 FORMAT_TYPES = {"date": "date", "date-time": "datetime"}
 SECURITY_ARGUMENTS = {"bearer": ("principal", "Principal"), "webhook": ("webhook", "SignedRequest")}
@@ -46,7 +46,7 @@ def get_referenced_schema_name(schema: dict[str, Any]) -> str | None:
 
 def list_class_names(contracts: Contracts) -> list[str]:
     """Return the classes of all schemas."""
-    return [get_class_name(name) for name in contracts.get_schemas(API)]
+    return [get_class_name(name) for name in contracts.get_schemas(contracts.name)]
 
 
 def get_runtime_name(contracts: Contracts, name: str) -> str:
@@ -68,14 +68,16 @@ def render_security_argument(contracts: Contracts, scheme: str) -> str:
 
 def get_python_type(contracts: Contracts, schema: dict[str, Any]) -> str:
     """Return the Python type of a schema in a handler's signature."""
-    resolved = contracts.resolve_reference(API, schema)
+    resolved = contracts.resolve_reference(contracts.name, schema)
     name, kind = get_referenced_schema_name(schema), resolved.get("type")
-    if kind == "array" and (not name or is_scalar(contracts.resolve_reference(API, resolved["items"]))):
+    if kind == "array" and (not name or is_scalar(contracts.resolve_reference(contracts.name, resolved["items"]))):
         return f"list[{get_python_type(contracts, resolved['items'])}]"
     if name and (not is_scalar(resolved) or "enum" in resolved):
         return get_class_name(name)
     if not isinstance(kind, str) or kind not in SCALAR_TYPES:
-        raise ContractError(f"{API}.yaml: the schema {schema} has no name; move this schema to components/schemas")
+        raise ContractError(
+            f"{contracts.name}.yaml: the schema {schema} has no name; move this schema to components/schemas"
+        )
     return FORMAT_TYPES.get(resolved.get("format", ""), SCALAR_TYPES[kind])
 
 
@@ -90,8 +92,8 @@ def get_body_type(contracts: Contracts, operation: Operation) -> str:
     media, content = next(iter(operation.body.items()))
     if media != FORM_MEDIA_TYPE:
         return get_python_type(contracts, content["schema"])
-    fields = list(contracts.resolve_reference(API, content["schema"]).get("properties", {}).items())
-    if len(fields) != 1 or contracts.resolve_reference(API, fields[0][1]).get("format") != "binary":
+    fields = list(contracts.resolve_reference(contracts.name, content["schema"]).get("properties", {}).items())
+    if len(fields) != 1 or contracts.resolve_reference(contracts.name, fields[0][1]).get("format") != "binary":
         raise operation.create_error("the form has other fields than one file", "write one field of the format binary")
     if "x-max-bytes" not in operation.raw or "contentType" not in content.get("encoding", {}).get(fields[0][0], {}):
         raise operation.create_error("the file has no limits", "add x-max-bytes, and contentType of the encoding")
@@ -104,9 +106,9 @@ def check_merge_patch(contracts: Contracts, operation: Operation) -> None:
     if tuple(operation.body or ()) != PATCH_MEDIA_TYPES or any(schema != schemas[0] for schema in schemas):
         media_types = " and ".join(PATCH_MEDIA_TYPES)
         raise operation.create_error("the patch is not a merge patch", f"accept one schema as {media_types}")
-    read = contracts.openapi[API]["paths"][operation.path].get("get", {})
+    read = contracts.openapi[contracts.name]["paths"][operation.path].get("get", {})
     if read and "Accept-Patch" not in read["responses"]["200"].get("headers", {}):
-        location = contracts.format_location(API, "paths", operation.path, "get")
+        location = contracts.format_location(contracts.name, "paths", operation.path, "get")
         raise ContractError(f"{location}: the response lacks the header Accept-Patch, but PATCH exists; add it")
 
 
@@ -123,8 +125,8 @@ def is_streaming(operation: Operation) -> bool:
 
 def get_event_data_schema(contracts: Contracts, schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of an event's `data`: `contentSchema` if present, else the schema of the items."""
-    resolved = contracts.resolve_reference(API, schema)
-    data = contracts.resolve_reference(API, resolved.get("properties", {}).get("data", {}))
+    resolved = contracts.resolve_reference(contracts.name, schema)
+    data = contracts.resolve_reference(contracts.name, resolved.get("properties", {}).get("data", {}))
     data_schema: dict[str, Any] = data.get("contentSchema") or resolved.get("items") or schema
     return data_schema
 
@@ -174,7 +176,7 @@ def render_request_arguments(contracts: Contracts, operation: Operation) -> list
         if parameter["name"] in RUNTIME_PARAMETERS:
             continue
         kind = get_python_type(contracts, parameter["schema"])
-        default = contracts.resolve_reference(API, parameter["schema"]).get("default")
+        default = contracts.resolve_reference(contracts.name, parameter["schema"]).get("default")
         name = get_argument_name(parameter["name"])
         if parameter.get("required"):
             required.append(f"{name}: {kind}")
@@ -194,7 +196,7 @@ def check_idempotency(contracts: Contracts, operation: Operation) -> None:
         present, absent = ("Idempotency-Key", "Idempotency-Replayed")[:: 1 if keys else -1]
         raise operation.create_error(f"{present} needs {absent}", "add it, or remove both")
     for key in keys:
-        is_valid = Draft202012Validator(contracts.resolve_reference(API, key["schema"])).is_valid
+        is_valid = Draft202012Validator(contracts.resolve_reference(contracts.name, key["schema"])).is_valid
         if key.get("required") or not all(map(is_valid, VALID_KEYS)) or any(map(is_valid, INVALID_KEYS)):
             rule = "make it optional, with the pattern ^[\\x21-\\x7e]{1,64}$"
             raise operation.create_error("Idempotency-Key has other values than 1 to 64 visible characters", rule)
@@ -245,20 +247,23 @@ def render_table_row(contracts: Contracts, operation: Operation) -> str:
 
 
 def generate(contracts: Contracts) -> Files:
-    """Generate `rest/delivery/handlers.py`."""
-    all_operations = list(iter_operations(contracts, API))
-    tags: defaultdict[str, list[Operation]] = defaultdict(list)
-    for operation in all_operations:
-        tags[operation.tag].append(operation)
-    descriptions = {tag["name"]: tag.get("description", tag["name"]) for tag in contracts.openapi[API]["tags"]}
+    """Generate `rest/<mesh>/handlers.py`."""
+    all_operations = list(iter_operations(contracts, contracts.name))
+    rendered = map_all(lambda each: (render_method(contracts, each), render_table_row(contracts, each)), all_operations)
+    methods: defaultdict[str, list[str]] = defaultdict(list)
+    for operation, (method, _) in zip(all_operations, rendered, strict=True):
+        methods[operation.tag].append(method)
+    descriptions = {
+        tag["name"]: tag.get("description", tag["name"]) for tag in contracts.openapi[contracts.name]["tags"]
+    }
     base_class, operation_type = (get_runtime_name(contracts, name) for name in ("ABC", "Operation"))
     classes = "".join(
         f"class {get_handler_class_name(tag)}({base_class}):\n{render_docstring(descriptions[tag], 4)}\n"
-        + "".join(render_method(contracts, operation) for operation in group)
+        + "".join(group)
         + "\n"
-        for tag, group in tags.items()
+        for tag, group in methods.items()
     )
-    table = "".join(render_table_row(contracts, operation) for operation in all_operations)
+    table = "".join(row for _, row in rendered)
     text = f"{classes}\nOPERATIONS: dict[str, {operation_type}] = {{\n{table}}}\n"
     models = sorted(name for name in list_class_names(contracts) if re.search(rf"\b{name}\b", text))
     cache_events = {until for operation in all_operations if (until := cache_until_event(contracts, operation))}
@@ -272,10 +277,10 @@ def generate(contracts: Contracts) -> Files:
         render_import(contracts, "collections.abc", "AsyncIterator"),
         "from datetime import date, datetime",
         *([f"from generated.events import {', '.join(sorted(cache_events))}"] if cache_events else []),
-        *([f"from generated.rest.delivery.models import {', '.join(models)}"] if models else []),
+        *([f"from generated.rest.{contracts.name}.models import {', '.join(models)}"] if models else []),
         render_import(contracts, "services.runtime.core.principal", "Principal"),
         render_import(contracts, "services.runtime.rest.types", *runtime_types),
         render_import(contracts, "services.runtime.outbound.webhooks", "SignedRequest"),
     ]
-    header = '"""Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit."""\n\n'
-    return {OUTPUT_PATH: header + "\n".join(imports) + "\n\n\n" + text}
+    header = f'"""Written by `make generate` from api-specs/openapi/{contracts.name}.yaml. Do not edit."""\n\n'
+    return {contracts.get_rest_path(MODULE): header + "\n".join(imports) + "\n\n\n" + text}

@@ -5,16 +5,17 @@ A field and a property match if they have the same name and compatible types; a 
 
 import keyword
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from codegen.contracts import ContractError, Contracts
+from codegen.errors import map_all
 from codegen.naming import to_snake_case
 from codegen.openapi.names import get_class_name
 
-API = "delivery"
 INTEGER_FIELD_TYPES = frozenset(
     {FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_UINT64}
 )
@@ -65,6 +66,15 @@ class SchemaMessagePair:
         place = f"{self.message.file.name} ({self.message.name})"
         return ContractError(f"{self.location}: {self.name}.{field} {mismatch} in {place}; change one of both")
 
+    def check_names(self, mismatches: Mapping[str, Iterable[str]]) -> None:
+        """Raise ContractError with all names of fields that have a mismatch."""
+        if errors := [
+            str(self.create_mismatch_error(name, mismatch))
+            for mismatch, names in mismatches.items()
+            for name in sorted(names)
+        ]:
+            raise ContractError(*errors)
+
 
 class FieldConverter(ABC):
     """Base of the renderers of conversion functions: checks types and collects the imported packages."""
@@ -101,7 +111,7 @@ class FieldConverter(ABC):
         Raises ContractError if property and field have different types.
         """
         if field.is_repeated:
-            resolved = self.contracts.resolve_reference(API, schema)
+            resolved = self.contracts.resolve_reference(self.contracts.name, schema)
             if resolved.get("type") != "array":
                 raise pair.create_mismatch_error(name, "is not an array but a repeated field")
             item = self._render_item_expression(pair, name, resolved["items"], field, "item")
@@ -111,7 +121,7 @@ class FieldConverter(ABC):
     def _render_item_expression(
         self, pair: SchemaMessagePair, name: str, schema: Schema, field: FieldDescriptor, source: str
     ) -> str:
-        resolved = self.contracts.resolve_reference(API, schema)
+        resolved = self.contracts.resolve_reference(self.contracts.name, schema)
         if field.enum_type is not None:
             self._check_enum(pair, name, schema, field.enum_type)
             self.packages.add(field.enum_type.file.package)
@@ -130,7 +140,7 @@ class FieldConverter(ABC):
         return source
 
     def _check_enum(self, pair: SchemaMessagePair, name: str, schema: Schema, enum: EnumDescriptor) -> None:
-        resolved = self.contracts.resolve_reference(API, schema)
+        resolved = self.contracts.resolve_reference(self.contracts.name, schema)
         if "$ref" not in schema or "enum" not in resolved:
             raise pair.create_mismatch_error(name, "is not a named enum under components/schemas but an enum field")
         if different := set(list_enum_members(enum)) ^ set(resolved["enum"]):
@@ -145,25 +155,20 @@ class FieldConverter(ABC):
 
 
 def list_schema_message_pairs(contracts: Contracts) -> dict[str, SchemaMessagePair]:
-    """Return the schemas with a message in `x-message`, by name."""
-    return {
-        name: SchemaMessagePair(
-            name,
-            schema,
-            _find_message(contracts, name, schema["x-message"]),
-            contracts.format_location(API, "components", "schemas", name),
-        )
-        for name, schema in (contracts.get_schemas(API) if API in contracts.openapi else {}).items()
-        if "x-message" in schema
-    }
+    """Return the schemas with a message in `x-message`, by name. Raises ContractError for unknown messages."""
+    schemas = contracts.get_schemas(contracts.name) if contracts.name in contracts.openapi else {}
+    names = [name for name, schema in schemas.items() if "x-message" in schema]
+    pairs = map_all(lambda name: _create_pair(contracts, name, schemas[name]), names)
+    return dict(zip(names, pairs, strict=True))
 
 
-def _find_message(contracts: Contracts, name: str, message: str) -> Descriptor:
+def _create_pair(contracts: Contracts, name: str, schema: Schema) -> SchemaMessagePair:
+    location = contracts.format_location(contracts.name, "components", "schemas", name)
     try:
-        return contracts.protos.pool.FindMessageTypeByName(message)
+        message = contracts.protos.pool.FindMessageTypeByName(schema["x-message"])
     except (KeyError, TypeError) as error:
-        location = contracts.format_location(API, "components", "schemas", name)
-        raise ContractError(f"{location}: x-message is not a message: {message}; correct it") from error
+        raise ContractError(f"{location}: x-message is not a message: {schema['x-message']}; correct it") from error
+    return SchemaMessagePair(name, schema, message, location)
 
 
 def list_page_responses(contracts: Contracts) -> frozenset[str]:

@@ -16,9 +16,10 @@ from typing import Any
 import yaml
 
 from codegen.contracts import HTTP_METHODS, ContractError, Contracts, Files
+from codegen.errors import ContractErrors, map_all
 from codegen.naming import to_package_name
 from codegen.openapi.names import get_class_name
-from codegen.openapi.reader import APIS_WITHOUT_MODELS
+from codegen.openapi.reader import has_generated_models
 from codegen.openapi.schemas import SCHEMAS_PREFIX
 from codegen.rest.model_checks import check_models
 from codegen.rest.model_fields import normalise_optional_fields
@@ -42,7 +43,7 @@ def list_merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
 
     Raises ContractError for a default value, which would hide that a field is absent.
     """
-    names = set()
+    names, errors = set(), ContractErrors()
     for item in contracts.openapi[api].get("paths", {}).values():
         if "requestBody" not in item.get("patch", {}):
             continue
@@ -53,7 +54,8 @@ def list_merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
                 if "default" in schema or _has_defaults(contracts, api, schema):
                     location = contracts.format_location(api, "components", "schemas", name, "properties", field)
                     problem = "the property of a merge patch has a default value"
-                    raise ContractError(f"{location}: {problem}; remove it, absent properties stay unchanged")
+                    errors.add(f"{location}: {problem}; remove it, absent properties stay unchanged")
+    errors.raise_if_any()
     return names
 
 
@@ -151,5 +153,6 @@ def generate_api(contracts: Contracts, stem: str) -> str:
 
 def generate(contracts: Contracts) -> Files:
     """Generate `rest/<api>/models.py`."""
-    stems = [stem for stem in contracts.openapi if stem not in APIS_WITHOUT_MODELS]
-    return {f"rest/{to_package_name(stem)}/models.py": generate_api(contracts, stem) for stem in stems}
+    stems = [stem for stem, document in contracts.openapi.items() if has_generated_models(document)]
+    texts = map_all(lambda stem: generate_api(contracts, stem), stems)
+    return {f"rest/{to_package_name(stem)}/models.py": text for stem, text in zip(stems, texts, strict=True)}

@@ -31,26 +31,11 @@ TOKEN_REASONS = ("UNAUTHENTICATED", "TOKEN_REVOKED")
 """Reasons of status 401 of every operation that requires an access token."""
 
 EXAMPLE_TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
-EXAMPLE_MEMBERS: dict[str, dict[str, Any]] = {
-    "CURRENCY_MISMATCH": {"currency": "EUR"},
-    "ORDER_STATE_CONFLICT": {"order_status": "cancelled"},
-    "PARTNER_CLOSED": {"opens_at": "2026-11-30T10:00:00Z", "time_zone": "Europe/Berlin"},
-    "PAYLOAD_TOO_LARGE": {"max_bytes": 65536},
-    "PRODUCT_UNAVAILABLE": {"product_ids": [4]},
-    "TOTAL_MISMATCH": {"total_amount": 1700, "delivery_fee": 0, "currency": "USD"},
-}
-_FORMATTED_MEMBERS = {
-    "opens_at": "Monday, 30 November, at 11:00 (Europe/Berlin)",
-    "total_amount": "$17.00",
-    "max_bytes": "64 KiB",
-}
-EXAMPLE_VALUES = {
-    "order_id": "0198e9c5",
-    "check_id": "0198e9c6",
-    "bank_id": "visa",
-    "user_id": "0198e9c7",
-}
-"""Values of path parameters in examples; 1 for others."""
+EXAMPLE_MEMBERS, FORMATTED_MEMBERS = "example", "formatted_example"
+"""Keys of a reason in the catalogue: additional members of its example, and their form in the detail."""
+
+PATH_EXAMPLES_EXTENSION = "x-path-examples"
+"""Extension of the document: values of path parameters in examples; 1 for others."""
 
 _PROBLEM_MEDIA_TYPE = "application/problem+json"
 
@@ -81,16 +66,16 @@ def list_reasons(operation: dict[str, Any], catalogue: dict[str, Any]) -> dict[s
     return reasons
 
 
-def build_example(reason: str, catalogue: dict[str, Any], path: str | None = None) -> dict[str, Any]:
+def build_example(reason: str, document: dict[str, Any], path: str | None = None) -> dict[str, Any]:
     """Return a problem document of a reason, at a path of the contract."""
-    entry = catalogue[reason]
-    members = EXAMPLE_MEMBERS.get(reason, {})
-    instance = {} if path is None else {"instance": f"/api/v1{_fill_path(path)}"}
+    entry = document["x-problems"][reason]
+    members, formatted = entry.get(EXAMPLE_MEMBERS, {}), entry.get(FORMATTED_MEMBERS, {})
+    instance = {} if path is None else {"instance": _fill_path(document, path)}
     return {
         "type": f"/problems/{reason}",
         "title": entry["title"],
         "status": entry["status"],
-        "detail": entry.get("detail_with_values", entry["detail"])["en"].format_map(members | _FORMATTED_MEMBERS),
+        "detail": entry.get("detail_with_values", entry["detail"])["en"].format_map(members | formatted),
         "reason": reason,
         **instance,
         "trace_id": EXAMPLE_TRACE_ID,
@@ -98,8 +83,10 @@ def build_example(reason: str, catalogue: dict[str, Any], path: str | None = Non
     }
 
 
-def _fill_path(path: str) -> str:
-    return re.sub(r"\{([^}]+)\}", lambda match: EXAMPLE_VALUES.get(match[1], "1"), path)
+def _fill_path(document: dict[str, Any], path: str) -> str:
+    values = document.get(PATH_EXAMPLES_EXTENSION, {})
+    base: str = document["servers"][0]["url"]
+    return base + re.sub(r"\{([^}]+)\}", lambda match: values.get(match[1], "1"), path)
 
 
 def add_problem_examples(document: dict[str, Any], published: dict[str, Any]) -> None:
@@ -120,12 +107,12 @@ def add_problem_examples(document: dict[str, Any], published: dict[str, Any]) ->
                 response = operation["responses"][status]
                 shared = _find_shared(published, response)
                 if names == [SHARED_REASONS.get(status)] and shared is not None:
-                    _add_examples(shared, names, catalogue)
+                    _add_examples(shared, names, document)
                     continue
                 if shared is not None:
                     response = copy.deepcopy(shared)
                     operation["responses"][status] = response
-                _add_examples(response, names, catalogue, path)
+                _add_examples(response, names, document, path)
 
 
 def _find_shared(published: dict[str, Any], response: dict[str, Any]) -> dict[str, Any] | None:
@@ -136,11 +123,11 @@ def _find_shared(published: dict[str, Any], response: dict[str, Any]) -> dict[st
 
 
 def _add_examples(
-    response: dict[str, Any], reasons: list[str], catalogue: dict[str, Any], path: str | None = None
+    response: dict[str, Any], reasons: list[str], document: dict[str, Any], path: str | None = None
 ) -> None:
     media_type = response.get("content", {}).get(_PROBLEM_MEDIA_TYPE)
     if media_type is not None:
         media_type["examples"] = {
-            reason: {"summary": catalogue[reason]["title"], "value": build_example(reason, catalogue, path)}
+            reason: {"summary": document["x-problems"][reason]["title"], "value": build_example(reason, document, path)}
             for reason in reasons
         }

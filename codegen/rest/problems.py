@@ -5,7 +5,7 @@ from codegen.contracts import Contracts, Files
 
 def generate(contracts: Contracts) -> Files:
     """Generate `problems.py`."""
-    catalogue = contracts.openapi["delivery"]["x-problems"]
+    catalogue = contracts.openapi[contracts.name]["x-problems"]
     reasons = "".join(f"    {reason} = {reason!r}\n" for reason in catalogue)
     rows = "".join(
         f"    Reason.{reason}: Problem("
@@ -15,7 +15,7 @@ def generate(contracts: Contracts) -> Files:
         for reason, entry in catalogue.items()
     )
     return {
-        "problems.py": f'''"""Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit."""
+        "problems.py": f'''"""Written by `make generate` from api-specs/openapi/{contracts.name}.yaml. Do not edit."""
 
 from collections.abc import Mapping
 from enum import StrEnum

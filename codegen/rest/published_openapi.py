@@ -7,7 +7,7 @@ from typing import Any
 from codegen.contracts import HTTP_METHODS, Contracts, Files
 from codegen.rest.deprecation import SINCE_EXTENSION, SUNSET_EXTENSION, parse_deprecation
 from codegen.rest.operations import EVENT_STREAM_MEDIA_TYPE
-from codegen.rest.problem_examples import OBSOLETE_STATUSES_EXTENSION, add_problem_examples
+from codegen.rest.problem_examples import OBSOLETE_STATUSES_EXTENSION, PATH_EXAMPLES_EXTENSION, add_problem_examples
 from codegen.yaml_output import dump_yaml
 
 RESPONSE_HEADERS = {
@@ -28,9 +28,12 @@ OWN_EXTENSIONS = frozenset(
         "x-final-event",
         "x-message",
         OBSOLETE_STATUSES_EXTENSION,
+        "x-models",
+        PATH_EXAMPLES_EXTENSION,
         "x-problems",
         "x-rpc",
         "x-timeout",
+        "x-third-party",
     }
 )
 """Extensions for the generators, which clients do not need."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from codegen.contracts import ContractError, Contracts, Files
+from codegen.errors import map_all
 from codegen.naming import to_snake_case
 from codegen.openapi.names import get_argument_name
 from codegen.protobuf import Method
@@ -29,7 +30,6 @@ from codegen.rest.handlers import (
     render_security_argument,
 )
 from codegen.rest.message_fields import (
-    API,
     HEADER,
     NOT_OPTIONAL,
     REMOVE_FIELD,
@@ -43,7 +43,6 @@ from codegen.rest.message_fields import (
 from codegen.rest.operations import Operation
 from codegen.rest.rpc_methods import iter_forwarded_operations
 
-OUTPUT_PATH = "rest/delivery/requests.py"
 IMPORTS = (
     "from datetime import date, datetime\n\n"
     "from msgspec import UNSET\n\n"
@@ -83,7 +82,7 @@ class RequestModule(FieldConverter):
     def render_module(self, forwarded: Iterable[tuple[Operation, Method]]) -> str:
         """Render the module, with functions for the nested objects of requests that handlers convert."""
         operations = list(forwarded)
-        operation_functions = [self.render_operation(operation, method) for operation, method in operations]
+        operation_functions = map_all(lambda each: self.render_operation(*each), operations)
         bodies = {
             get_referenced_name(content["schema"])
             for operation, _ in operations
@@ -98,7 +97,7 @@ class RequestModule(FieldConverter):
             name for name in list_class_names(self.contracts) if re.search(rf"(?<![.\w]){name}\b", functions)
         )
         signed_request = render_import(self.contracts, "services.runtime.outbound.webhooks", "SignedRequest")
-        imports = f"from generated.rest.delivery.models import {', '.join(models)}\n" if models else ""
+        imports = f"from generated.rest.{self.contracts.name}.models import {', '.join(models)}\n" if models else ""
         return f"{HEADER}{IMPORTS}{signed_request}\n{self.render_imports()}{imports}\n\n{functions}"
 
     def render_operation(self, operation: Operation, method: Method) -> str:
@@ -125,7 +124,7 @@ class RequestModule(FieldConverter):
         for parameter in operation.parameters:
             if parameter["name"] not in RUNTIME_PARAMETERS:
                 name, schema = get_argument_name(parameter["name"]), parameter["schema"]
-                has_default = "default" in self.contracts.resolve_reference(API, schema)
+                has_default = "default" in self.contracts.resolve_reference(self.contracts.name, schema)
                 inputs[name] = Input(schema, name, parameter.get("required", False) or has_default, absent="None")
         # The media types of a merge patch have the same schema.
         for content in [*(operation.body or {}).values()][:1] if operation.scheme != SIGNED_SCHEME else ():
@@ -137,12 +136,12 @@ class RequestModule(FieldConverter):
 
     def list_properties(self, pair: SchemaMessagePair, schema: Schema, variable: str) -> dict[str, Input]:
         """Return the properties of an object, which is in the variable."""
-        resolved = self.contracts.resolve_reference(API, schema)
+        resolved = self.contracts.resolve_reference(self.contracts.name, schema)
         inputs = {}
         for name, declared in resolved.get("properties", {}).items():
             pair.check_attribute_name(name)
             present, nullable = remove_null(declared)
-            has_default = "default" in self.contracts.resolve_reference(API, present)
+            has_default = "default" in self.contracts.resolve_reference(self.contracts.name, present)
             required = name in resolved.get("required", ()) or has_default
             inputs[name] = Input(present, f"{variable}.{name}", required, nullable)
         return inputs
@@ -157,19 +156,24 @@ class RequestModule(FieldConverter):
         fields = {field.name: field for field in pair.message.fields}
         if any(value.nullable for value in inputs.values()):
             computed = {**computed, REMOVE_FIELD: f"list_null_fields({variable})"}
-        for name in (inputs.keys() | computed.keys()) - fields.keys():
-            raise pair.create_mismatch_error(name, "has no field")
-        for name in fields.keys() - inputs.keys() - computed.keys():
-            raise pair.create_mismatch_error(name, "has no parameter or property but a field")
-        values = {name: self.render_input_expression(pair, name, value, fields[name]) for name, value in inputs.items()}
-        return ", ".join(f"{name}={value}" for name, value in (values | dict(computed)).items())
+        pair.check_names(
+            {
+                "has no field": (inputs.keys() | computed.keys()) - fields.keys(),
+                "has no parameter or property but a field": fields.keys() - inputs.keys() - computed.keys(),
+            }
+        )
+        values = map_all(
+            lambda each: self.render_input_expression(pair, each[0], each[1], fields[each[0]]), inputs.items()
+        )
+        assignments = dict(zip(inputs, values, strict=True)) | dict(computed)
+        return ", ".join(f"{name}={value}" for name, value in assignments.items())
 
     def render_input_expression(self, pair: SchemaMessagePair, name: str, value: Input, field: FieldDescriptor) -> str:
         """Return the expression of a field's value."""
         source = value.source
         if value.required and not value.nullable:
             return self.render_value_expression(pair, name, value.schema, field, source)
-        resolved = self.contracts.resolve_reference(API, value.schema)
+        resolved = self.contracts.resolve_reference(self.contracts.name, value.schema)
         if field.is_repeated and resolved.get("minItems", 0) > 0:
             return self.render_value_expression(pair, name, value.schema, field, f"{source} or []")
         converted = self.render_value_expression(pair, name, value.schema, field, source)
@@ -197,7 +201,7 @@ class RequestModule(FieldConverter):
 
     def create_pair(self, name: str, schema: Schema, message: Descriptor) -> SchemaMessagePair:
         """Return the pair of a named schema."""
-        location = self.contracts.format_location(API, "components", "schemas", name)
+        location = self.contracts.format_location(self.contracts.name, "components", "schemas", name)
         return SchemaMessagePair(name, schema, message, location)
 
     def render_timestamp_expression(self, source: str) -> str:
@@ -231,5 +235,6 @@ def render_forwarded_arguments(contracts: Contracts, operation: Operation) -> li
 
 
 def generate(contracts: Contracts) -> Files:
-    """Generate `rest/delivery/requests.py`."""
-    return {OUTPUT_PATH: RequestModule(contracts).render_module(iter_forwarded_operations(contracts))}
+    """Generate `rest/<mesh>/requests.py`."""
+    text = RequestModule(contracts).render_module(iter_forwarded_operations(contracts))
+    return {contracts.get_rest_path("requests"): text}

@@ -7,19 +7,18 @@ to the method with the operationId as its name: `getOrder` belongs to `GetOrder`
 from collections.abc import Iterator
 
 from codegen.contracts import Contracts
+from codegen.errors import map_all
 from codegen.protobuf import Method
-from codegen.rest.handlers import API
 from codegen.rest.operations import Operation, iter_operations
 
 RPC_EXTENSION = "x-rpc"
-PACKAGE_PREFIX = "delivery."
 
 
 def is_method_of(operation: Operation, method: Method) -> bool:
     """Return whether the method belongs to the operation."""
     if RPC_EXTENSION in operation.raw:
         package = method.service.rpartition(".")[0]
-        return bool(operation.raw[RPC_EXTENSION] == f"{package.removeprefix(PACKAGE_PREFIX)}.{method.name}")
+        return bool(operation.raw[RPC_EXTENSION] == f"{package.partition('.')[2]}.{method.name}")
     return method.name == operation.id[0].upper() + operation.id[1:]
 
 
@@ -41,8 +40,10 @@ def find_method(contracts: Contracts, operation: Operation) -> Method | None:
 
 def iter_methods_of_operations(contracts: Contracts) -> Iterator[tuple[Operation, Method]]:
     """Yield the operations with a method, in file order."""
-    for operation in iter_operations(contracts, API) if API in contracts.openapi else ():
-        if (method := find_method(contracts, operation)) is not None:
+    operations = list(iter_operations(contracts, contracts.name)) if contracts.name in contracts.openapi else []
+    methods = map_all(lambda operation: find_method(contracts, operation), operations)
+    for operation, method in zip(operations, methods, strict=True):
+        if method is not None:
             yield operation, method
 
 

@@ -6,12 +6,9 @@ from typing import Any
 
 from codegen.contracts import Contracts
 from codegen.naming import render_docstring, to_snake_case
-from codegen.rest.handlers import API
 from codegen.rest.operations import Operation, iter_operations
 
 TESTS_FOLDER = "tests/e2e"
-DEMO_ROLES = ("customer", "deliverer", "admin")
-"""Roles of the demo accounts."""
 
 
 def list_bound_operations(handlers_source: str) -> set[str]:
@@ -21,7 +18,9 @@ def list_bound_operations(handlers_source: str) -> set[str]:
 
 def render_new_tests(contracts: Contracts, previous_operations: set[str]) -> dict[str, str]:
     """Return the test of each new operation, by path relative to the repository."""
-    new = [operation for operation in iter_operations(contracts, API) if operation.id not in previous_operations]
+    new = [
+        operation for operation in iter_operations(contracts, contracts.name) if operation.id not in previous_operations
+    ]
     return {
         f"{TESTS_FOLDER}/test_{to_snake_case(operation.id)}.py": render_test(contracts, operation) for operation in new
     }
@@ -52,7 +51,7 @@ def render_test(contracts: Contracts, operation: Operation) -> str:
             f"def test_{name}_without_token_returns_401(edge: httpx.Client) -> None:\n"
             f"    assert {request}).status_code == 401\n\n\n"
         )
-    if forbidden := [role for role in DEMO_ROLES if operation.roles and role not in operation.roles]:
+    if forbidden := [role for role in list_roles(contracts) if operation.roles and role not in operation.roles]:
         text += (
             f'@pytest.mark.parametrize("role", {forbidden!r})\n'
             f"def test_{name}_with_other_role_returns_403(\n"
@@ -65,8 +64,14 @@ def render_test(contracts: Contracts, operation: Operation) -> str:
     )
 
 
+def list_roles(contracts: Contracts) -> list[str]:
+    """Return all roles that operations permit, in file order."""
+    operations = iter_operations(contracts, contracts.name)
+    return list(dict.fromkeys(role for operation in operations for role in operation.roles))
+
+
 def get_body_example(contracts: Contracts, operation: Operation) -> Any:
     """Return the first example of the request body, or None."""
     content: dict[str, Any] = next(iter((operation.body or {}).values()), {})
-    examples = contracts.resolve_reference(API, content.get("schema", {})).get("examples", [])
+    examples = contracts.resolve_reference(contracts.name, content.get("schema", {})).get("examples", [])
     return examples[0] if examples else None

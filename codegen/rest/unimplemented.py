@@ -3,12 +3,12 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
-HANDLERS_FILE = "generated/rest/delivery/handlers.py"
-FORWARDING_FILE = "generated/rest/delivery/forwarding_handlers.py"
+HANDLERS_GLOB = "generated/rest/*/handlers.py"
+FORWARDING_GLOB = "generated/rest/*/forwarding_handlers.py"
 CONSUMERS_FILE = "generated/events/consumers.py"
-SERVICERS_GLOB = "generated/proto/delivery/*/v1/rpc.py"
+SERVICERS_GLOB = "generated/proto/*/*/v1/rpc.py"
 
 type ClassName = tuple[str, str]
 """Dotted module name and class name."""
@@ -36,12 +36,12 @@ def find_unimplemented(root: Path) -> list[str]:
 
 def iter_abstract_modules(root: Path) -> Iterator[Path]:
     """Yield the generated modules with abstract classes."""
-    yield from (root / HANDLERS_FILE, root / CONSUMERS_FILE, *root.glob(SERVICERS_GLOB))
+    yield from (*root.glob(HANDLERS_GLOB), root / CONSUMERS_FILE, *root.glob(SERVICERS_GLOB))
 
 
 def iter_service_classes(root: Path) -> Iterator[tuple[ClassName, ClassInfo]]:
     """Yield all classes in `services/`, and the generated handlers that forward operations."""
-    for path in [root / FORWARDING_FILE, *sorted((root / "services").rglob("*.py"))]:
+    for path in [*root.glob(FORWARDING_GLOB), *sorted((root / "services").rglob("*.py"))]:
         tree, module = ast.parse(path.read_text(encoding="utf-8")), get_module_name(root, path)
         own = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
         imported: dict[str, ClassName] = {}
@@ -91,7 +91,7 @@ def _find_unimplemented(root: Path, path: Path, classes: dict[ClassName, ClassIn
             implemented = {
                 method for each in ancestors_by_name[name] & classes.keys() for method in classes[each].methods
             }
-            if classes[name].path == FORWARDING_FILE:
+            if PurePath(classes[name].path).full_match(FORWARDING_GLOB):
                 place = f"{get_expected_path(module, node)}: a subclass of {name[1]}, registered in app.py, lacks"
             else:
                 place = f"{classes[name].path}: the class {name[1]} lacks"

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto,
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.proto_rules.locations import OPTIONS_PACKAGE
+from codegen.proto_rules.locations import is_options_package
 from codegen.rpc.python_names import get_attribute_name
 from codegen.tool_cache import get_or_create
 
@@ -42,7 +42,7 @@ def compile_messages(descriptors: FileDescriptorSet) -> CodeGeneratorResponse:
     files = [
         _prepare_file(file, pool)
         for file in descriptors.file
-        if file.package != OPTIONS_PACKAGE and file.name not in EXCLUDED_FILES
+        if not is_options_package(file.package) and file.name not in EXCLUDED_FILES
     ]
     request = CodeGeneratorRequest(
         file_to_generate=[file.name for file in files],

@@ -16,7 +16,6 @@ from codegen.rest.message_fields import REMOVE_FIELD, remove_null
 from codegen.rest.operations import Operation, iter_operations
 from codegen.rest.rpc_methods import is_method_of
 
-API = "delivery"
 SCALAR_KEYWORDS = frozenset({"type", "format", "pattern", "minLength", "maxLength", "minimum", "maximum", "multipleOf"})
 ARRAY_KEYWORDS = frozenset({"minItems", "maxItems", "uniqueItems"})
 LIBRARY_PACKAGE = "google.protobuf"
@@ -34,9 +33,9 @@ type ConstraintLookup = Callable[[Method], Schema]
 
 def build_lookup(contracts: Contracts) -> ConstraintLookup:
     """Return a function that finds the JSON Schema of a method's request; it is empty without constraints."""
-    if API not in contracts.openapi:
+    if contracts.name not in contracts.openapi:
         return lambda method: {}
-    all_operations = list(iter_operations(contracts, API))
+    all_operations = list(iter_operations(contracts, contracts.name))
     builder = _ConstraintBuilder(contracts)
 
     def build_constraints(method: Method) -> Schema:
@@ -56,11 +55,13 @@ class _ConstraintBuilder:
         self._contracts = contracts
         self._open_messages: set[str] = set()
         self._schemas_by_message = {
-            schema["x-message"]: schema for schema in contracts.get_schemas(API).values() if "x-message" in schema
+            schema["x-message"]: schema
+            for schema in contracts.get_schemas(contracts.name).values()
+            if "x-message" in schema
         }
 
     def _resolve(self, schema: Schema) -> Schema:
-        return self._contracts.resolve_reference(API, schema)
+        return self._contracts.resolve_reference(self._contracts.name, schema)
 
     def build_operation_constraints(self, operation: Operation) -> tuple[dict[str, Schema], set[str]]:
         """Return the schemas of parameters and body properties by name, and the required names."""
@@ -95,7 +96,9 @@ class _ConstraintBuilder:
         name = message.full_name
         if name in self._open_messages:
             if schema.get("properties"):
-                raise ContractError(f"{API}.yaml: the message {name} contains itself; delete the limits of its schema")
+                raise ContractError(
+                    f"{self._contracts.name}.yaml: the message {name} contains itself; delete the limits of its schema"
+                )
             return {}
         self._open_messages.add(name)
         try:

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from codegen.contracts import ContractError, Contracts, Files
+from codegen.errors import map_all
 from codegen.openapi.names import get_function_name
 from codegen.rest.handlers import get_event_data_schema
 from codegen.rest.operations import Operation, iter_operations
 from codegen.rest.published_openapi import publish_document
 from codegen.tool_cache import get_or_create
 
-API = "delivery"
 ROOT = Path(__file__).parents[2]
+README = "api-specs/typescript-client.md"
+"""Description of the package, with examples of its API."""
+
 PACKAGE_FOLDER = Path(__file__).parent / "package"
 OPENAPI_TYPESCRIPT = ROOT / "node_modules/openapi-typescript"
 RUNTIME_PACKAGES = ("eventsource-parser", "openapi-fetch")
@@ -24,28 +27,43 @@ RUNTIME_PACKAGES = ("eventsource-parser", "openapi-fetch")
 
 _PATH_PARAMETER = re.compile(r"\{([^}]+)\}")
 
-HEADER = "// Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit.\n"
+HEADER = "// Written by `make generate` from api-specs/openapi/{name}.yaml. Do not edit.\n"
+PLACEHOLDERS = {"__Name__": str.title, "__name__": str}
+"""Placeholders of the name of the mesh in the files of the package, with their form of the name."""
 
 
 def generate(contracts: Contracts) -> Files:
     """Generate the package below `typescript/`."""
     files: Files = {
-        str(path.relative_to(PACKAGE_FOLDER)): path.read_text(encoding="utf-8")
+        str(path.relative_to(PACKAGE_FOLDER)): insert_name(path.read_text(encoding="utf-8"), contracts.name)
         for path in sorted(PACKAGE_FOLDER.rglob("*"))
         if path.is_file()
     }
-    files["package.json"] = _render_package_manifest(contracts.openapi[API]["info"]["version"])
-    files["src/schema.ts"] = HEADER + generate_types(publish_document(contracts.openapi[API]))
-    files["src/streams.ts"] = HEADER + generate_streams(contracts)
+    readme = contracts.root / README
+    if readme.exists():
+        files["README.md"] = readme.read_text(encoding="utf-8")
+    files["package.json"] = _render_package_manifest(
+        contracts.name, contracts.openapi[contracts.name]["info"]["version"]
+    )
+    header = HEADER.format(name=contracts.name)
+    files["src/schema.ts"] = header + generate_types(publish_document(contracts.openapi[contracts.name]))
+    files["src/streams.ts"] = header + generate_streams(contracts)
     return {f"typescript/{name}": content for name, content in files.items()}
 
 
-def _render_package_manifest(version: str) -> str:
+def insert_name(text: str, name: str) -> str:
+    """Return the text with the name of the mesh instead of its placeholders."""
+    for placeholder, convert in PLACEHOLDERS.items():
+        text = text.replace(placeholder, convert(name))
+    return text
+
+
+def _render_package_manifest(name: str, version: str) -> str:
     dependencies = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
     manifest = {
-        "name": "@delivery/client",
+        "name": f"@{name}/client",
         "version": version,
-        "description": "Client of the delivery platform's API.",
+        "description": f"Client of the {name} platform's API.",
         "license": "Apache-2.0",
         "type": "module",
         "exports": {".": {"types": "./index.d.ts", "default": "./index.js"}},
@@ -87,22 +105,20 @@ def generate_types(document: dict[str, Any]) -> str:
 
 def generate_streams(contracts: Contracts) -> str:
     """Generate a function for each operation with a stream of server-sent events."""
-    functions = "".join(_render_stream(contracts, operation) for operation in _iter_streaming_operations(contracts))
+    functions = "".join(
+        map_all(lambda operation: _render_stream(contracts, operation), _iter_streaming_operations(contracts))
+    )
     imports = (
-        'import type { Delivery } from "./client.js";\n'
+        'import type { __Name__ } from "./client.js";\n'
         'import type { components, paths } from "./schema.js";\n'
         'import { watch, type WatchEvent, type WatchOptions } from "./watch.js";\n'
     )
-    return f"{imports}{functions}"
+    return insert_name(f"{imports}{functions}", contracts.name)
 
 
 def _iter_streaming_operations(contracts: Contracts) -> Iterator[Operation]:
-    for operation in iter_operations(contracts, API):
+    for operation in iter_operations(contracts, contracts.name):
         if "text/event-stream" in operation.content:
-            final_event = operation.raw.get("x-final-event")
-            if not isinstance(final_event, dict) or len(final_event) != 1:
-                remedy = "add it with one property of the data, and the list of its final values"
-                raise operation.create_error("the stream lacks x-final-event", remedy)
             yield operation
 
 
@@ -112,9 +128,13 @@ def _render_member(name: str, member: str) -> str:
 
 
 def _render_stream(contracts: Contracts, operation: Operation) -> str:
+    final_event = operation.raw.get("x-final-event")
+    if not isinstance(final_event, dict) or len(final_event) != 1:
+        remedy = "add it with one property of the data, and the list of its final values"
+        raise operation.create_error("the stream lacks x-final-event", remedy)
     schema = operation.content["text/event-stream"]["schema"]
     data = get_event_data_schema(contracts, schema)["$ref"].rsplit("/", 1)[-1]
-    ((field, final_values),) = operation.raw["x-final-event"].items()
+    ((field, final_values),) = final_event.items()
     path = _PATH_PARAMETER.sub(
         lambda match: f"${{encodeURIComponent({_render_member('path', match[1])})}}", operation.path
     )
@@ -126,11 +146,11 @@ def _render_stream(contracts: Contracts, operation: Operation) -> str:
  * {description}
  */
 export function {get_function_name(operation.id)}(
-  delivery: Delivery,
+  __name__: __Name__,
   path: paths[{json.dumps(operation.path, ensure_ascii=False)}]["get"]["parameters"]["path"],
   options: WatchOptions = {{}},
 ): AsyncGenerator<WatchEvent<components["schemas"]["{data}"]>> {{
   const finalValues: ReadonlySet<string> = new Set({json.dumps(final_values)});
-  return watch(delivery, `{path}`, (data) => finalValues.has({_render_member("data", field)}), options);
+  return watch(__name__, `{path}`, (data) => finalValues.has({_render_member("data", field)}), options);
 }}
 """

@@ -395,7 +395,7 @@ def test_events_breaking_reports_each_kind_of_change(copy: Path) -> None:
 
 
 def test_events_breaking_check_covers_envelope(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("codegen.events.asyncapi.EXCHANGE", "other.events")
+    monkeypatch.setattr("codegen.events.asyncapi.get_exchange", lambda contracts: "other.events")
     monkeypatch.setattr("codegen.events.asyncapi.ATTRIBUTES", {"id": "Id of the event."})
     assert rules(protobuf.find_breaking_event_changes(copy)) == {"event-address-changed", "event-header-removed"}
 

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -64,11 +63,11 @@ def test_drift_report_names_every_file(
 ) -> None:
     shutil.copytree(ROOT / "generated", tmp_path / "generated", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(generators, "GENERATED", tmp_path / "generated")
-    assert generators.check(Namespace()) == 0
+    assert generators.check(ROOT) == 0
     with (tmp_path / "generated/problems.py").open("a", encoding="utf-8") as file:
         file.write("# by hand\n")
     (tmp_path / "generated/descriptors.binpb").rename(tmp_path / "generated/stray.binpb")
-    assert generators.check(Namespace()) == 1
+    assert generators.check(ROOT) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("drift: ")
     assert lines[1:4] == [

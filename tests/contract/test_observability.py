@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from codegen import contracts
-from codegen.observability.objectives import BurnRate, load_specification, to_seconds
+from codegen.observability.objectives import BurnRate, get_specification, to_seconds
 from codegen.rest.operations import iter_operations
 from services.runtime.telemetry.histograms import BUCKET_BOUNDS_S
 from tests.conftest import ROOT
@@ -21,6 +21,7 @@ GENERATED = ROOT / "generated/observability"
 PROMTOOL = shutil.which("promtool") or str(ROOT / ".local/prometheus/usr/bin/promtool")
 """Installed by `deploy/local/setup.sh prometheus`."""
 
+SPECIFICATION = get_specification(contracts.load_compiled(ROOT))
 RULES: dict[str, Any] = yaml.load((GENERATED / "alerts.yml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
 RUNBOOK_SECTIONS = dict(
@@ -116,8 +117,8 @@ RECOVERY_MINUTES = 8 * 60
 
 BURN_RATES = [
     pytest.param(objective, speed, burn_rate, id=f"{objective}-{burn_rate.long_window}")
-    for objective in load_specification().targets
-    for speed, burn_rates in load_specification().burn_rates.items()
+    for objective in SPECIFICATION.targets
+    for speed, burn_rates in SPECIFICATION.burn_rates.items()
     for burn_rate in burn_rates
 ]
 
@@ -146,17 +147,16 @@ def test_burn_rate_alert_fires_after_its_share_of_the_long_window(
 
     That is below the ratio of all faster burn rates. The alert ends when the errors have left all short windows.
     """
-    specification = load_specification()
     long_minutes = to_seconds(burn_rate.long_window) // 60
     end = HEALTHY_MINUTES + round(1.25 * long_minutes)
-    recovery = max(to_seconds(each.short_window) // 60 for each in specification.burn_rates[speed])
+    recovery = max(to_seconds(each.short_window) // 60 for each in SPECIFICATION.burn_rates[speed])
     interval = 5 if long_minutes < 24 * 60 else 30
     minutes = {
         HEALTHY_MINUTES + round(0.7 * long_minutes): INACTIVE,
         HEALTHY_MINUTES + round(1.2 * long_minutes): FIRING,
         end + recovery + 30: INACTIVE,
     }
-    error_ratio = 1.25 * burn_rate.rate * specification.get_budget(objective)
+    error_ratio = 1.25 * burn_rate.rate * SPECIFICATION.get_budget(objective)
     test = promtool_test(
         f"Edge{objective.title()}{speed.title()}Burn",
         build_series(objective, error_ratio, end - HEALTHY_MINUTES),
@@ -168,13 +168,13 @@ def test_burn_rate_alert_fires_after_its_share_of_the_long_window(
 
 
 def test_latency_threshold_is_a_bucket_bound() -> None:
-    assert load_specification().latency_threshold_s in BUCKET_BOUNDS_S
+    assert SPECIFICATION.latency_threshold_s in BUCKET_BOUNDS_S
 
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_alert_runbook_section_has_envoy_page_and_command(name: str) -> None:
     page, _, anchor = ALERTS[name]["annotations"]["runbook_url"].partition("#")
-    assert page == load_specification().runbook_url
+    assert page == SPECIFICATION.runbook_url
     section = {heading.lower(): text for heading, text in RUNBOOK_SECTIONS.items()}[anchor]
     meaning, envoy, command = re.split(r"^(?=Envoy: |Command: )", section, flags=re.MULTILINE)
     assert len(meaning.strip()) > 40

@@ -26,8 +26,8 @@ PACKAGED_FOLDERS = (
 LIST_PACKAGES = """
 import sys
 from importlib.metadata import packages_distributions
-from codegen import artefacts
-artefacts.build(artefacts.ROOT, ["envoy", "openapi"])
+from codegen import artefacts, contracts
+artefacts.build(contracts.REPOSITORY, ["envoy", "openapi"])
 packages = packages_distributions()
 print(*{package for name in sys.modules for package in packages.get(name, [])})
 """

@@ -8,19 +8,25 @@ from pathlib import Path
 from tempfile import mkdtemp
 from types import ModuleType
 
+import yaml
+
 import generated.proto
 from codegen.contracts import Contracts
+from codegen.mesh import MESH_FILE
 from codegen.protobuf import ProtoContracts, load_protos
 from codegen.rpc import messages, servicers
 from services.runtime.rpc.contract_descriptors import get_descriptor_pool
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+MESH = {"name": "sample", "sidecars": ["gateway"]}
 OPTIONS = Path("api-specs/proto/delivery/options/v1")
 
 
 def compile_protos(root: Path, *names: str) -> ProtoContracts:
     """Compile protobuf files of this folder and the method options in a separate contract root."""
+    (root / "envoy").mkdir()
+    (root / MESH_FILE).write_text(yaml.safe_dump(MESH), encoding="utf-8")
     shutil.copy(ROOT / "buf.yaml", root)
     shutil.copytree(ROOT / OPTIONS, root / OPTIONS)
     for name in names:
@@ -41,7 +47,7 @@ def write_package(protos: ProtoContracts, folder: Path) -> None:
 @cache
 def load_contracts() -> Contracts:
     """Return the sample contract."""
-    return Contracts(openapi={}, protos=compile_protos(Path(mkdtemp()), "v1/sample.proto"))
+    return Contracts(openapi={}, protos=compile_protos(Path(mkdtemp()), "v1/sample.proto"), mesh=MESH)
 
 
 @cache

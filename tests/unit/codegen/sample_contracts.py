@@ -7,8 +7,9 @@ import yaml
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from codegen.contracts import Contracts
+from codegen.contracts import REPOSITORY, Contracts
 from codegen.envoy.local_replies import REASON_BY_STATUS
+from codegen.mesh import load_mesh
 from codegen.protobuf import Event, Method, ProtoContracts, Service
 
 type Document = dict[str, Any]
@@ -156,8 +157,12 @@ def create_contracts(
     openapi: Document | None = None,
     pool: DescriptorPool | None = None,
     callers: tuple[str, ...] = ("gateway", "notes", "archive"),
+    mesh: Document | None = None,
 ) -> Contracts:
-    """Return contracts with the sample OpenAPI document unless another is given; an empty one is omitted."""
+    """Return contracts with the sample OpenAPI document unless another is given; an empty one is omitted.
+
+    The mesh is that of the repository by default.
+    """
     document = create_openapi() if openapi is None else openapi
     protos = ProtoContracts(FileDescriptorSet(), pool or DescriptorPool(), services, events, callers)
-    return Contracts(openapi={"delivery": document} if document else {}, protos=protos)
+    return Contracts({"delivery": document} if document else {}, protos, mesh or load_mesh(REPOSITORY))

@@ -98,7 +98,8 @@ def test_unchanged_inputs_are_not_built_again(root: Path) -> None:
 def test_changed_input_is_built_again(root: Path, name: str) -> None:
     artefacts.build_if_changed(root, ["envoy"])
     (root / name).parent.mkdir(exist_ok=True)
-    (root / name).write_text(DOCUMENT, encoding="utf-8")
+    text = (root / name).read_text(encoding="utf-8") if (root / name).exists() else DOCUMENT
+    (root / name).write_text(f"{text}\n# Changed.\n", encoding="utf-8")
     assert artefacts.build_if_changed(root, ["envoy"])
 
 
@@ -134,8 +135,7 @@ def test_error_of_contracts_is_printed_with_its_fix(
         raise ContractError("delivery.yaml: broken")
 
     monkeypatch.setitem(artefacts.GENERATORS, "envoy", fail)
-    monkeypatch.setattr(artefacts, "ROOT", root)
-    monkeypatch.setattr("sys.argv", ["artefacts", "envoy"])
+    monkeypatch.setattr("sys.argv", ["artefacts", "--root", str(root), "envoy"])
     assert artefacts.main() == 1
     assert capsys.readouterr().err.splitlines() == [
         "contract: delivery.yaml: broken",

@@ -1,5 +1,6 @@
 """Resolution of references, and reading of the contract files."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen.contracts import ContractError, Contracts, load
+from codegen.contracts import ContractError, load
 from tests import sample
 from tests.unit.codegen.sample_contracts import create_contracts, create_openapi
 
@@ -28,7 +29,7 @@ def test_chain_of_references_resolves_to_its_end() -> None:
 
 @given(st.text(min_size=1))
 def test_escaped_characters_of_json_pointers_are_decoded(name: str) -> None:
-    source = Contracts(openapi={"api": {"paths": {name: {"get": {}}}}}, protos=create_contracts().protos)
+    source = replace(create_contracts(), openapi={"api": {"paths": {name: {"get": {}}}}})
     escaped = name.replace("~", "~0").replace("/", "~1")
     assert source.resolve_reference("api", {"$ref": f"#/paths/{escaped}"}) == {"get": {}}
 

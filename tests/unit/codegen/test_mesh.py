@@ -15,9 +15,29 @@ def test_services_are_the_sidecars_without_the_one_for_operators() -> None:
     assert mesh.list_callees(MESH) == ["notes"]
 
 
-def test_connections_of_unknown_service_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "mesh.yaml"
-    file.write_text("sidecars: [gateway, ops]\nconnections: {notes: {}}\n", encoding="utf-8")
-    monkeypatch.setattr(mesh, "MESH_FILE", file)
+def write_mesh(root: Path, text: str) -> Path:
+    (root / "envoy").mkdir()
+    (root / mesh.MESH_FILE).write_text(text, encoding="utf-8")
+    return root
+
+
+def test_connections_of_unknown_service_are_rejected(tmp_path: Path) -> None:
+    root = write_mesh(tmp_path, "name: notes\nsidecars: [gateway, ops]\nconnections: {notes: {}}\n")
     with pytest.raises(ContractError, match=r"envoy/mesh\.yaml: connections of unknown services: notes"):
-        mesh.load_mesh()
+        mesh.load_mesh(root)
+
+
+@pytest.mark.parametrize("name", ["Notes", "my-notes", "1notes", "class", "''", "null", "12", "[notes]"])
+def test_name_that_is_no_package_name_is_rejected(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ContractError, match=r"envoy/mesh\.yaml: the name .* is not valid"):
+        mesh.load_mesh(write_mesh(tmp_path, f"name: {name}\nsidecars: [gateway]\n"))
+
+
+def test_missing_name_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="the name None is not valid"):
+        mesh.load_mesh(write_mesh(tmp_path, "sidecars: [gateway]\n"))
+
+
+def test_placeholder_is_replaced_in_keys_and_values_at_any_depth() -> None:
+    tree = {"${MESH}": [{"path": "/run/${MESH}/a.sock"}, 1, None]}
+    assert mesh.insert_name(tree, "notes") == {"notes": [{"path": "/run/notes/a.sock"}, 1, None]}

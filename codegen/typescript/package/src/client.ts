@@ -15,13 +15,13 @@ export interface Options {
 }
 
 /** Typed client of all operations by path. `send` and `baseUrl` serve requests that are not plain JSON. */
-export interface Delivery extends Client<paths> {
+export interface __Name__ extends Client<paths> {
   readonly baseUrl: string;
   readonly send: (request: Request) => Promise<Response>;
 }
 
 /** Creates a client. Concurrent requests share one renewal of the token. */
-export function createDelivery({ baseUrl, token, renew, fetch = (request) => globalThis.fetch(request) }: Options): Delivery {
+export function create__Name__({ baseUrl, token, renew, fetch = (request) => globalThis.fetch(request) }: Options): __Name__ {
   let renewing: Promise<string | undefined> | undefined;
 
   const renewTokenOnce = (): Promise<string | undefined> => {

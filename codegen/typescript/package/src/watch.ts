@@ -1,4 +1,4 @@
-import type { Delivery } from "./client.js";
+import type { __Name__ } from "./client.js";
 import { parseRetryAfter, ProblemError } from "./problem.js";
 import { events } from "./sse.js";
 
@@ -29,7 +29,7 @@ const MAX_DELAY_MS = 30_000;
  * Throws ProblemError for a permanent error response, and the last error after too many failed connections.
  */
 export async function* watch<T>(
-  delivery: Delivery,
+  __name__: __Name__,
   path: string,
   isLast: (data: T) => boolean,
   { signal, lastEventId = "", silenceTimeoutMs = 45_000, retryDelayMs = 1_000, attempts = 10 }: WatchOptions = {},
@@ -43,8 +43,8 @@ export async function* watch<T>(
     try {
       const headers = new Headers({ accept: "text/event-stream" });
       if (lastId !== "") headers.set("last-event-id", lastId);
-      const response = await delivery.send(
-        new Request(delivery.baseUrl + path, { headers, cache: "no-store", signal: connection.signal }),
+      const response = await __name__.send(
+        new Request(__name__.baseUrl + path, { headers, cache: "no-store", signal: connection.signal }),
       );
       if (response.status === 204) return;
       if (!response.ok || response.body === null) {

@@ -13,7 +13,7 @@ from codegen.mesh import list_callees, load_mesh
 from tests.conftest import ROOT
 
 CONTRACTS: Contracts = load(ROOT)
-MESH = load_mesh()
+MESH = load_mesh(ROOT)
 CALLEES = list_callees(MESH)
 LIST_CATALOG = "/delivery.partners.v1.PartnersService/ListCatalog"
 DEVELOPMENT, PRODUCTION = Profile("development"), Profile("production")

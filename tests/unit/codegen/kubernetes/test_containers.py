@@ -34,13 +34,13 @@ def test_container_requests_resources_and_limits_memory(container: Config) -> No
 @pytest.mark.parametrize(
     ("service", "sockets"),
     [
-        ("orders", {"SERVICE_SOCKET": "/run/delivery/orders.sock"}),
+        ("orders", {"SERVICE_SOCKET": "/run/${MESH}/orders.sock"}),
         (
             "gateway",
             {
-                "SERVICE_SOCKET": "/run/delivery/gateway.sock",
-                "HEALTH_SOCKET": "/run/delivery/gateway-health.sock",
-                "EGRESS_SOCKET": "/run/delivery/gateway-egress.sock",
+                "SERVICE_SOCKET": "/run/${MESH}/gateway.sock",
+                "HEALTH_SOCKET": "/run/${MESH}/gateway-health.sock",
+                "EGRESS_SOCKET": "/run/${MESH}/gateway-egress.sock",
             },
         ),
     ],

@@ -1,17 +1,17 @@
 """Files of the manifests and their kustomizations."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from codegen import mesh
 from codegen.kubernetes import manifests
 from codegen.kubernetes.monitoring import build_pod_monitor
+from tests.conftest import ROOT
 from tests.unit.codegen.sample_contracts import create_contracts, create_method, create_service
 
 MESH = {
+    "name": "delivery",
     "trust_domain": "delivery.test",
     "sidecars": ["gateway", "notes", "ops"],
     "settings": {
@@ -25,13 +25,10 @@ METHODS = (create_method("GetNote"), create_method("AddNote", callers=("archive"
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
+def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     """Return the objects of each generated file for a mesh of two services."""
-    mesh_file = tmp_path / "mesh.yaml"
-    mesh_file.write_text(yaml.safe_dump(MESH), encoding="utf-8")
-    monkeypatch.setattr(mesh, "MESH_FILE", mesh_file)
     monkeypatch.setattr(manifests.monitoring, "build_objects", lambda _: {"pod-monitor": build_pod_monitor()})
-    generated = manifests.generate(create_contracts(create_service("notes", *METHODS)))
+    generated = manifests.generate(create_contracts(create_service("notes", *METHODS), mesh=MESH))
     assert all(str(text).startswith("# Written by `make generate`") for text in generated.values())
     return {
         name.removeprefix("kubernetes/"): list(yaml.load_all(text, Loader=yaml.CSafeLoader))
@@ -112,4 +109,4 @@ def test_labels_are_version_and_component(files: dict[str, list[Any]], path: str
     for each in files[f"{path}.yaml"]:
         labels = each["metadata"]["labels"]
         assert labels["app.kubernetes.io/component"] == component
-        assert labels["app.kubernetes.io/version"] == manifests.read_version()
+        assert labels["app.kubernetes.io/version"] == manifests.read_version(ROOT)

@@ -3,13 +3,16 @@
 from codegen import observability
 from codegen.contracts import load
 from codegen.kubernetes import monitoring
+from codegen.mesh import PLACEHOLDER
 from codegen.observability import alert_rules
 from tests.conftest import ROOT
 
 
 def test_pod_monitor_has_the_jobs_of_the_prometheus_configuration() -> None:
-    mesh = {"sidecars": ["orders"], "settings": {f"ORDERS_{name}_PORT": {"default": 1} for name in ("PROBE", "ADMIN")}}
-    configuration = observability.build_scrape_config(mesh)
+    settings = {f"ORDERS_{name}_PORT": {"default": 1} for name in ("PROBE", "ADMIN")}
+    configuration = observability.build_scrape_config(
+        {"name": PLACEHOLDER, "sidecars": ["orders"], "settings": settings}
+    )
     expected = {each["job_name"]: each["metrics_path"] for each in configuration["scrape_configs"]}
     spec = monitoring.build_pod_monitor()["spec"]
     found = {each["relabelings"][0]["replacement"]: each["path"] for each in spec["podMetricsEndpoints"]}
@@ -28,7 +31,7 @@ def test_pod_monitor_names_the_service_of_each_pod() -> None:
 
 def test_pod_monitor_selects_services_and_no_migrations() -> None:
     assert monitoring.build_pod_monitor()["spec"]["selector"] == {
-        "matchLabels": {"app.kubernetes.io/part-of": "delivery", "app.kubernetes.io/component": "service"}
+        "matchLabels": {"app.kubernetes.io/part-of": PLACEHOLDER, "app.kubernetes.io/component": "service"}
     }
 
 

@@ -9,7 +9,8 @@ from codegen.envoy.common import Config
 from codegen.kubernetes import network_policies
 from codegen.kubernetes.network_policies import Connections, read_connections
 from codegen.kubernetes.objects import build_labels
-from codegen.mesh import list_services, load_mesh
+from codegen.mesh import PLACEHOLDER, list_services, load_mesh
+from tests.conftest import ROOT
 
 PORTS = {"ingress": 1002, "probe": 1003}
 EDGE_PORTS = {"edge": 1000, "edge-tls": 1001, "probe": 1004}
@@ -46,7 +47,7 @@ def test_any_client_reaches_the_edge() -> None:
 def test_only_scrapers_reach_the_probe_port(ports: dict[str, int]) -> None:
     probe, *others = network_policies.build_ingress_rules(ports, ["gateway"])
     assert probe["ports"] == [{"port": "probe"}]
-    assert probe["from"] == [{"namespaceSelector": {"matchLabels": {"metrics": "delivery"}}}]
+    assert probe["from"] == [{"namespaceSelector": {"matchLabels": {"metrics": PLACEHOLDER}}}]
     assert all({"port": "probe"} not in rule["ports"] for rule in others)
 
 
@@ -79,7 +80,7 @@ def test_names_are_resolved_in_kube_system_only(protocol: str) -> None:
 def test_traces_are_sent_to_labelled_namespaces() -> None:
     rules = network_policies.build_egress_rules(DATABASE_ONLY, {}, OTLP_PORT)
     (collector,) = (rule for rule in rules if {"protocol": "TCP", "port": OTLP_PORT} in rule["ports"])
-    assert collector["to"] == [{"namespaceSelector": {"matchLabels": {"traces": "delivery"}}}]
+    assert collector["to"] == [{"namespaceSelector": {"matchLabels": {"traces": PLACEHOLDER}}}]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_public_addresses_are_reached_at_needed_ports(
     ],
 )
 def test_services_reach_the_public_ports_that_they_need(service: str, ports: set[int]) -> None:
-    rules = network_policies.build_egress_rules(read_connections(load_mesh(), service), {}, OTLP_PORT)
+    rules = network_policies.build_egress_rules(read_connections(load_mesh(ROOT), service), {}, OTLP_PORT)
     assert {port for port in (80, 443, 8443) if is_permitted(rules, "1.1.1.1", port)} == ports
 
 
@@ -132,16 +133,16 @@ def test_unknown_store_is_rejected() -> None:
         read_connections({"connections": {"notes": {"stores": ["cassandra"]}}}, "notes")
 
 
-@pytest.mark.parametrize("service", list_services(load_mesh()))
+@pytest.mark.parametrize("service", list_services(load_mesh(ROOT)))
 @pytest.mark.parametrize("address", ["169.254.169.254", "127.0.0.1", "100.64.0.1", "fe80::1"])
 def test_metadata_service_and_local_addresses_are_denied(service: str, address: str) -> None:
-    rules = network_policies.build_egress_rules(read_connections(load_mesh(), service), {}, OTLP_PORT)
+    rules = network_policies.build_egress_rules(read_connections(load_mesh(ROOT), service), {}, OTLP_PORT)
     assert not any(is_permitted(rules, address, port) for port in (80, 443, 5432))
 
 
 @pytest.mark.parametrize(("service", "ports"), [("orders", {5432, 27017}), ("partners", {5432})])
 def test_migration_reaches_its_databases_only(service: str, ports: set[int]) -> None:
-    policy = network_policies.build_migration_policy(service, read_connections(load_mesh(), service))
+    policy = network_policies.build_migration_policy(service, read_connections(load_mesh(ROOT), service))
     spec = policy["spec"]
     assert spec["podSelector"]["matchLabels"] == build_labels(f"{service}-migrate")
     assert spec["ingress"] == []

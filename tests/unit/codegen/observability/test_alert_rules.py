@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from codegen.observability.alert_rules import build_alert_rules
-from codegen.observability.alerts import ALERT_GROUPS
+from codegen.observability.alerts import build_alert_groups
 from tests.unit.codegen.sample_contracts import create_contracts, create_method, create_service, create_stream
 
 CONTRACTS = create_contracts(create_service("notes", create_method("GetNote"), create_stream("WatchNotes")))
-ALERTS = [alert for group_alerts in ALERT_GROUPS.values() for alert in group_alerts()]
+ALERT_GROUPS = build_alert_groups(CONTRACTS)
+ALERTS = [alert for alerts in ALERT_GROUPS.values() for alert in alerts]
 
 
 def groups() -> dict[str, list[dict[str, Any]]]:
@@ -19,8 +20,8 @@ def groups() -> dict[str, list[dict[str, Any]]]:
 
 def test_groups_are_recordings_followed_by_the_alerts() -> None:
     assert list(groups()) == ["timeouts", "objectives", *ALERT_GROUPS]
-    for name, group_alerts in ALERT_GROUPS.items():
-        assert [rule["alert"] for rule in groups()[name]] == [alert.name for alert in group_alerts()]
+    for name, alerts in ALERT_GROUPS.items():
+        assert [rule["alert"] for rule in groups()[name]] == [alert.name for alert in alerts]
 
 
 def test_timeouts_of_the_contracts_are_recorded() -> None:

@@ -5,20 +5,22 @@ from collections import Counter
 
 import pytest
 
-from codegen.observability.alerts import ALERT_GROUPS, Alert
+from codegen.observability.alerts import Alert, build_alert_groups
+from tests.unit.codegen.sample_contracts import create_contracts
 
-ALERTS = [alert for group_alerts in ALERT_GROUPS.values() for alert in group_alerts()]
+ALERTS = [alert for alerts in build_alert_groups(create_contracts()).values() for alert in alerts]
+RUNBOOK_URL = "https://docs.notes.example/runbook"
 
 
 @pytest.mark.parametrize(("is_critical", "severity"), [(True, "critical"), (False, "warning")])
 def test_rule_has_severity_summary_and_runbook_section(is_critical: bool, severity: str) -> None:
     alert = Alert("NotesLost", "notes_lost > 0", "5m", "Notes are lost.", is_critical=is_critical)
-    assert alert.to_rule() == {
+    assert alert.to_rule(RUNBOOK_URL) == {
         "alert": "NotesLost",
         "expr": "notes_lost > 0",
         "for": "5m",
         "labels": {"severity": severity},
-        "annotations": {"summary": "Notes are lost.", "runbook_url": "https://docs.delivery.example/runbook#noteslost"},
+        "annotations": {"summary": "Notes are lost.", "runbook_url": f"{RUNBOOK_URL}#noteslost"},
     }
 
 
@@ -37,7 +39,7 @@ def test_alerts_on_lost_requests_events_or_money_are_critical() -> None:
 
 
 def test_alert_names_and_runbook_sections_are_unique() -> None:
-    sections = Counter(alert.to_rule()["annotations"]["runbook_url"] for alert in ALERTS)
+    sections = Counter(alert.to_rule(RUNBOOK_URL)["annotations"]["runbook_url"] for alert in ALERTS)
     assert set(sections.values()) == {1}
 
 

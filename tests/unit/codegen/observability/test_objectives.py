@@ -9,14 +9,16 @@ from codegen.errors import ContractError
 from codegen.observability.objectives import (
     SPECIFICATION,
     BurnRate,
+    get_specification,
     iter_recording_rules,
     load_specification,
     to_seconds,
 )
+from tests.conftest import ROOT
 from tests.unit.codegen.sample_contracts import create_contracts
 
 RULES = {(rule["record"], rule["labels"]["slo"]): rule["expr"] for rule in iter_recording_rules(create_contracts())}
-CONTENT = yaml.load(SPECIFICATION.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+CONTENT = yaml.load((ROOT / SPECIFICATION).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
 def write_specification(folder: Path, **changes: object) -> Path:
@@ -26,7 +28,7 @@ def write_specification(folder: Path, **changes: object) -> Path:
 
 
 def test_burn_rates_are_those_of_the_sre_workbook() -> None:
-    burn_rates = load_specification().burn_rates
+    burn_rates = get_specification(create_contracts()).burn_rates
     assert burn_rates["fast"] == (BurnRate(14.4, "1h", "5m"), BurnRate(6, "6h", "30m"))
     assert burn_rates["slow"] == (BurnRate(3, "1d", "2h"), BurnRate(1, "3d", "6h"))
 
@@ -41,7 +43,7 @@ def test_condition_compares_both_windows_with_the_burnt_budget() -> None:
 
 @pytest.mark.parametrize("objective", ["availability", "latency"])
 def test_every_window_of_an_alert_is_recorded(objective: str) -> None:
-    windows = load_specification().list_windows()
+    windows = get_specification(create_contracts()).list_windows()
     assert windows == ["5m", "30m", "1h", "2h", "6h", "1d", "3d"]
     for window in windows:
         for metric in ("slo_requests:rate", "slo_failed_requests:rate", "slo_errors:ratio_rate"):

@@ -142,7 +142,7 @@ def run_generators(document: Json) -> None:
     contracts = create_contracts(openapi=document)
     generated = {
         "random_models": models.generate_api(contracts, "delivery"),
-        "random_handlers": handlers.generate(contracts)[handlers.OUTPUT_PATH],
+        "random_handlers": handlers.generate(contracts)[contracts.get_rest_path(handlers.MODULE)],
     }
     for name, text in generated.items():
         sys.modules[name] = module = ModuleType(name)

@@ -1,6 +1,7 @@
 """Published form of the OpenAPI documents."""
 
 import copy
+import dataclasses
 import json
 from typing import Any
 
@@ -9,7 +10,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codegen.contracts import Contracts
 from codegen.rest.published_openapi import RESPONSE_HEADERS, generate, publish_document, strip_extensions
 from tests.unit.codegen.sample_contracts import create_contracts, create_openapi
 
@@ -124,7 +124,7 @@ def test_json_and_yaml_have_equal_content() -> None:
 
 
 def test_each_api_has_its_own_documents() -> None:
-    source = Contracts(openapi={"a": {}, "partner-system": {}}, protos=create_contracts().protos)
+    source = dataclasses.replace(create_contracts(), openapi={"a": {}, "partner-system": {}})
     assert generate(source).keys() == {
         f"openapi/{stem}.{suffix}" for stem in ("a", "partner-system") for suffix in ("json", "yaml")
     }

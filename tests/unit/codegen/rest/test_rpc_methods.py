@@ -55,4 +55,4 @@ def test_name_of_methods_of_several_services_is_rejected() -> None:
 
 
 def test_contracts_without_public_api_have_no_operations() -> None:
-    assert paths(Contracts(openapi={}, protos=repository_contracts().protos)) == {}
+    assert paths(replace(repository_contracts(), openapi={})) == {}

@@ -57,7 +57,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tool_cache, "CACHE_FOLDER", tmp_path_factory.mktemp("cache"))
         contracts = create_contracts(openapi=DOCUMENT)
-        text = handlers.generate(contracts)[handlers.OUTPUT_PATH]
+        text = handlers.generate(contracts)[contracts.get_rest_path(handlers.MODULE)]
         texts = {
             "served_models": models.generate_api(contracts, "delivery"),
             "served_handlers": str(text).replace("generated.rest.delivery.models", "served_models"),

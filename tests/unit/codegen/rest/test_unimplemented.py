@@ -32,14 +32,15 @@ class OrdersNotesConsumer:
 """
 READS = "async def read_note(self, *, order_id: str) -> None: ..."
 LEAVES = "async def leave_note(self, *, order_id: str) -> None: ..."
+FORWARDING_FILE = "generated/rest/delivery/forwarding_handlers.py"
 IMPORT = "from generated.rest.delivery.handlers import NotesHandler"
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     files = {
-        unimplemented.HANDLERS_FILE: HANDLERS,
-        unimplemented.FORWARDING_FILE: "",
+        "generated/rest/delivery/handlers.py": HANDLERS,
+        FORWARDING_FILE: "",
         unimplemented.CONSUMERS_FILE: CONSUMERS,
     }
     for name, text in files.items():
@@ -90,7 +91,7 @@ def test_methods_of_external_base_classes_do_not_count(root: Path) -> None:
 
 def test_forwarded_operation_counts_as_implemented(root: Path) -> None:
     forwarding = f"{IMPORT}\nclass ForwardingNotesHandler(NotesHandler):\n    {READS}\n"
-    (root / unimplemented.FORWARDING_FILE).write_text(forwarding, encoding="utf-8")
+    (root / FORWARDING_FILE).write_text(forwarding, encoding="utf-8")
     place = "services/gateway/entrypoints/rest/notes.py"
     (missing,) = unimplemented.find_unimplemented(root)
     assert missing.startswith(f"{place}: a subclass of ForwardingNotesHandler, registered in app.py, lacks\n")

@@ -44,7 +44,8 @@ def build_contracts(**patch_properties: Any) -> Contracts:
     """Return the sample document as a contract, with added properties of its merge patch."""
     document = copy.deepcopy(SPECIFICATION)
     document["components"]["schemas"]["ThingPatch"]["properties"] |= patch_properties
-    return Contracts(openapi={"sample": document}, protos=contracts.load(ROOT).protos)
+    repository = contracts.load(ROOT)
+    return Contracts(openapi={"sample": document}, protos=repository.protos, mesh=repository.mesh)
 
 
 @cache
