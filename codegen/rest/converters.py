@@ -194,8 +194,8 @@ def generate(contracts: Contracts) -> Files:
     wire_pairs = [pair for name, pair in pairs.items() if name in wire_schemas]
     object_pairs = [pair for name, pair in pairs.items() if name in object_schemas]
     wire_module, object_module = ConverterModule(contracts, from_wire=True), ConverterModule(contracts)
-    wire_text = wire_module.render_module(wire_pairs)
-    # Both modules share the enum tables of convert.py.
+    # Both modules share the enum tables of convert.py, which is rendered last.
     object_module.enums, object_module.packages = wire_module.enums, wire_module.packages
-    object_text = object_module.render_module(object_pairs)
+    modules = ((wire_module, wire_pairs), (object_module, object_pairs))
+    wire_text, object_text = map_all(lambda each: each[0].render_module(each[1]), modules)
     return {contracts.get_rest_path("convert"): object_text, contracts.get_rest_path("pages"): wire_text}
