@@ -164,6 +164,20 @@ def test_token_with_unexpected_claims_is_rejected(
     assert read_problem(response) == (401, "UNAUTHENTICATED")
 
 
+def test_refresh_token_is_no_access_token(ada: User, edge: httpx.Client) -> None:
+    response = edge.get("/users/me", headers={"authorization": f"Bearer {ada.session['refresh_token']}"})
+    assert read_problem(response) == (401, "UNAUTHENTICATED")
+    refreshed = edge.post("/sessions/refresh", json={"refresh_token": ada.session["access_token"]})
+    assert read_problem(refreshed) == (401, "REFRESH_TOKEN_INVALID")
+
+
+def test_refreshed_session_is_no_recent_sign_in(ada: User) -> None:
+    signed_in_at = jwt.decode(ada.session["access_token"], options={"verify_signature": False})["auth_time"]
+    assert ada.refresh().is_success
+    claims = jwt.decode(ada.session["access_token"], options={"verify_signature": False})
+    assert claims["auth_time"] == signed_in_at
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [("POST", "/users/me/email", {"email": "thief@delivery.test"}), ("DELETE", "/users/me", None)],

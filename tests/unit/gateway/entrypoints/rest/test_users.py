@@ -1,5 +1,6 @@
 """Handlers of accounts, profiles and sessions, with fakes of the ports."""
 
+import json
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import date, timedelta
@@ -16,9 +17,11 @@ from services.gateway.domain.images import Image
 from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Users
 from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.core.errors import ApiError
+from services.runtime.core.json_schema import JsonParser
 from services.runtime.core.pagination import PageTokenSigner
 from services.runtime.core.principal import Principal
 from services.runtime.rest.types import BinaryResponse, Upload, none_to_unset
+from tests.conftest import ROOT
 from tests.recording_stub import RecordingStub
 from tests.unit.fake_transactions import NOW
 from tests.unit.gateway import fakes
@@ -94,6 +97,33 @@ async def test_deliverer_has_no_role_after_sign_up(role: str, assigned: object) 
     (call,) = gateway.identity.calls
     role_claim = "None" if assigned is UNSET else "customer"
     assert call == ("create", response.body.id, "eve@delivery.test", "delivery-demo-1", role_claim)
+
+
+@pytest.mark.parametrize("password", ["lower case", "12345678", " with spaces ", "x" * 64, "\N{ELEPHANT}" * 128])
+async def test_password_of_any_characters_reaches_the_provider_unchanged(password: str) -> None:
+    gateway = Gateway()
+    assert parse_password(password) == password
+    await gateway.users.sign_up(body=sign_up_request(password=password))
+    body = models.ChangePasswordRequest(old_password=password, new_password=password[::-1])
+    await gateway.users.change_password(principal=ADA, forwarded_for="192.0.2.1", body=body)
+    await gateway.sessions.sign_in(
+        forwarded_for="192.0.2.1", body=models.SignInRequest(email=ADA.email, password=password)
+    )
+    created, checked, changed, signed_in = gateway.identity.calls
+    assert created[3] == checked[2] == signed_in[2] == password
+    assert changed == ("set_password", "ada", password[::-1])
+
+
+@pytest.mark.parametrize("password", ["", "x" * 7, "x" * 129])
+def test_password_of_invalid_length_is_rejected(password: str) -> None:
+    with pytest.raises(ApiError, match="INVALID_REQUEST"):
+        parse_password(password)
+
+
+def parse_password(password: str) -> str:
+    """Return a new password as the published document permits it. Raises ApiError: INVALID_REQUEST."""
+    document = json.loads((ROOT / "generated/openapi/delivery.json").read_text(encoding="utf-8"))
+    return JsonParser(document["components"]["schemas"]["Password"], str).parse(json.dumps(password).encode())
 
 
 async def test_sign_up_stores_optional_data() -> None:
