@@ -8,12 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from codegen import contracts, envoy, mesh_settings, observability, reference_docs, typescript
+from codegen import contracts, envoy, mesh_settings, messages as user_messages, observability, reference_docs, typescript
 from codegen.artefacts import FIX_COMMAND, STAMP, list_files
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.errors import ContractErrors
 from codegen.events import asyncapi, broker_definitions, event_types
 from codegen.kubernetes import manifests
+from codegen.mesh_services import check_services
 from codegen.rest import (
     callbacks,
     converters,
@@ -46,6 +47,7 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     broker_definitions.generate,
     reference_docs.generate,
     mesh_settings.generate,
+    user_messages.generate,
     envoy.generate,
     manifests.generate,
     observability.generate,
@@ -62,6 +64,8 @@ def run_generators(contracts_source: Contracts) -> Files:
     """
     files: Files = {}
     errors = ContractErrors()
+    with errors.collect():
+        check_services(contracts_source.protos, contracts_source.mesh)
     with ThreadPoolExecutor() as pool:
         # Generators that wait for a process run beside the others.
         started = {each: pool.submit(each, contracts_source) for each in GENERATORS if each in WAITING_GENERATORS}

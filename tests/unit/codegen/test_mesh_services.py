@@ -4,10 +4,11 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from codegen import __main__
 from codegen.errors import ContractError
 from codegen.mesh_services import check_services
 from codegen.protobuf import Event, ProtoContracts, Service
-from tests.unit.codegen.sample_contracts import create_event, create_method, create_service
+from tests.unit.codegen.sample_contracts import create_contracts, create_event, create_method, create_service
 
 MESH = {"name": "delivery", "sidecars": ["gateway", "notes", "ops"]}
 
@@ -34,3 +35,9 @@ def test_services_without_a_process_are_reported_together() -> None:
         f"delivery.events.v1.NoteLeft: the producer points {services_of_mesh}",
         f"delivery.events.v1.NoteLeft: the subscriber ops {services_of_mesh}",
     ]
+
+
+def test_generation_with_a_service_without_a_process_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(__main__, "GENERATORS", ())
+    with pytest.raises(ContractError, match=r"delivery\.points\.v1\.PointsService has no process"):
+        __main__.run_generators(create_contracts(create_service("points", create_method("GetNote", "points"))))
