@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from codegen.contracts import HTTP_METHODS, Contracts, Files
+from codegen.rest import webhooks
 from codegen.rest.deprecation import SINCE_EXTENSION, SUNSET_EXTENSION, parse_deprecation
 from codegen.rest.operations import EVENT_STREAM_MEDIA_TYPE
 from codegen.rest.problem_examples import OBSOLETE_STATUSES_EXTENSION, PATH_EXAMPLES_EXTENSION, add_problem_examples
@@ -96,9 +97,12 @@ def _add_deprecation_headers(document: dict[str, Any], published: dict[str, Any]
 
 
 def generate(contracts: Contracts) -> Files:
-    """Generate `openapi/<api>.json` and `openapi/<api>.yaml`."""
+    """Generate `openapi/<api>.json` and `openapi/<api>.yaml`, also for the document of webhooks."""
     files: Files = {}
-    for stem, document in contracts.openapi.items():
+    documents = dict(contracts.openapi)
+    if (document_of_webhooks := webhooks.build_document(contracts)) is not None:
+        documents[webhooks.STEM] = document_of_webhooks
+    for stem, document in documents.items():
         published = publish_document(document)
         files[f"openapi/{stem}.json"] = json.dumps(published, indent=2, ensure_ascii=False) + "\n"
         files[f"openapi/{stem}.yaml"] = dump_yaml("", published)

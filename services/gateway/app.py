@@ -59,6 +59,9 @@ OPENAPI_FOLDER = ROOT / "generated/openapi"
 SYSTEM_CONTRACTS = ("partner-system", "payment-system")
 """Contracts that partners and banks implement, published with the API."""
 
+WEBHOOKS = "webhooks"
+"""Document of the requests that the platform sends to partners and banks, generated from these contracts."""
+
 ASYNCAPI_FOLDER = ROOT / "generated/asyncapi"
 
 CALLEES = (
@@ -109,7 +112,7 @@ async def serve(settings: Settings) -> None:
             json.loads((OPENAPI_FOLDER / "delivery.json").read_text(encoding="utf-8")),
             handlers,
             OPERATIONS,
-            load_openapi_documents(OPENAPI_FOLDER, "delivery", *SYSTEM_CONTRACTS)
+            load_openapi_documents(OPENAPI_FOLDER, "delivery", *SYSTEM_CONTRACTS, WEBHOOKS)
             | load_asyncapi_document(ASYNCAPI_FOLDER, "delivery")
             | build_problem_pages()
             | load_swagger_ui(settings.swagger_ui_folder),

@@ -189,6 +189,16 @@ def test_openapi_lint_reports_exactly_the_injected_violations(copy: Path) -> Non
     assert "openapi-lint: fix: " in report
 
 
+def test_lint_covers_the_generated_document_of_webhooks(copy: Path) -> None:
+    document = valid_document()
+    document["tags"] = []
+    path = copy / "generated/openapi/webhooks.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    for findings in (openapi.lint(copy), spectral.lint(copy)):
+        assert {re.split("[: ]", each.location)[0] for each in findings} == {"generated/openapi/webhooks.yaml"}
+
+
 def violate_spectral_rules(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     document["info"].pop("contact")

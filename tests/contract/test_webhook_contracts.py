@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from deploy.local.mesh_config import ROOT
-from services.gateway.app import OPENAPI_FOLDER, SYSTEM_CONTRACTS
+from services.gateway.app import OPENAPI_FOLDER, SYSTEM_CONTRACTS, WEBHOOKS
 from services.runtime.outbound.webhooks import sign_checkout, sign_message, sign_return_url
 from services.runtime.rest.static_documents import load_openapi_documents
 
-DOCUMENTS = load_openapi_documents(OPENAPI_FOLDER, "delivery", *SYSTEM_CONTRACTS)
+DOCUMENTS = load_openapi_documents(OPENAPI_FOLDER, "delivery", *SYSTEM_CONTRACTS, WEBHOOKS)
+SECTIONS = ("Responses and retries", "Timeouts", "Idempotency", "Signatures")
 
 
 def load_document(name: str) -> dict[str, Any]:
@@ -54,7 +55,32 @@ def test_vectors_of_checkout_are_signed_as_documented() -> None:
     assert signed == {"return_url": return_url, "return_url_signature": return_vector["signature"]}
 
 
+@pytest.mark.parametrize("name", SYSTEM_CONTRACTS)
+def test_request_of_platform_is_webhook_with_description_of_its_system(name: str) -> None:
+    contract, webhooks = load_document(name), load_document(WEBHOOKS)
+    operations = [operation for item in contract["paths"].values() for key, operation in item.items() if key == "post"]
+    assert {each["operationId"] for each in operations} <= webhooks["webhooks"].keys()
+    for operation in operations:
+        webhook = webhooks["webhooks"][operation["operationId"]]["post"]
+        assert webhook["requestBody"] == operation["requestBody"]
+        assert webhook["responses"] == operation["responses"]
+        assert webhook["tags"] == [contract["info"]["title"]]
+    [description] = [each["description"] for each in webhooks["tags"] if each["name"] == contract["info"]["title"]]
+    assert [section for section in SECTIONS if f"\n## {section}\n" not in description] == []
+
+
+def test_document_of_webhooks_contains_requests_of_platform_only() -> None:
+    assert list(load_document(WEBHOOKS)["webhooks"]) == [
+        "sendOrder",
+        "cancelPartnerOrder",
+        "requestRefund",
+        "listPayments",
+    ]
+
+
 def test_every_document_that_the_api_links_is_published() -> None:
-    links = set(re.findall(r"\]\((/openapi[^)]*)\)", json.dumps(load_document("delivery"))))
-    assert links == {"/openapi.yaml", "/openapi/partner-system.yaml", "/openapi/payment-system.yaml"}
+    texts = [json.dumps(load_document(name)) for name in ("delivery", WEBHOOKS)]
+    links = {link for text in texts for link in re.findall(r"\]\((/openapi[^)]*)\)", text)}
+    names = ("partner-system", "payment-system", "webhooks")
+    assert links == {"/openapi.yaml", *(f"/openapi/{name}.yaml" for name in names)}
     assert links <= DOCUMENTS.keys()

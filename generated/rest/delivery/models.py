@@ -1358,7 +1358,9 @@ class CatalogPartner(Struct, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
-    delivery_fee_currency: Annotated[str, Meta(description="ISO 4217.", pattern="^[A-Z]{3}$")] | UnsetType = UNSET
+    delivery_fee_currency: (
+        Annotated[str, Meta(description="ISO 4217.", examples=["USD"], pattern="^[A-Z]{3}$")] | UnsetType
+    ) = UNSET
 
 
 class Partner(Struct, kw_only=True):
@@ -1380,7 +1382,9 @@ class Partner(Struct, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
-    delivery_fee_currency: Annotated[str, Meta(description="ISO 4217.", pattern="^[A-Z]{3}$")] | UnsetType = UNSET
+    delivery_fee_currency: (
+        Annotated[str, Meta(description="ISO 4217.", examples=["USD"], pattern="^[A-Z]{3}$")] | UnsetType
+    ) = UNSET
 
 
 class PartnerPage(Struct, kw_only=True):
@@ -1407,7 +1411,9 @@ class CreatedPartner(Struct, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
-    delivery_fee_currency: Annotated[str, Meta(description="ISO 4217.", pattern="^[A-Z]{3}$")] | UnsetType = UNSET
+    delivery_fee_currency: (
+        Annotated[str, Meta(description="ISO 4217.", examples=["USD"], pattern="^[A-Z]{3}$")] | UnsetType
+    ) = UNSET
     webhook_secret: (
         Annotated[
             str,

@@ -8,7 +8,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 type OrderId = Annotated[
     str,
-    Meta(examples=["0b6f"], max_length=64, min_length=1, pattern="^[\\x21-\\x7e]+$"),
+    Meta(
+        description="Id of the order.",
+        examples=["0b6f"],
+        max_length=64,
+        min_length=1,
+        pattern="^[\\x21-\\x7e]+$",
+    ),
 ]
 
 
