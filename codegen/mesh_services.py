@@ -22,8 +22,8 @@ def check_services(protos: ProtoContracts, mesh: Mapping[str, Any]) -> None:
 
 def _format_unknown_service(service: Service, packages: Mapping[str, str]) -> str:
     return (
-        f"{service.location}: {service.full_name} has no process, because its package is none of"
-        f" {', '.join(packages)}; add a process with `make service NAME=…`, or move the service"
+        f"{service.location}: {service.full_name} has no process, because its package is not"
+        f" {' or '.join(packages)}; add a process with `make service NAME=…`, or move the service"
     )
 
 

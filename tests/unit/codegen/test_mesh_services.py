@@ -27,7 +27,7 @@ def test_services_without_a_process_are_reported_together() -> None:
     event = create_event("NoteLeft", producer="points", subscribers=("gateway", "ops"))
     with pytest.raises(ContractError) as raised:
         check_services(create_protos(*services, event=event), MESH)
-    package = "has no process, because its package is none of delivery.notes.v1"
+    package = "has no process, because its package is not delivery.notes.v1"
     services_of_mesh = "is no service of the mesh; use one of gateway, notes"
     assert [message.partition("; add")[0] for message in raised.value.messages] == [
         f"delivery.gateway.v1.GatewayService {package}",
