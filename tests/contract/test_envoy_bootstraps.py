@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,36 @@ def test_every_caller_has_a_bootstrap() -> None:
     assert list_envoys("development") == sorted([*callers, "ops"])
 
 
-@for_each_bootstrap
-def test_envoy_validates_bootstrap(folder: Path, profile: str, name: str) -> None:
-    path = write_bootstrap(folder, profile, name, build_settings(folder))
+def validate(path: Path) -> None:
     command = [str(ENVOY_BINARY), "--mode", "validate", "-c", str(path), "--log-level", "error"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@for_each_bootstrap
+def test_envoy_validates_bootstrap(folder: Path, profile: str, name: str) -> None:
+    validate(write_bootstrap(folder, profile, name, build_settings(folder)))
+
+
+def test_envoy_validates_documented_distributed_limits(folder: Path) -> None:
+    page = (ROOT / "docs/rate-limits.md").read_text(encoding="utf-8").split("## Distributed limits")[1]
+    cluster, http_filter, action = (
+        yaml.load(textwrap.dedent(block), Loader=yaml.CSafeLoader)
+        for block in re.findall(r"^ *```yaml\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+    )
+    path = write_bootstrap(folder, "production", "gateway", build_settings(folder))
+    bootstrap = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    bootstrap["static_resources"]["clusters"].append(cluster)
+    edges = [each for each in bootstrap["static_resources"]["listeners"] if each["name"].startswith("edge")]
+    for edge in edges:
+        manager = edge["filter_chains"][0]["filters"][0]["typed_config"]
+        names = [each["name"] for each in manager["http_filters"]]
+        manager["http_filters"].insert(names.index("rate_limit_global") + 1, http_filter)
+        routes = {each["name"]: each for each in manager["route_config"]["virtual_hosts"][0]["routes"]}
+        routes["signUp"]["route"] |= action
+    assert len(edges) == 2
+    path.write_text(yaml.dump(bootstrap, Dumper=yaml.CSafeDumper), encoding="utf-8")
+    validate(path)
 
 
 @for_each_bootstrap
