@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from codegen import contracts, envoy, mesh_settings, observability, reference_docs, typescript
+from codegen import messages as user_messages
 from codegen.artefacts import FIX_COMMAND, STAMP, list_files
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.errors import ContractErrors
@@ -47,6 +48,7 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     broker_definitions.generate,
     reference_docs.generate,
     mesh_settings.generate,
+    user_messages.generate,
     envoy.generate,
     manifests.generate,
     observability.generate,

@@ -13,6 +13,8 @@ def generate(contracts: Contracts) -> Files:
     return {
         "mesh.py": f'''"""Written by `make generate` from {MESH_FILE} and {SPECIFICATION}. Do not edit."""
 
+from pathlib import Path
+
 NAME = {contracts.name!r}
 """Name of the mesh: prefix of its metrics, and name of its virtual host."""
 
@@ -21,5 +23,8 @@ OBSOLETE_QUEUES: tuple[str, ...] = {obsolete_queues!r}
 
 SPAN_PARAMETERS: frozenset[str] = frozenset({span_parameters!r})
 """Path parameters recorded as span attributes, to search traces by. None of them identifies a user."""
+
+FOLDER = Path(__file__).parent
+"""Folder of the generated files."""
 '''
     }

@@ -1,5 +1,7 @@
 """Written by `make generate` from envoy/mesh.yaml and api-specs/observability.yaml. Do not edit."""
 
+from pathlib import Path
+
 NAME = "delivery"
 """Name of the mesh: prefix of its metrics, and name of its virtual host."""
 
@@ -8,3 +10,6 @@ OBSOLETE_QUEUES: tuple[str, ...] = ("notifications.agents",)
 
 SPAN_PARAMETERS: frozenset[str] = frozenset(["bank_id", "order_id", "partner_id", "product_id"])
 """Path parameters recorded as span attributes, to search traces by. None of them identifies a user."""
+
+FOLDER = Path(__file__).parent
+"""Folder of the generated files."""

@@ -1,4 +1,4 @@
-"""German messages of errors."""
+"""German messages of the errors of the runtime; `generated.messages` has those of the services."""
 
 GERMAN_MESSAGES = {
     '"{0}" is missing': "„{0}“ fehlt",
@@ -31,26 +31,14 @@ GERMAN_MESSAGES = {
     "must be one of {0}": "muss einer dieser Werte sein: {0}",
     "is nested deeper than {0} levels": "ist tiefer als {0} Ebenen verschachtelt",
     "is not a supported date or time": "ist kein unterstütztes Datum und keine unterstützte Zeit",
-    "is not available at this partner": "ist bei diesem Partner nicht verfügbar",
-    "is sold in {0}": "wird in {0} verkauft",
-    "does not match the partner's current prices": "entspricht nicht den aktuellen Preisen des Partners",
-    "is not a currency of ISO 4217": "ist keine Währung nach ISO 4217",
     "is not a valid page token": "ist kein gültiges Seitentoken",
-    "is not a known status": "ist kein bekannter Status",
-    "is not a day of the week": "ist kein Wochentag",
-    "is not a known order": "ist keine bekannte Sortierung",
-    "differs from the currency of the delivery fee, {0}": "weicht von der Währung der Liefergebühr ab, {0}",
-    "is not a known reason": "ist kein bekannter Grund",
     "cannot be removed": "kann nicht entfernt werden",
-    "is a duplicate product": "kommt mehrfach vor",
     "is given several times": "ist mehrfach angegeben",
     "is given {0} times": "ist {0}-mal angegeben",
     "is not a parameter of this operation": "ist kein Parameter dieser Funktion",
     "must be a file and the only part": "muss eine Datei und der einzige Teil sein",
     "is not between {0} and {1}": "liegt nicht zwischen {0} und {1}",
     "is not a list of ETags": "ist keine Liste von ETags",
-    "is already in the basket": "ist bereits im Warenkorb",
-    "is longer than {0} characters": "ist länger als {0} Zeichen",
     "is malformed": "ist fehlerhaft",
     "is not a valid HTTP URL": "ist keine gültige HTTP-URL",
     "is not an absolute HTTP URL": "ist keine absolute HTTP-URL",
@@ -63,16 +51,6 @@ GERMAN_MESSAGES = {
     "contains a backslash, a space or a control character": (
         "enthält einen umgekehrten Schrägstrich, ein Leerzeichen oder ein Steuerzeichen"
     ),
-    "must be 1 to {0} characters without control characters": "muss 1 bis {0} Zeichen ohne Steuerzeichen haben",
-    "must be the key file of a service account": "muss die Schlüsseldatei eines Dienstkontos sein",
-    "must contain an RSA key": "muss einen RSA-Schlüssel enthalten",
-    "must contain an elliptic curve key on P-256": "muss einen EC-Schlüssel auf P-256 enthalten",
-    "must be 1 to {0}": "muss zwischen 1 und {0} liegen",
-    "must contain at least one provider and no duplicates": (
-        "muss mindestens einen Anbieter und keinen doppelt enthalten"
-    ),
-    "must be a path of the public API": "muss ein Pfad der öffentlichen API sein",
-    "must be a time HH:MM": "muss eine Uhrzeit HH:MM sein",
     "The request body is missing.": "Der Inhalt der Anfrage fehlt.",
     "The body {0}.": "Der Inhalt der Anfrage ist ungültig.",
     "The parameter {0} {1}.": "Der Parameter {0} ist ungültig.",
@@ -80,15 +58,7 @@ GERMAN_MESSAGES = {
     "The multipart form is malformed.": "Das Formular ist fehlerhaft.",
     "The form is malformed.": "Das Formular ist fehlerhaft.",
     "The database cannot store a value of the request.": "Ein Wert der Anfrage kann nicht gespeichert werden.",
-    "Too many concurrent uploads.": "Zurzeit werden zu viele Bilder hochgeladen.",
-    "The partner does not sell this product.": "Der Partner verkauft dieses Produkt nicht.",
-    "The refund has been made.": "Die Erstattung ist bereits erfolgt.",
-    "Only a failed refund can be settled.": "Nur eine fehlgeschlagene Erstattung kann als erledigt gelten.",
     "The secret of the first request is no longer valid.": "Das Geheimnis der ersten Anfrage gilt nicht mehr.",
-    "This form of e-mail address is not supported. Use an address without quotation marks and brackets.": (
-        "Diese Form einer E-Mail-Adresse wird nicht unterstützt. Verwenden Sie eine Adresse ohne Anführungszeichen und"
-        " Klammern."
-    ),
     "The image is animated; only still images are accepted.": "Das Bild ist animiert; nur Standbilder sind möglich.",
     "The image has too many pixels.": "Das Bild hat zu viele Pixel.",
     "The image has {0} pixels; the maximum is {1} per side and {2} million in total.": (

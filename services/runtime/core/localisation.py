@@ -7,6 +7,7 @@ from typing import Any
 
 from babel.dates import format_datetime
 
+from generated.messages import FORMATS, MESSAGES, NAMES
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.german_messages import GERMAN_MESSAGES
 from services.runtime.core.money import format_amount
@@ -19,22 +20,13 @@ _LANGUAGE_RANGE = re.compile(r"\s*([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9-]+)?\s*(?:;\s
 
 _LOCAL_TIME_PATTERNS = {"en": "EEEE, d MMMM, 'at' HH:mm", "de": "EEEE, d. MMMM, 'um' HH:mm 'Uhr'"}
 
-_ORDER_STATUS_NAMES = {
-    "pending": "offen",
-    "paid": "bezahlt",
-    "ready": "abholbereit",
-    "delivering": "unterwegs",
-    "delivered": "geliefert",
-    "cancelled": "storniert",
-    "expired": "abgelaufen",
-}
-
 
 def _compile_template(template: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\\{\d\\\}", "(.+?)", re.escape(template)), re.DOTALL)
 
 
-_TEMPLATES = [(_compile_template(english), german) for english, german in GERMAN_MESSAGES.items()]
+_MESSAGES = {**GERMAN_MESSAGES, **MESSAGES.get("de", {})}
+_TEMPLATES = [(_compile_template(english), german) for english, german in _MESSAGES.items()]
 
 
 def select_language(accept_language: str) -> str:
@@ -62,15 +54,13 @@ def render_detail(reason: Reason, members: Mapping[str, Any], language: str = DE
 
 def _format_member(name: str, members: Mapping[str, Any], language: str) -> str:
     value = members[name]
-    if name == "total_amount":
+    if FORMATS.get(name) == "amount":
         return format_amount(value, members["currency"], language)
-    if name == "opens_at":
+    if FORMATS.get(name) == "local_time":
         return _format_local_time(value, members["time_zone"], language)
     if name == "max_bytes":
         return f"{value // 2**20} MiB" if value >= 2**20 else f"{value // 2**10} KiB"
-    if name == "order_status" and language == "de":
-        return _ORDER_STATUS_NAMES.get(str(value), str(value))
-    return str(value)
+    return NAMES.get(language, {}).get(name, {}).get(str(value), str(value))
 
 
 def _format_local_time(timestamp: str, time_zone: str, language: str) -> str:

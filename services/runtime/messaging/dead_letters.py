@@ -27,6 +27,7 @@ from pika.exceptions import (
 )
 from pika.spec import Basic, BasicProperties
 
+from generated import mesh
 from generated.events import EVENTS
 from services.runtime.messaging.channel import strip_broker_headers
 from services.runtime.messaging.consumer import (
@@ -177,7 +178,7 @@ def connect(url: str) -> Iterator[DeadLetters]:
     parts = urlsplit(url)
     address = f"{parts.hostname}:{parts.port or 5672}"
     parameters = pika.URLParameters(url)
-    parameters.client_properties = {"connection_name": "delivery dead-letters"}
+    parameters.client_properties = {"connection_name": f"{mesh.NAME} dead-letters"}
     parameters.socket_timeout = parameters.stack_timeout = parameters.blocked_connection_timeout = 10
     try:
         connection = pika.BlockingConnection(parameters)

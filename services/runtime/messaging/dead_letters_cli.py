@@ -1,4 +1,4 @@
-"""Command line for operators to manage dead letters: `delivery dead-letters list|show|replay|drop`.
+"""Command line for operators to manage dead letters: `<mesh> dead-letters list|show|replay|drop`.
 
 `BROKER_URL` is the URL of the broker. Exit codes: 0 on success, 1 with an error message on failure, 2 for invalid
 arguments.
@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
+from generated import mesh
 from services.runtime.config.settings import EnvironmentSettings, load_settings
 from services.runtime.config.urls import BrokerUrl
 from services.runtime.messaging.dead_letters import DeadLetter, DeadLetters, DeadLettersError, connect
@@ -29,7 +30,7 @@ class Settings(EnvironmentSettings):
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the argument parser."""
-    parser = argparse.ArgumentParser(prog="delivery", description="Operate the mesh.")
+    parser = argparse.ArgumentParser(prog=mesh.NAME, description="Operate the mesh.")
     group = parser.add_subparsers(dest="group", required=True).add_parser(
         "dead-letters", help="messages whose attempts all failed"
     )
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with connect(load_settings(Settings).broker_url.get_secret_value()) as dead_letters:
             _COMMANDS[parsed.command](dead_letters, parsed, print_result)
     except DeadLettersError as error:
-        print(f"delivery: {error}", file=sys.stderr)
+        print(f"{mesh.NAME}: {error}", file=sys.stderr)
         return 1
     return 0
 

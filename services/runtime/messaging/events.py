@@ -7,11 +7,12 @@ from typing import Any, NamedTuple, cast
 
 import betterproto2
 
+from generated import mesh
 from services.runtime.rpc.codec import get_codec
 
 type MessageClass[E] = type[E]
 
-EXCHANGE = "delivery.events"
+EXCHANGE = f"{mesh.NAME}.events"
 """Topic exchange of all events, the destination of published events in telemetry; the routing key is the event type."""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from functools import cache
 
+from generated import mesh
 from generated.events import EVENTS
 from services.runtime.messaging.events import EXCHANGE
 from services.runtime.telemetry.histograms import Attributes, OperationHistogram
@@ -15,12 +16,12 @@ SENT_MESSAGES = METER.create_counter(
     "messaging.client.sent.messages", unit="{message}", description="Events that the broker has confirmed, by type."
 )
 UNROUTABLE_MESSAGES = METER.create_counter(
-    "delivery.outbox.unroutable_events",
+    f"{mesh.NAME}.outbox.unroutable_events",
     unit="{event}",
     description="Events that did not reach each of their queues and are pending again, by type.",
 )
 MISSING_QUEUES = METER.create_counter(
-    "delivery.queues.missing", unit="{queue}", description="Missing queues that were declared again, by queue."
+    f"{mesh.NAME}.queues.missing", unit="{queue}", description="Missing queues that were declared again, by queue."
 )
 CONSUMED_MESSAGES = METER.create_counter(
     "messaging.client.consumed.messages", unit="{message}", description="Messages received, by queue and event type."

@@ -7,17 +7,17 @@ declares its own queues with their bindings again, for which alone its user has 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from generated import mesh
 from generated.events import EVENTS
 from services.runtime.messaging import metrics
 
 log = logging.getLogger(__name__)
 
-DEFINITIONS_PATH = Path(__file__).parents[3] / "generated/rabbitmq/definitions.json"
+DEFINITIONS_PATH = mesh.FOLDER / "rabbitmq/definitions.json"
 
 
 class _Queue(msgspec.Struct):
@@ -53,9 +53,6 @@ RETRY_DELAYS_S = tuple(
 
 ROUTED_EVENT_TYPES = frozenset(event.type for event in EVENTS.values() if event.queues)
 """Event types with a queue; events of other types are received by broadcast subscriptions, or not at all."""
-
-QUEUES_TO_DELETE = ("notifications.agents",)
-"""Queues of earlier releases that no consumer uses."""
 
 RESTORE_DELAY_S = 5.0
 """Seconds before a service declares a missing queue, in which the relays of other services find it missing.
@@ -149,7 +146,7 @@ async def declare(service: str, open_channel: Callable[[], Awaitable[TopologyCha
     for binding in _DEFINITIONS.bindings:
         if binding.destination in queues:
             await channel.bind(binding.destination, binding.source, binding.routing_key)
-    for name in QUEUES_TO_DELETE:
+    for name in mesh.OBSOLETE_QUEUES:
         if get_owner(name) == service:
             await channel.delete_queue(name)
     channel.close()

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,9 +12,10 @@ import httpx
 import msgspec
 from jsonschema_rs import Draft202012Validator
 
+from generated import mesh
 from services.runtime.core.json_schema import compile_schema, exceeds_max_depth
 
-CONTRACTS_DIR = Path(__file__).parents[3] / "generated/openapi"
+CONTRACTS_DIR = mesh.FOLDER / "openapi"
 
 MEDIA_TYPE = "application/json"
 """The only media type of bodies in contracts with third parties."""

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy import MetaData, func, select
 
+from generated import mesh
 from services.runtime.core.clock import now
 from services.runtime.messaging.channel import BrokerUnavailable, Channel
 from services.runtime.messaging.connection import Broker
@@ -14,14 +15,16 @@ from services.runtime.storage.database import Database, Statement
 from services.runtime.telemetry.metrics import ObservableGauge
 
 BROKER_CONNECTED = ObservableGauge(
-    "delivery.broker.connected", "1 while the process has a channel to the broker, else 0.", "{connection}"
+    f"{mesh.NAME}.broker.connected", "1 while the process has a channel to the broker, else 0.", "{connection}"
 )
-QUEUE_MESSAGES = ObservableGauge("delivery.queue.messages", "Ready messages in the queue.", "{message}", "queue")
-QUEUE_DEAD_LETTERS = ObservableGauge("delivery.queue.dead_letters", "Dead letters of the queue.", "{message}", "queue")
+QUEUE_MESSAGES = ObservableGauge(f"{mesh.NAME}.queue.messages", "Ready messages in the queue.", "{message}", "queue")
+QUEUE_DEAD_LETTERS = ObservableGauge(
+    f"{mesh.NAME}.queue.dead_letters", "Dead letters of the queue.", "{message}", "queue"
+)
 OUTBOX_PENDING_EVENTS = ObservableGauge(
-    "delivery.outbox.pending_events", "Committed events that are not yet published.", "{event}"
+    f"{mesh.NAME}.outbox.pending_events", "Committed events that are not yet published.", "{event}"
 )
-OUTBOX_LAG = ObservableGauge("delivery.outbox.lag", "Age of the oldest pending event.", "s")
+OUTBOX_LAG = ObservableGauge(f"{mesh.NAME}.outbox.lag", "Age of the oldest pending event.", "s")
 
 _outbox_table = define_outbox_table(MetaData())
 _SELECT_PENDING = Statement(

@@ -8,6 +8,7 @@ from typing import Any
 from opentelemetry import trace
 from starlette.types import Receive, Scope, Send
 
+from generated import mesh
 from generated.problems import Reason
 from services.runtime.concurrency.request_limits import RequestLimits
 from services.runtime.core.clock import now
@@ -48,9 +49,6 @@ MAX_WEBHOOK_HEADER_BYTES = 1024
 
 REASONS_EXTENSION = "x-reasons"
 """Extension of an operation of the published document: the reasons of its errors."""
-
-SPAN_PATH_PARAMETERS = frozenset({"order_id", "partner_id", "product_id", "bank_id"})
-"""Path parameters recorded as span attributes, to search traces by. None of them identifies a user."""
 
 
 def get_header(headers: HeaderList, name: bytes) -> bytes | None:
@@ -213,8 +211,8 @@ class CompiledOperation:
                 {"webhook": parse_signed_request(headers, raw_body)} if self._requires_signature else {"body": body}
             )
         arguments |= self._parameters.parse(scope["path_params"], scope["query_string"], headers)
-        for name in scope["path_params"].keys() & SPAN_PATH_PARAMETERS:
-            span.set_attribute(f"delivery.{name}", str(arguments[name]))
+        for name in scope["path_params"].keys() & mesh.SPAN_PARAMETERS:
+            span.set_attribute(f"{mesh.NAME}.{name}", str(arguments[name]))
         if self._takes_forwarded_for:
             arguments["forwarded_for"] = (get_header(headers, b"x-forwarded-for") or b"").decode("latin-1")
         if self._media_type == MEDIA_TYPE:

@@ -22,7 +22,7 @@ CLOCK_SKEW_S = 5.0
 HEARTBEAT_S = 15.0
 """Idle time after which a comment is sent, so that no proxy closes the connection as idle, in seconds."""
 
-_SHUTDOWN_EVENT_KEY = "delivery.shutdown_event"
+_SHUTDOWN_EVENT_KEY = "runtime.shutdown_event"
 _HEARTBEAT = b":\n\n"
 _HEADERS = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
 

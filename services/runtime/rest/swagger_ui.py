@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from generated import mesh
 from services.runtime.rest.types import BinaryResponse
 
-_PAGE = b"""<!doctype html>
+_PAGE = f"""<!doctype html>
 <html lang="en">
 <head>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Delivery API</title>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{mesh.NAME.title()} API</title>
 <link rel="stylesheet" href="/docs/swagger-ui.css"><link rel="icon" href="/docs/favicon-32x32.png">
 </head>
 <body>
@@ -16,7 +17,7 @@ _PAGE = b"""<!doctype html>
 <script src="/docs/start.js"></script>
 </body>
 </html>
-"""
+""".encode()
 _INIT_SCRIPT = b"""SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#ui",

@@ -17,10 +17,11 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+from generated import mesh
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.errors import ApiError, FieldError
 
-ERROR_DOMAIN = "delivery"
+ERROR_DOMAIN = mesh.NAME
 """Domain of ErrorInfo that identifies reasons of this contract."""
 
 DEFAULT_REASON_BY_CODE = {

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Select, Table, Text, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from generated import mesh
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.database import Database, Statement, Transaction
 from services.runtime.telemetry.metrics import METER, initialise_to_zero
@@ -21,7 +22,7 @@ from services.runtime.telemetry.metrics import METER, initialise_to_zero
 log = logging.getLogger(__name__)
 
 UNDECODABLE_JOBS = METER.create_counter(
-    "delivery.jobs.undecodable",
+    f"{mesh.NAME}.jobs.undecodable",
     unit="{job}",
     description="Claimed jobs that could not be decoded, by kind and outcome (retried or failed).",
 )

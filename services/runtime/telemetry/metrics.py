@@ -12,10 +12,11 @@ from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, Scope
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
+from generated import mesh
 from services.runtime.telemetry.histograms import BUCKET_BOUNDS_S, Attributes, DurationHistogram
 from services.runtime.telemetry.resource import build_resource
 
-METER = metrics.get_meter("delivery")
+METER = metrics.get_meter(mesh.NAME)
 
 OTHER = "other"
 """Label value for names that the contracts do not define."""
@@ -86,7 +87,7 @@ class _MetricReader(PrometheusMetricReader):
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         hot_path = ScopeMetrics(
-            InstrumentationScope("delivery"), [histogram.to_metric() for histogram in _hot_path_histograms], ""
+            InstrumentationScope(mesh.NAME), [histogram.to_metric() for histogram in _hot_path_histograms], ""
         )
         first, *others = metrics_data.resource_metrics
         extended = ResourceMetrics(first.resource, [*first.scope_metrics, hot_path], first.schema_url)

@@ -4,21 +4,19 @@ import tomllib
 import uuid
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 
 from opentelemetry.sdk.resources import Resource
 
-NAMESPACE = "delivery"
-"""Value of `service.namespace`, and the name of the Python distribution."""
+from generated import mesh
 
-_PROJECT_FILE = Path(__file__).parents[3] / "pyproject.toml"
+_PROJECT_FILE = mesh.FOLDER.parent / "pyproject.toml"
 
 
 @cache
 def read_version() -> str:
     """Return the version of the installed distribution; in a source tree, the version in pyproject.toml."""
     try:
-        return metadata.version(NAMESPACE)
+        return metadata.version(mesh.NAME)
     except metadata.PackageNotFoundError:
         version: str = tomllib.loads(_PROJECT_FILE.read_text(encoding="utf-8"))["project"]["version"]
         return version
@@ -33,7 +31,7 @@ def build_resource(service: str, environment: str) -> Resource:
     return Resource.create(
         {
             "service.name": service,
-            "service.namespace": NAMESPACE,
+            "service.namespace": mesh.NAME,
             "service.version": read_version(),
             "service.instance.id": str(uuid.uuid4()),
             "deployment.environment.name": environment,

@@ -13,9 +13,10 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
+from generated import mesh
 from services.runtime.telemetry.resource import build_resource
 
-tracer = trace.get_tracer("delivery")
+tracer = trace.get_tracer(mesh.NAME)
 
 _UNSAMPLED_SUFFIX = "-00"
 """Suffix of an unsampled `traceparent`, in version 00 of the W3C's format."""

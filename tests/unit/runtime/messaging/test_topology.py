@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from deploy.local.mesh_config import SERVICES
+from generated import mesh
 from generated.events import EVENTS
 from services.runtime.messaging import topology
 from services.runtime.messaging.topology import (
     QUEUES,
-    QUEUES_TO_DELETE,
     RETRY_DELAYS_S,
     RETRY_QUEUES,
     QueueArgumentMismatch,
@@ -188,9 +188,9 @@ async def test_missing_queues_are_counted_and_declared_after_delay(
 
 
 async def test_unused_queues_are_deleted_by_their_service() -> None:
-    assert tuple((await declare("notifications")).deleted) == QUEUES_TO_DELETE
+    assert tuple((await declare("notifications")).deleted) == mesh.OBSOLETE_QUEUES
     assert (await declare("orders")).deleted == []
-    assert not {*QUEUES_TO_DELETE} & {*QUEUES, *RETRY_QUEUES}
+    assert not {*mesh.OBSOLETE_QUEUES} & {*QUEUES, *RETRY_QUEUES}
 
 
 def test_retry_delays_increase() -> None:
