@@ -12,7 +12,8 @@ import pytest
 
 from deploy.local.mesh_config import ROOT
 from services.gateway.app import OPENAPI_FOLDER, SYSTEM_CONTRACTS, WEBHOOKS
-from services.runtime.outbound.webhooks import sign_checkout, sign_message, sign_return_url
+from services.orders.entrypoints.payment_instructions import sign_checkout, sign_return_url
+from services.runtime.outbound.webhooks import sign_message
 from services.runtime.rest.static_documents import load_openapi_documents
 
 DOCUMENTS = load_openapi_documents(OPENAPI_FOLDER, "delivery", *SYSTEM_CONTRACTS, WEBHOOKS)

@@ -2,18 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from enum import StrEnum
 
 import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine
 
 from generated.problems import Reason
+from services.gateway.adapters.postgres.locks import GatewayLock
+from services.orders.adapters.postgres.locks import OrdersLock
+from services.partners.adapters.postgres.locks import PartnersLock
 from services.runtime.core.errors import ApiError
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import Database
 from tests.integration.fixtures.servers import Servers
 from tests.wait import wait_until_async
+
+LOCKS: list[StrEnum] = [*AdvisoryLock, *GatewayLock, *OrdersLock, *PartnersLock]
 
 
 @pytest.fixture
@@ -22,7 +28,7 @@ async def database(servers: Servers) -> AsyncIterator[Database]:
         yield database
 
 
-async def is_free(database: Database, lock: AdvisoryLock, *values: object) -> bool:
+async def is_free(database: Database, lock: StrEnum, *values: object) -> bool:
     async with database.transaction() as transaction:
         return await advisory_lock.try_acquire(transaction, lock, *values)
 
@@ -38,15 +44,15 @@ async def count_waiting_backends(database: Database) -> int:
 
 async def test_lock_is_exclusive_until_transaction_ends(database: Database) -> None:
     async with database.transaction() as transaction:
-        await advisory_lock.acquire(transaction, AdvisoryLock.PAYMENT, "visa", "p1")
-        assert await advisory_lock.try_acquire(transaction, AdvisoryLock.PAYMENT, "visa", "p1")
-        assert not await is_free(database, AdvisoryLock.PAYMENT, "visa", "p1")
-    assert await is_free(database, AdvisoryLock.PAYMENT, "visa", "p1")
+        await advisory_lock.acquire(transaction, OrdersLock.PAYMENT, "visa", "p1")
+        assert await advisory_lock.try_acquire(transaction, OrdersLock.PAYMENT, "visa", "p1")
+        assert not await is_free(database, OrdersLock.PAYMENT, "visa", "p1")
+    assert await is_free(database, OrdersLock.PAYMENT, "visa", "p1")
 
 
-@pytest.mark.parametrize("lock", AdvisoryLock)
-async def test_locks_and_values_are_independent(database: Database, lock: AdvisoryLock) -> None:
-    others = [other for other in AdvisoryLock if other is not lock]
+@pytest.mark.parametrize("lock", LOCKS)
+async def test_locks_and_values_are_independent(database: Database, lock: StrEnum) -> None:
+    others = [other for other in LOCKS if other is not lock]
     async with database.transaction() as transaction:
         assert await advisory_lock.try_acquire(transaction, lock, 1, 2)
         assert not await is_free(database, lock, 1, 2)
@@ -57,21 +63,21 @@ async def test_locks_and_values_are_independent(database: Database, lock: Adviso
 async def test_failed_transaction_releases_lock(database: Database) -> None:
     async def fail() -> None:
         async with database.transaction() as transaction:
-            await advisory_lock.acquire(transaction, AdvisoryLock.RECONCILIATION)
+            await advisory_lock.acquire(transaction, OrdersLock.RECONCILIATION)
             raise LookupError
 
     with pytest.raises(LookupError):
         await fail()
-    assert await is_free(database, AdvisoryLock.RECONCILIATION)
+    assert await is_free(database, OrdersLock.RECONCILIATION)
 
 
 async def test_killed_backend_releases_lock(database: Database) -> None:
     async def is_released() -> bool:
-        return await is_free(database, AdvisoryLock.RECONCILIATION)
+        return await is_free(database, OrdersLock.RECONCILIATION)
 
     async def lose_connection() -> None:
         async with database.transaction() as transaction:
-            await advisory_lock.acquire(transaction, AdvisoryLock.RECONCILIATION)
+            await advisory_lock.acquire(transaction, OrdersLock.RECONCILIATION)
             async with await psycopg.AsyncConnection.connect(database.url) as other:
                 await other.execute("SELECT pg_terminate_backend(%s)", [transaction.connection.info.backend_pid])
             await wait_until_async(is_released)
@@ -86,14 +92,14 @@ async def test_acquire_waits_for_end_of_other_transaction(database: Database) ->
 
     async def wait_for_lock() -> None:
         async with database.transaction() as transaction:
-            await advisory_lock.acquire(transaction, AdvisoryLock.ORDER_CALLS, "o1")
+            await advisory_lock.acquire(transaction, PartnersLock.ORDER_CALLS, "o1")
             events.append("acquired")
 
     async def is_waiting() -> bool:
         return await count_waiting_backends(database) == 1
 
     async with database.transaction() as transaction:
-        await advisory_lock.acquire(transaction, AdvisoryLock.ORDER_CALLS, "o1")
+        await advisory_lock.acquire(transaction, PartnersLock.ORDER_CALLS, "o1")
         waiting = asyncio.create_task(wait_for_lock())
         await wait_until_async(is_waiting)
         events.append("released")

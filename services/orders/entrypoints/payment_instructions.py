@@ -1,11 +1,14 @@
 """Payment instructions: the bank's checkout page with signed parameters, and the URL of its callback."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from generated.proto.delivery.orders import v1
 from services.orders.domain.orders import Bank, Order
 from services.runtime.core.clock import Clock
-from services.runtime.outbound import base_url, webhook_secrets, webhooks
+from services.runtime.outbound import base_url, webhook_secrets
+from services.runtime.outbound.webhooks import sign_content
 from services.runtime.storage.encryption import SecretBox
 
 
@@ -30,11 +33,30 @@ class PaymentInstructionsBuilder:
             "currency": order.currency,
             "callback_url": callback_url,
         }
-        parameters |= webhooks.sign_checkout(
+        parameters |= sign_checkout(
             order.id, order.created_at, order.total_amount, order.currency, callback_url, secrets
         )
         if return_url is not None:
             return_url = base_url.add_query(return_url, {"order_id": order.id})
-            parameters |= webhooks.sign_return_url(order.id, order.created_at, return_url, secrets)
+            parameters |= sign_return_url(order.id, order.created_at, return_url, secrets)
         webcheckout_url = base_url.add_query(bank.webcheckout_url, parameters)
         return v1.PaymentInstructions(webcheckout_url=webcheckout_url, callback_url=callback_url)
+
+
+def sign_checkout(
+    order_id: str, created_at: datetime, amount: int, currency: str, callback_url: str, secrets: Sequence[str]
+) -> dict[str, str]:
+    """Return the query parameters `timestamp` and `signature` of a checkout URL, with a signature by each secret."""
+    return {
+        "timestamp": str(int(created_at.timestamp())),
+        "signature": sign_content(order_id, created_at, f"{amount}.{currency}.{callback_url}", secrets),
+    }
+
+
+def sign_return_url(order_id: str, created_at: datetime, return_url: str, secrets: Sequence[str]) -> dict[str, str]:
+    """Return the query parameters `return_url` and `return_url_signature` of a checkout URL."""
+    # A signature of its own: banks that do not know the parameter verify the other one.
+    return {
+        "return_url": return_url,
+        "return_url_signature": sign_content(order_id, created_at, return_url, secrets),
+    }

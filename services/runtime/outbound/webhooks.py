@@ -63,24 +63,6 @@ def sign_message(message_id: str, sent_at: datetime, body: bytes, secret: str) -
     }
 
 
-def sign_checkout(
-    order_id: str, created_at: datetime, amount: int, currency: str, callback_url: str, secrets: Sequence[str]
-) -> dict[str, str]:
-    """Return the query parameters `timestamp` and `signature` of a checkout URL, with a signature by each secret."""
-    return {
-        "timestamp": str(int(created_at.timestamp())),
-        "signature": _sign_with_each(order_id, created_at, f"{amount}.{currency}.{callback_url}", secrets),
-    }
-
-
-def sign_return_url(order_id: str, created_at: datetime, return_url: str, secrets: Sequence[str]) -> dict[str, str]:
-    """Return the query parameters `return_url` and `return_url_signature` of a checkout URL."""
-    # A signature of its own: banks that do not know the parameter verify the other one.
-    return {
-        "return_url": return_url,
-        "return_url_signature": _sign_with_each(order_id, created_at, return_url, secrets),
-    }
-
-
-def _sign_with_each(message_id: str, sent_at: datetime, content: str, secrets: Sequence[str]) -> str:
+def sign_content(message_id: str, sent_at: datetime, content: str, secrets: Sequence[str]) -> str:
+    """Return a signature by each secret, separated by spaces."""
     return " ".join(Webhook(secret).sign(message_id, sent_at, content) for secret in secrets)

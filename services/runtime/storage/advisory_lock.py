@@ -13,26 +13,15 @@ from services.runtime.storage.database import Statement, Transaction
 
 @unique
 class AdvisoryLock(StrEnum):
-    """Advisory locks of all services. A lock applies to one database, and to the values it is acquired with."""
+    """Advisory locks of every service; a service defines those of its own in another StrEnum.
+
+    A lock applies to one database, and to the values it is acquired with.
+    """
 
     IDEMPOTENCY_KEY = "idempotency"
     """Values: user id, operation, key."""
 
     MIGRATIONS = "migrations"
-
-    ORDER_CALLS = "order_calls"
-    """Value: order id. Serialises the planning of calls to partner systems."""
-
-    PARTNER_CIRCUIT_BREAKER = "partner_circuit_breaker"
-    """Value: partner id."""
-
-    PAYMENT = "payment"
-    """Values: bank id, payment id."""
-
-    RECONCILIATION = "reconciliation"
-
-    VERIFICATION_CODE = "verification_code"
-    """Value: user id. Serialises the use of an account's codes."""
 
 
 _key: ColumnElement[int] = func.hashtextextended(bindparam("name", type_=Text), 0)
@@ -41,21 +30,21 @@ _ACQUIRE = Statement(_select_acquired)
 _TRY_ACQUIRE = Statement(select(func.pg_try_advisory_xact_lock(_key).label("is_acquired")))
 
 
-async def acquire(transaction: Transaction, lock: AdvisoryLock, *values: object) -> None:
+async def acquire(transaction: Transaction, lock: StrEnum, *values: object) -> None:
     """Wait for the lock and hold it until the transaction ends."""
     await transaction.execute(_ACQUIRE, name=_build_name(lock, values))
 
 
-async def try_acquire(transaction: Transaction, lock: AdvisoryLock, *values: object) -> bool:
+async def try_acquire(transaction: Transaction, lock: StrEnum, *values: object) -> bool:
     """Hold the lock until the transaction ends, unless another transaction holds it. Return whether it is acquired."""
     row = await transaction.fetch_one(_TRY_ACQUIRE, name=_build_name(lock, values))
     return row is not None and row["is_acquired"]
 
 
-def acquire_blocking(connection: Connection, lock: AdvisoryLock, *values: object) -> None:
+def acquire_blocking(connection: Connection, lock: StrEnum, *values: object) -> None:
     """Do the same as `acquire` on a blocking connection of SQLAlchemy, which must be in a transaction."""
     connection.execute(_select_acquired, {"name": _build_name(lock, values)})
 
 
-def _build_name(lock: AdvisoryLock, values: tuple[object, ...]) -> str:
+def _build_name(lock: StrEnum, values: tuple[object, ...]) -> str:
     return "\n".join((lock, *map(str, values)))

@@ -10,11 +10,11 @@ from opentelemetry.trace import SpanKind
 from psycopg.types.json import Jsonb
 
 from services.gateway.adapters.postgres import account_statements as statements
+from services.gateway.adapters.postgres.locks import GatewayLock
 from services.gateway.domain.accounts import CodePurpose, CodeRequest, VerificationCode
 from services.gateway.usecases.verification_codes import CodeRepository, CodeRequestQueue
 from services.runtime.core.repository import EntityReader
 from services.runtime.storage import advisory_lock
-from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import Database, Transaction
 from services.runtime.telemetry import tracing
 
@@ -42,7 +42,7 @@ class PostgresCodeRepository(CodeRepository):
 
     @override
     async def try_lock(self, code: VerificationCode) -> bool:
-        lock = AdvisoryLock.VERIFICATION_CODE
+        lock = GatewayLock.VERIFICATION_CODE
         return (
             await advisory_lock.try_acquire(self._transaction, lock, code.user_id)
             and await self._transaction.fetch_one(statements.FIND_CODE, digest=code.digest) is not None

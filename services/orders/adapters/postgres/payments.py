@@ -6,11 +6,11 @@ from typing import Any, override
 from sqlalchemy import bindparam, func, null, select, update
 from sqlalchemy.dialects import postgresql
 
+from services.orders.adapters.postgres.locks import OrdersLock
 from services.orders.adapters.postgres.tables import callbacks, payments, rejected_payments
 from services.orders.domain.payments import Payment, PaymentOutcome, PaymentRecord, ProcessedCallback
 from services.orders.usecases.ports import PaymentRepository
 from services.runtime.storage import advisory_lock
-from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import Statement, Transaction
 
 _PAYMENT_FIELDS = tuple(field.name for field in fields(PaymentRecord))
@@ -87,7 +87,7 @@ class PostgresPaymentRepository(PaymentRepository):
 
     @override
     async def get_for_update(self, bank_id: str, payment_id: str) -> PaymentRecord | None:
-        await advisory_lock.acquire(self._transaction, AdvisoryLock.PAYMENT, bank_id, payment_id)
+        await advisory_lock.acquire(self._transaction, OrdersLock.PAYMENT, bank_id, payment_id)
         row = await self._transaction.fetch_one(_SELECT_PAYMENT, bank_id=bank_id, payment_id=payment_id)
         return None if row is None else payment_from_row(row)
 

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from generated.events import OrdersEvent
 from services.orders.adapters.postgres.banks import PostgresBankReader
+from services.orders.adapters.postgres.locks import OrdersLock
 from services.orders.adapters.postgres.orders import ORDER_COLUMNS, order_from_row
 from services.orders.adapters.postgres.payments import payment_from_row
 from services.orders.adapters.postgres.refunds import REFUND_COLUMNS, refund_from_row
@@ -35,7 +36,6 @@ from services.orders.usecases.reconciliation import (
 )
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage import advisory_lock
-from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction, build_batch_delete
 from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
 
@@ -192,7 +192,7 @@ class PostgresReconciliationRepository(PostgresUnitOfWorkFactory[ReconciliationU
     @asynccontextmanager
     async def try_acquire_leadership(self) -> AsyncIterator[bool]:
         async with self._database.transaction() as transaction:
-            yield await advisory_lock.try_acquire(transaction, AdvisoryLock.RECONCILIATION)
+            yield await advisory_lock.try_acquire(transaction, OrdersLock.RECONCILIATION)
 
     @override
     async def list_due_order_ids(

@@ -9,13 +9,13 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import BigInteger, ScalarSelect, Text, bindparam, delete, exists, func, null, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
+from services.partners.adapters.postgres.locks import PartnersLock
 from services.partners.adapters.postgres.tables import breakers, calls, cancelled_orders
 from services.partners.domain.call_policy import Attempt, Call, CallFilter, CallKind, CallState
 from services.partners.usecases.partner_calls import BreakerReader, BreakerRepository, CallRepository, DueCallsQueue
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.repository import TimeKey, TimeSortedEntityReader
 from services.runtime.storage import advisory_lock
-from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import (
     TIMESTAMPTZ,
     Database,
@@ -211,7 +211,7 @@ class PostgresCallRepository(CallRepository):
 
     @override
     async def lock_order(self, order_id: str) -> None:
-        await advisory_lock.acquire(self._transaction, AdvisoryLock.ORDER_CALLS, order_id)
+        await advisory_lock.acquire(self._transaction, PartnersLock.ORDER_CALLS, order_id)
 
     @override
     async def is_cancelled(self, order_id: str) -> bool:
@@ -245,7 +245,7 @@ class PostgresBreakerRepository(BreakerRepository):
 
     @override
     async def get_for_update(self, partner_id: int) -> CircuitBreaker:
-        await advisory_lock.acquire(self._transaction, AdvisoryLock.PARTNER_CIRCUIT_BREAKER, partner_id)
+        await advisory_lock.acquire(self._transaction, PartnersLock.PARTNER_CIRCUIT_BREAKER, partner_id)
         return await self.get(partner_id)
 
     @override

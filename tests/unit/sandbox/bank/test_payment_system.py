@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.runtime.outbound.webhooks import sign_checkout, sign_return_url
+from services.orders.entrypoints.payment_instructions import sign_checkout, sign_return_url
 from services.sandbox.bank import payment_system
 from services.sandbox.bank.messages import MAX_AMOUNT
 from services.sandbox.bank.payment_system import Bank
