@@ -29,7 +29,7 @@ class Contracts:
     """The parsed contracts."""
 
     openapi: dict[str, dict[str, Any]]
-    """By file stem ("delivery"); references are unresolved, and all of them are local."""
+    """By file stem ("library"); references are unresolved, and all of them are local."""
     protos: ProtoContracts
     mesh: Mapping[str, Any]
     """Content of `envoy/mesh.yaml`."""
@@ -49,7 +49,7 @@ class Contracts:
         return f"rest/{self.name}/{module}.py"
 
     def format_location(self, api: str, *pointer: str | int) -> str:
-        """Return the place of a node for an error: `api-specs/openapi/delivery.yaml:123: operation listThings`."""
+        """Return the place of a node for an error: `api-specs/openapi/library.yaml:123: operation listThings`."""
         file = self.files.get(api) or OpenApiFile(f"{api}.yaml", self.openapi[api])
         return f"{file.format_location(pointer)}: {file.describe(pointer)}"
 

@@ -4,17 +4,17 @@ import re
 
 
 def to_snake_case(name: str) -> str:
-    """Convert listCatalog to list_catalog and If-None-Match to if_none_match."""
+    """Convert listBooks to list_books and If-None-Match to if_none_match."""
     return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
 
 
 def to_pascal_case(name: str) -> str:
-    """Convert orders.ready_reported to OrdersReadyReported."""
+    """Convert loans.return_reported to LoansReturnReported."""
     return "".join(part.title() for part in re.split(r"[\W_]+", name))
 
 
 def to_package_name(stem: str) -> str:
-    """Convert a file name to a package name: payment-system becomes payment_system."""
+    """Convert a file name to a package name: reader-cards becomes reader_cards."""
     return stem.replace("-", "_")
 
 
@@ -24,7 +24,7 @@ def get_unqualified_name(full_name: str) -> str:
 
 
 def get_constant_name(event: str) -> str:
-    """Return the name of the constant of an event type by the name of its message: ORDER_PAID for OrderPaid."""
+    """Return the name of the constant of an event type by the name of its message: LOAN_STARTED for LoanStarted."""
     return to_snake_case(event).upper()
 
 

@@ -32,7 +32,7 @@ from codegen.proto_rules.subjects import check_subjects
 
 @dataclass(frozen=True)
 class Method:
-    """One RPC. Message names are fully qualified: "delivery.orders.v1.GetOrderRequest"."""
+    """One RPC. Message names are fully qualified: "library.loans.v1.GetLoanRequest"."""
 
     service: str
     name: str
@@ -87,9 +87,9 @@ class Event:
     """One message that is published to the broker."""
 
     message: str
-    """Fully qualified name: "delivery.events.v1.OrderPaid"."""
+    """Fully qualified name: "library.events.v1.LoanStarted"."""
     type: str
-    """CloudEvents type and routing key: "orders.paid"."""
+    """CloudEvents type and routing key: "loans.started"."""
     producer: str
     """The service that publishes it from its outbox."""
     queues: tuple[str, ...]
@@ -98,14 +98,14 @@ class Event:
     subscribers: tuple[str, ...]
     """Services whose processes receive the event through exclusive queues."""
     subject: str
-    """Dotted path of the field with the CloudEvents subject: "order.order_id"."""
+    """Dotted path of the field with the CloudEvents subject: "loan.loan_id"."""
     comment: str
     location: str = field(default="", compare=False)
     """File and line, for errors."""
 
     @property
     def name(self) -> str:
-        """Return the name of the message without its package: "OrderPaid"."""
+        """Return the name of the message without its package: "LoanStarted"."""
         return self.message.rpartition(".")[2]
 
     @property

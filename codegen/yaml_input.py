@@ -41,13 +41,13 @@ class Document:
     """One file: its content, and the position of each node by JSON pointer."""
 
     name: str
-    """Path relative to the root of the repository: `api-specs/openapi/delivery.yaml`."""
+    """Path relative to the root of the repository: `api-specs/openapi/library.yaml`."""
     content: Any
     """The dict, list, str, int, float, bool or None. Nodes that are aliases of each other are one object."""
     root: yaml.Node
 
     def find_position(self, pointer: str) -> Position:
-        """Return the position of the key or item at a JSON pointer: `/paths/~1orders/get`.
+        """Return the position of the key or item at a JSON pointer: `/paths/~1books/get`.
 
         If the pointer leads nowhere, it is the position of the last node on its way.
         """
@@ -61,7 +61,7 @@ class Document:
         return Position(mark.line + 1, mark.column + 1)
 
     def format_location(self, pointer: str) -> str:
-        """Return the file and the line of the node at a JSON pointer: `api-specs/openapi/delivery.yaml:123`."""
+        """Return the file and the line of the node at a JSON pointer: `api-specs/openapi/library.yaml:123`."""
         return f"{self.name}:{self.find_position(pointer).line}"
 
 

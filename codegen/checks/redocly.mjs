@@ -117,9 +117,9 @@ const requestExamples = () => ({
   },
 });
 
-export default function delivery() {
+export default function contracts() {
   return {
-    id: "delivery",
+    id: "contracts",
     rules: {
       oas3: {
         "operation-security": operationSecurity,

@@ -71,7 +71,7 @@ def build_private_socket(name: str) -> Config:
 
 
 def format_placeholder(service: str, setting_name: str) -> str:
-    """Return the placeholder of a service's setting: ("orders", "ADMIN_PORT") gives ${ORDERS_ADMIN_PORT}."""
+    """Return the placeholder of a service's setting: ("loans", "ADMIN_PORT") gives ${LOANS_ADMIN_PORT}."""
     return f"${{{service.upper()}_{setting_name}}}"
 
 

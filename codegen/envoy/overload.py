@@ -10,7 +10,7 @@ from codegen.rest.operations import Operation
 
 CALLBACK_CLUSTER, UPLOAD_CLUSTER = "callbacks", "uploads"
 CALLBACK_SCHEME = "webhook"
-"""Security scheme of callbacks from banks and partners."""
+"""Security scheme of callbacks from other systems."""
 
 LIMITS: dict[str, Config] = {
     "app": {"max_connections": 96, "max_pending_requests": 64},

@@ -19,17 +19,17 @@ CONSUMERS_OWN_NAMES = ("abstractmethod", "Mapping", "Any", "ClassVar", "Consumer
 
 
 def get_handler_name(event: Event) -> str:
-    """Return the name of the event's handler method: on_order_paid."""
+    """Return the name of the event's handler method: on_loan_started."""
     return f"on_{get_constant_name(event.name).lower()}"
 
 
 def get_consumer_name(queue: str) -> str:
-    """Convert orders.history to OrdersHistoryConsumer."""
+    """Convert loans.history to LoansHistoryConsumer."""
     return f"{to_pascal_case(queue)}Consumer"
 
 
 def get_union_name(producer: str) -> str:
-    """Convert orders to OrdersEvent."""
+    """Convert loans to LoansEvent."""
     return f"{to_pascal_case(producer)}Event"
 
 

@@ -31,7 +31,7 @@ class OpenApiFile:
     """A parsed file; `find_line` returns the line of a node."""
 
     path: str
-    """Path relative to the repository, for example api-specs/openapi/delivery.yaml."""
+    """Path relative to the repository, for example api-specs/openapi/library.yaml."""
     document: Any
     find_line: Callable[[Pointer], int | None] = field(default=lambda _: None)
 
@@ -86,5 +86,5 @@ def find_node(document: Any, pointer: Iterable[str | int]) -> Any:
 
 
 def parse_reference(reference: str) -> Pointer:
-    """Return the pointer of a local reference: #/components/schemas/Order."""
+    """Return the pointer of a local reference: #/components/schemas/Loan."""
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in reference.removeprefix("#/").split("/"))

@@ -30,13 +30,13 @@ OPERATION_ID_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 
 def get_class_name(schema: str) -> str:
-    """Return the class of a schema: Order stays, order-line becomes OrderLine, and Meta becomes MetaModel."""
+    """Return the class of a schema: Loan stays, loan-item becomes LoanItem, and Meta becomes MetaModel."""
     name = "".join(part[:1].upper() + part[1:] for part in re.split(r"[\W_]+", schema))
     return f"{name}Model" if name in RESERVED_CLASS_NAMES else name
 
 
 def get_method_name(operation_id: str) -> str:
-    """Return the method of an operation: listCatalog becomes list_catalog, and import becomes import_."""
+    """Return the method of an operation: listBooks becomes list_books, and import becomes import_."""
     name = to_snake_case(operation_id)
     return f"{name}_" if name in RESERVED_METHOD_NAMES else name
 
@@ -51,12 +51,12 @@ def get_argument_name(parameter: str) -> str:
 
 
 def get_handler_class_name(tag: str) -> str:
-    """Return the class of a tag: notification-agents becomes NotificationAgentsHandler."""
+    """Return the class of a tag: reader-cards becomes ReaderCardsHandler."""
     return f"{to_pascal_case(tag)}Handler"
 
 
 def get_function_name(operation_id: str) -> str:
-    """Return the TypeScript function of an operation: listCatalog stays, and list-catalog becomes listCatalog."""
+    """Return the TypeScript function of an operation: listBooks stays, and list-books becomes listBooks."""
     first, *parts = re.split(r"[.-]+", operation_id)
     return first + "".join(part[:1].upper() + part[1:] for part in parts)
 

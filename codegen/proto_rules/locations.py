@@ -39,7 +39,7 @@ class SourceFile:
         return f"{PROTO_FOLDER}/{self.descriptor.name}"
 
     def format_location(self, path: Path = ()) -> str:
-        """Return the file and the line of the element: `api-specs/proto/delivery/orders/v1/orders.proto:12`."""
+        """Return the file and the line of the element: `api-specs/proto/library/loans/v1/loans.proto:12`."""
         location = self._locations.get(path) if path else None
         return f"{self.name}:{location.span[0] + 1}" if location else self.name
 
@@ -57,7 +57,7 @@ class Element[D]:
     file: SourceFile
     path: Path
     name: str
-    """Name without the package, with the names of the outer messages: `Order.Line`."""
+    """Name without the package, with the names of the outer messages: `Loan.Item`."""
     descriptor: D
 
     @property

@@ -55,7 +55,7 @@ def find_violations(files: Sequence[SourceFile], pool: DescriptorPool) -> Iterat
 def _find_in_package(file: SourceFile) -> Iterator[str]:
     package, location = file.descriptor.package, file.format_location(_PACKAGE_LINE)
     if not package:
-        yield f"{location}: the file has no package; declare one, as in `package delivery.orders.v1;`"
+        yield f"{location}: the file has no package; declare one, as in `package library.loans.v1;`"
     for part in package.split("."):
         if keyword.iskeyword(part):
             yield f"{location}: package {package}: {part} is a keyword of Python; rename the package"

@@ -49,7 +49,7 @@ class SchemaMessagePair:
     schema: Schema
     message: Descriptor
     location: str
-    """Place for errors: `api-specs/openapi/delivery.yaml:123: schema Order`."""
+    """Place for errors: `api-specs/openapi/library.yaml:123: schema Loan`."""
 
     @property
     def class_name(self) -> str:
@@ -209,5 +209,5 @@ def get_referenced_name(schema: Schema) -> str:
 
 
 def get_module_alias(package: str) -> str:
-    """Convert delivery.orders.v1 to orders_v1."""
+    """Convert library.loans.v1 to loans_v1."""
     return "_".join(package.split(".")[1:])

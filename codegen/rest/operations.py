@@ -39,7 +39,7 @@ class Operation:
     """Headers that the handler must set in the success response."""
     raw: dict[str, Any]
     location: str = ""
-    """Place for errors: `api-specs/openapi/delivery.yaml:123: operation listThings`."""
+    """Place for errors: `api-specs/openapi/library.yaml:123: operation listThings`."""
 
     def create_error(self, problem: str, remedy: str) -> ContractError:
         """Return an error of the operation: the problem and the remedy."""

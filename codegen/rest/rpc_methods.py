@@ -1,7 +1,7 @@
 """RPC methods of REST operations.
 
-An operation belongs to the RPC method in its `x-rpc` extension (`orders.v1.CompleteOrder`) or, without the extension,
-to the method with the operationId as its name: `getOrder` belongs to `GetOrder`.
+An operation belongs to the RPC method in its `x-rpc` extension (`loans.v1.EndLoan`) or, without the extension,
+to the method with the operationId as its name: `getLoan` belongs to `GetLoan`.
 """
 
 from collections.abc import Iterator

@@ -39,7 +39,6 @@ def render_test(contracts: Contracts, operation: Operation) -> str:
     name, path = to_snake_case(operation.id), re.sub(r"\{[^}]+\}", "1", operation.path)
     body = get_body_example(contracts, operation)
     request = f"edge.request({operation.method!r}, {path!r}{', json=BODY' if body is not None else ''}"
-    fixture = "pending" if "{order_id}" in operation.path else "context"
     text = (
         f"{render_docstring(f'{operation.id}: {operation.summary or operation.path}.', 0)}\n"
         "from collections.abc import Callable\n\nimport httpx\nimport pytest\n\n"
@@ -59,7 +58,7 @@ def render_test(contracts: Contracts, operation: Operation) -> str:
             f"    assert {request}, headers=bearer(role)).status_code == 403\n\n\n"
         )
     return text + (
-        f"def test_{name}({fixture}: ScenarioContext) -> None:\n"
+        f"def test_{name}(context: ScenarioContext) -> None:\n"
         f'    pytest.fail("complete this test: call {operation.id} and assert its effects")\n'
     )
 

@@ -112,7 +112,7 @@ def render_function_stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> st
 
 
 def get_expected_path(module: str, node: ast.ClassDef) -> str:
-    """Return the expected file of an implementation, for example services/orders/entrypoints/consumers.py."""
+    """Return the expected file of an implementation, for example services/loans/entrypoints/consumers.py."""
     if module.endswith(".handlers"):
         return f"services/gateway/entrypoints/rest/{node.name.removesuffix('Handler').lower()}.py"
     if module.endswith(".rpc"):

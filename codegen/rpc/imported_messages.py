@@ -11,7 +11,7 @@ class ImportedMessages(dict[str, str]):
     """Names of the imported classes by the full names of the messages, which are not nested.
 
     A class is imported under its own name unless the module defines the name itself, or imports a class of the same
-    name from another package; then the name is that of the message with its package: `delivery_orders_v1_Method`.
+    name from another package; then the name is that of the message with its package: `library_loans_v1_Method`.
     """
 
     def __init__(self, full_names: Iterable[str], own_names: Iterable[str]) -> None:

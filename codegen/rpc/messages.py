@@ -19,7 +19,7 @@ from codegen.rpc.python_names import get_attribute_name
 from codegen.tool_cache import get_or_create
 
 OUTPUT_FOLDER = "proto"
-"""Folder of the messages: `proto/delivery/orders/v1/__init__.py`."""
+"""Folder of the messages: `proto/library/loans/v1/__init__.py`."""
 
 EXCLUDED_FILES = ("google/protobuf/descriptor.proto",)
 """Files that only the options import, so their messages are not needed."""

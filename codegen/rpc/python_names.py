@@ -40,7 +40,7 @@ def get_attribute_name(field: str) -> str:
 
 
 def get_method_attribute_name(method: str) -> str:
-    """Return the name of a method's attribute: GetOrder becomes get_order."""
+    """Return the name of a method's attribute: GetLoan becomes get_loan."""
     return pythonize_method_name(method)
 
 
@@ -60,7 +60,7 @@ def is_taken_method(attribute: str) -> bool:
 
 
 def get_service_class_prefix(service: str) -> str:
-    """Convert OrdersService to Orders."""
+    """Convert LoansService to Loans."""
     return pythonize_class_name(service).removesuffix("Service")
 
 

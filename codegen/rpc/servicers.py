@@ -197,15 +197,15 @@ def render_signature(method: Method, messages: ImportedMessages) -> tuple[str, s
 
 
 def get_base_name(service: Service) -> str:
-    """Convert OrdersService to Orders."""
+    """Convert LoansService to Loans."""
     return get_service_class_prefix(service.name)
 
 
 def get_method_name(method: Method) -> str:
-    """Convert GetOrder to get_order."""
+    """Convert GetLoan to get_loan."""
     return get_method_attribute_name(method.name)
 
 
 def get_constant_name(method: Method) -> str:
-    """Convert GetOrder to GET_ORDER."""
+    """Convert GetLoan to GET_LOAN."""
     return get_method_name(method).upper()

@@ -134,8 +134,8 @@ class DemoSettings(EnvironmentSettings):
     """Additional settings of the `demo-data` command."""
 
     environment: Environment = Environment.PRODUCTION
-    sandbox_url: HttpUrl = Field(default="http://127.0.0.1:8090", description="URL of the sandbox's banks and partners")
-    demo_webhook_secret: SecretStr = Field(description="signing secret of every demo bank and partner (whsec_…)")
+    sandbox_url: HttpUrl = Field(default="http://127.0.0.1:8090", description="URL of the sandbox's emulated systems")
+    demo_webhook_secret: SecretStr = Field(description="signing secret of every emulated system (whsec_…)")
 
 
 class SettingsError(SystemExit):

@@ -9,7 +9,7 @@ from services.runtime.core.principal import Principal
 
 
 class IdempotencyKey(NamedTuple):
-    """Idempotency key of a user's request to an operation, such as "confirmOrder".
+    """Idempotency key of a user's request to an operation, such as "startLoan".
 
     `request` is a deterministic encoding of the request.
     """

@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, description in descriptions.items():
         command = commands.add_parser(name, help=description, description=description)
         command.add_argument(
-            "queue", nargs="?" if name == "list" else None, type=_parse_queue_name, help="for example orders.history"
+            "queue", nargs="?" if name == "list" else None, type=_parse_queue_name, help="for example loans.history"
         )
         if name != "list":
             command.add_argument(

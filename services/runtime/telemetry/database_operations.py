@@ -38,7 +38,7 @@ DURATION = create_duration_histogram(
 
 
 class DatabaseOperation:
-    """Kind of operation, such as "UPDATE orders", with its attributes. It is created once and measured many times.
+    """Kind of operation, such as "UPDATE loans", with its attributes. It is created once and measured many times.
 
     `collection` is the name of a table, or of a group of keys, and `namespace` that of the database; the empty string
     stands for none.

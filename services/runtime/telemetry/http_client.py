@@ -12,7 +12,7 @@ from services.runtime.telemetry.histograms import CLOCK, Attributes, OperationHi
 from services.runtime.telemetry.metrics import OTHER, BoundedLabel, create_duration_histogram
 
 MAX_SERVERS = 64
-"""Number of servers that the metric names, since admins register banks and partners with any host."""
+"""Number of servers that the metric names, since users may register systems with any host."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _servers = BoundedLabel(MAX_SERVERS)
