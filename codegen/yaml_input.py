@@ -93,17 +93,17 @@ def check_references(document: Document) -> None:
     """Raise ContractError for each `$ref` that leads to another file, to no node, or in a circle to itself."""
     if errors := [
         f"{document.format_location(pointer)}: {problem}"
-        for pointer, reference in _list_references(document.content, "")
+        for pointer, reference in list_references(document.content)
         if (problem := _find_problem(document.content, reference))
     ]:
         raise ContractError(*errors)
 
 
-def _list_references(node: Any, pointer: str) -> Iterator[tuple[str, str]]:
+def list_references(node: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
     """Return the pointer and the target of each reference, except in data."""
     if isinstance(node, list):
         for index, item in enumerate(node):
-            yield from _list_references(item, pointer + build_pointer(index))
+            yield from list_references(item, pointer + build_pointer(index))
     elif isinstance(node, dict):
         for key, value in node.items():
             if key == "$ref" and isinstance(value, str):
@@ -113,13 +113,13 @@ def _list_references(node: Any, pointer: str) -> Iterator[tuple[str, str]]:
                 or pointer.endswith("/properties")
                 or (key == "examples" and isinstance(value, dict))
             ):
-                yield from _list_references(value, pointer + build_pointer(key))
+                yield from list_references(value, pointer + build_pointer(key))
 
 
 def _find_problem(content: Any, reference: str) -> str:
     """Return what is wrong with a reference, or an empty string."""
     if not reference.startswith("#"):
-        return f"the reference {reference!r} leads to another file; copy the target and write #/components/…"
+        return f"the reference {reference!r} leads to another file; write file.yaml#/components/…"
     seen = [reference]
     while True:
         target = content

@@ -1,6 +1,6 @@
 """Errors of OpenAPI files: one sentence each, with file, line, place and remedy."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -34,9 +34,13 @@ class OpenApiFile:
     """Path relative to the repository, for example api-specs/openapi/library.yaml."""
     document: Any
     find_line: Callable[[Pointer], int | None] = field(default=lambda _: None)
+    origins: Mapping[Pointer, "OpenApiFile"] = field(default_factory=dict)
+    """Files from which components were copied, by the pointers of the components."""
 
     def format_location(self, pointer: Pointer) -> str:
         """Return file and line of a node, or of its nearest parent with a line."""
+        if (origin := self.origins.get(pointer[:_COMPONENT_DEPTH])) is not None:
+            return origin.format_location(pointer)
         for length in range(len(pointer), -1, -1):
             if (line := self.find_line(pointer[:length])) is not None:
                 return f"{self.path}:{line}"

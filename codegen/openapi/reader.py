@@ -9,13 +9,14 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator
 
 from codegen.errors import ContractError, ContractErrors
+from codegen.openapi.external_references import build_file, read_with_components
 from codegen.openapi.findings import Findings, OpenApiFile, Pointer
 from codegen.openapi.media_types import EVENT_STREAM, FORM, is_json
 from codegen.openapi.names import check_schema_names
 from codegen.openapi.operations import ServedCheck
 from codegen.openapi.schemas import SchemaCheck
 from codegen.openapi.structure import StructureCheck
-from codegen.yaml_input import build_pointer, check_references, read_document
+from codegen.yaml_input import check_references
 
 MODELS_EXTENSION = "x-models"
 """False in a document whose messages are not decoded to models, because adapters use SDKs or read JSON."""
@@ -24,18 +25,16 @@ META_SCHEMA = "resources/schemas/v3.1/schema.json"
 
 
 def read_openapi_file(root: Path, path: Path, errors: ContractErrors, *, is_served: bool) -> OpenApiFile | None:
-    """Read and check a file below `root`; add its errors to `errors`. None if it is no YAML.
+    """Read and check a file below `root`; add its errors to `errors`. None if it is no YAML, or lacks referenced files.
 
     `is_served` is true for the file whose operations the gateway serves.
     """
     try:
-        document = read_document(root, path)
+        document, origins = read_with_components(root, path)
     except ContractError as error:
         errors.messages += error.messages
         return None
-    file = OpenApiFile(
-        document.name, document.content, lambda pointer: document.find_position(build_pointer(*pointer)).line
-    )
+    file = build_file(document, origins)
     check_document(file, errors, is_served=is_served, has_models=has_generated_models(document.content))
     with errors.collect():
         # References outside of the checked structure, such as those in callbacks.

@@ -174,7 +174,7 @@ def test_parts_of_pointer_are_escaped() -> None:
         ),
         (
             "a: {$ref: 'b.yaml#/c'}\n",
-            ["a.yaml:1: the reference 'b.yaml#/c' leads to another file; copy the target and write #/components/…"],
+            ["a.yaml:1: the reference 'b.yaml#/c' leads to another file; write file.yaml#/components/…"],
         ),
         (
             "a: {$ref: '#/b'}\nb: {$ref: '#/a'}\n",

@@ -14,7 +14,8 @@ def read(folder: Path, text: str, name: str = "delivery.yaml") -> tuple[OpenApiF
     """Return the file and its errors."""
     path, errors = folder / name, ContractErrors()
     path.write_text(text, encoding="utf-8")
-    return read_openapi_file(folder, path, errors), errors.messages
+    file = read_openapi_file(folder, path, errors, is_served=name == "delivery.yaml")
+    return file, errors.messages
 
 
 def dump(document: object) -> str:
