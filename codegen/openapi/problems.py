@@ -7,6 +7,16 @@ from codegen.openapi.findings import Findings, Pointer, find_node
 from codegen.rest.problem_examples import REASONS_EXTENSION, SHARED_REASONS, TOKEN_REASONS, list_reasons
 
 EXTENSION = "x-problems"
+RUNTIME_REASONS = frozenset(
+    {
+        *SHARED_REASONS.values(),
+        *TOKEN_REASONS,
+        *("IDEMPOTENCY_KEY_BUSY", "IDEMPOTENCY_KEY_REUSED", "INTERNAL", "METHOD_NOT_ALLOWED", "NOT_FOUND"),
+        *("REAUTHENTICATION_REQUIRED", "SIGNATURE_INVALID", "UPSTREAM_ERROR"),
+    }
+)
+"""Reasons that `services/runtime` and the local replies of Envoy have."""
+
 ENTRY_TYPES: dict[str, type] = {"status": int, "grpc": str, "title": str, "description": str, "detail": dict}
 REASON_PROPERTY: Pointer = ("components", "schemas", "Problem", "properties", "reason")
 
@@ -21,7 +31,7 @@ def check_problems(findings: Findings, operations: Iterable[tuple[dict[str, Any]
     if find_node(document, REASON_PROPERTY) is None:
         findings.add((), "the document has no schema Problem with the property reason", "add it (RFC 9457)")
     before = findings.count
-    for reason in {*SHARED_REASONS.values(), *TOKEN_REASONS}:
+    for reason in sorted(RUNTIME_REASONS):
         if reason not in catalogue:
             findings.add((EXTENSION,), f"the runtime uses the reason {reason}", "add it")
     for reason, entry in catalogue.items():

@@ -5,8 +5,8 @@ from typing import Any
 
 from codegen.errors import ContractErrors
 from codegen.openapi.findings import OpenApiFile
+from codegen.openapi.problems import RUNTIME_REASONS
 from codegen.openapi.reader import check_document
-from codegen.rest.problem_examples import SHARED_REASONS, TOKEN_REASONS
 
 type Json = dict[str, Any]
 
@@ -20,7 +20,7 @@ OPERATION: Json = {
 }
 PROBLEMS: Json = {
     reason: {"status": 400, "grpc": "UNKNOWN", "title": "Title", "description": "Text.", "detail": {"en": "Text."}}
-    for reason in (*SHARED_REASONS.values(), *TOKEN_REASONS)
+    for reason in sorted(RUNTIME_REASONS)
 }
 DOCUMENT: Json = {
     "openapi": "3.1.0",

@@ -1,10 +1,15 @@
 """Rules of the error reasons."""
 
 import copy
+import re
 from typing import Any
 
 import pytest
 
+from codegen.envoy.local_replies import REASON_BY_STATUS
+from codegen.openapi.problems import RUNTIME_REASONS
+from codegen.rest.problem_examples import SHARED_REASONS, TOKEN_REASONS
+from tests.conftest import ROOT
 from tests.unit.codegen.openapi.sample_documents import (
     OPERATION,
     PROBLEMS,
@@ -62,3 +67,9 @@ def test_document_without_problem_schema_is_an_error() -> None:
     del document["components"]["schemas"]["Problem"]
     error = "document: the document has no schema Problem with the property reason; add it (RFC 9457)"
     assert find_errors(document) == [error]
+
+
+def test_reasons_of_the_runtime_are_those_of_its_modules() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "services/runtime").rglob("*.py")]
+    used = {reason for text in texts for reason in re.findall(r"\bReason\.([A-Z_]+)", text)}
+    assert used | {*REASON_BY_STATUS.values()} | {*SHARED_REASONS.values()} | {*TOKEN_REASONS} == RUNTIME_REASONS
