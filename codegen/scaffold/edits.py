@@ -29,14 +29,18 @@ class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if not found:
                 raise ContractError(f"{self.file}:{index + 1}: the line does not contain {self.before}")
             lines[index] = f"{start}{self.text}{found}{end}"
-        elif self.sorted:
-            later = (i for i, each in enumerate(lines) if each.startswith(self.sorted) and each > self.text)
-            lines.insert(next(later, len(lines)), self.text)
         else:
-            start_index = self._find(lines, self.within) + 1 if self.within else 0
-            index = self._find(lines, self.before or self.after, start_index)
-            lines.insert(index if self.before else index + 1, self.text)
+            lines.insert(self._find_index(lines), self.text)
         return "".join(lines)
+
+    def _find_index(self, lines: list[str]) -> int:
+        start_index = self._find(lines, self.within) + 1 if self.within else 0
+        if self.sorted:
+            end_index = self._find(lines, self.before, start_index) if self.before else len(lines)
+            section = enumerate(lines[start_index:end_index], start_index)
+            return next((i for i, line in section if line.startswith(self.sorted) and line > self.text), end_index)
+        index = self._find(lines, self.before or self.after, start_index)
+        return index if self.before else index + 1
 
     def remove(self, content: str) -> str:
         """Return the content without the text. Raises ContractError unless the content has it exactly once."""

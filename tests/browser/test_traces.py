@@ -8,10 +8,12 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
+from generated.events import ORDER_PAID
+from services.runtime.messaging.topology import get_owner
 from tests.conftest import Mesh, shift_port
 from tests.recorded_traces import RecordedRun, get_traces_url, record_run
 
-SERVICES = ("gateway", "gateway-envoy", "orders", "orders-envoy", "partners", "notifications")
+SERVICES = {"gateway", "gateway-envoy", "orders-envoy", *(get_owner(queue) for queue in ORDER_PAID.all_queues)}
 MARKUP = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 

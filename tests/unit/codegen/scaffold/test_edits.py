@@ -18,6 +18,16 @@ CONTENT = "names: [a, z]\nfirst\n  item b\n  item d\nsecond\n  item f\n"
         ({"sorted": "  item "}, "  item c\n", "names: [a, z]\nfirst\n  item b\n  item c\n  item d\nsecond\n  item f\n"),
         ({"sorted": "  item "}, "  item z\n", f"{CONTENT}  item z\n"),
         (
+            {"sorted": "  item ", "within": "first", "before": "second"},
+            "  item e\n",
+            "names: [a, z]\nfirst\n  item b\n  item d\n  item e\nsecond\n  item f\n",
+        ),
+        (
+            {"sorted": "  item ", "within": "second"},
+            "  item c\n",
+            "names: [a, z]\nfirst\n  item b\n  item d\nsecond\n  item c\n  item f\n",
+        ),
+        (
             {"line": "names:", "before": "z]"},
             "new, ",
             "names: [a, new, z]\nfirst\n  item b\n  item d\nsecond\n  item f\n",
