@@ -1,6 +1,7 @@
 """Settings of the gateway."""
 
 import re
+import ssl
 from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
@@ -24,6 +25,9 @@ class Settings(StorageSettings):
     )
     cache_username: str = Field(pattern=r"^[^\s:]+$", description="user of Memcached")
     cache_password: SecretStr = Field(min_length=1, description="password of the user of Memcached")
+    cache_ca_file: Path | None = Field(
+        default=None, description="file with the CA certificates of Memcached; without it connections are not encrypted"
+    )
     firebase_project_id: str = Field(description="the Firebase project of the accounts")
     firebase_api_key: SecretStr = Field(description="the project's web API key")
     google_application_credentials: str = Field(description="path of the service account's key file")
@@ -63,6 +67,17 @@ class Settings(StorageSettings):
             raise ValueError("contains whitespace, which Memcached's authentication does not support")
         return password
 
+    @field_validator("cache_ca_file")
+    @classmethod
+    def _validate_cache_ca_file(cls, path: Path | None) -> Path | None:
+        try:
+            ssl.create_default_context(cafile=path)
+        except OSError as error:
+            raise ValueError("is no readable file with CA certificates") from error
+        return path
+
     def build_cache_server(self) -> MemcachedServer:
-        """Return the address and the credentials of Memcached."""
-        return MemcachedServer(self.cache_address, self.cache_username, self.cache_password.get_secret_value())
+        """Return the address and the credentials of Memcached, and how its certificate is verified."""
+        tls_context = None if self.cache_ca_file is None else ssl.create_default_context(cafile=self.cache_ca_file)
+        password = self.cache_password.get_secret_value()
+        return MemcachedServer(self.cache_address, self.cache_username, password, tls_context)

@@ -1,22 +1,30 @@
 """Memcached client with a real server behind a fault-injecting proxy: errors, timeouts and the event loop."""
 
 import asyncio
+import os
 import secrets
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
 from pymemcache.client.base import PooledClient
 
+from deploy.local.pki.certificates import CertificateAuthority
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.memcached import Memcached, MemcachedServer
 from tests.fault_proxy import Fault, FaultProxy
+from tests.free_ports import find_free_port, is_free
 from tests.integration.fixtures.servers import Servers
-from tests.wait import wait_until_async
+from tests.wait import wait_until, wait_until_async
 
 TIMEOUT_S = 0.25
 
@@ -151,3 +159,36 @@ async def test_every_connection_is_authenticated(memcached: Memcached, proxy: Fa
     await assert_unavailable(memcached)
     proxy.set_fault(Fault.NONE)
     assert all(await asyncio.gather(*(put(memcached, f"key-{number}") for number in range(4))))
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[MemcachedServer]:
+    """Run a Memcached with a certificate for `localhost`."""
+    CertificateAuthority(tmp_path).issue_certificate("memcached", [x509.DNSName("localhost")])
+    (tmp_path / "users").write_text("gateway:secret\n", encoding="utf-8")
+    port = find_free_port()
+    user = ["-u", "root"] if os.geteuid() == 0 else []
+    files = f"ssl_chain_cert={tmp_path}/memcached.pem,ssl_key={tmp_path}/memcached.key"
+    options = ["-l", "127.0.0.1", "-p", str(port), "-Y", str(tmp_path / "users"), "-Z", "-o", files]
+    process = subprocess.Popen(["memcached", *user, *options])
+    try:
+        wait_until(lambda: not is_free(port), description="Memcached listens")
+        context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        yield MemcachedServer(f"localhost:{port}", "gateway", "secret", context)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def test_connection_is_encrypted_and_verified_with_a_ca(tls_server: MemcachedServer) -> None:
+    with closing(connect(tls_server)) as client:
+        assert await put(client)
+        assert await client.execute("get", lambda each: each.get("one")) == b"value"
+    changes: tuple[dict[str, Any], ...] = (
+        {"tls_context": None},
+        {"tls_context": ssl.create_default_context()},
+        {"address": tls_server.address.replace("localhost", "127.0.0.1")},
+    )
+    for each in changes:
+        with closing(connect(tls_server._replace(**each))) as client:
+            await assert_unavailable(client)

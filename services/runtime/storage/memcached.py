@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,11 +22,15 @@ OFFLOAD_THRESHOLD_S = 0.005
 
 
 class MemcachedServer(NamedTuple):
-    """Address (host:port) of a server that requires authentication, and the credentials of a user."""
+    """Address (host:port) of a server that requires authentication, and the credentials of a user.
+
+    With a TLS context, connections are encrypted and the certificate of the server is verified for the host.
+    """
 
     address: str
     username: str
     password: str
+    tls_context: ssl.SSLContext | None = None
 
 
 def create_client(server: MemcachedServer, *, timeout_s: float, max_connections: int) -> PooledClient:
@@ -51,6 +56,7 @@ def create_client(server: MemcachedServer, *, timeout_s: float, max_connections:
         timeout=timeout_s,
         no_delay=True,
         default_noreply=False,
+        tls_context=server.tls_context,
     )
     client.client_class = AuthenticatingClient
     return client

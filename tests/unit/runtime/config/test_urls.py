@@ -1,9 +1,12 @@
 """Settings with invalid values: one line that names the variable, without a part of the value."""
 
 import base64
+import ssl
+from pathlib import Path
 
 import pytest
 
+from deploy.local.pki.certificates import CertificateAuthority
 from services.gateway.settings import Settings as Gateway
 from services.notifications.settings import Settings as Notifications
 from services.orders.settings import Settings as Orders
@@ -55,6 +58,15 @@ def test_database_url_is_normalised(monkeypatch: pytest.MonkeyPatch, url: str) -
     assert loaded == "postgresql://" + url.partition("://")[2]
 
 
+def test_cache_certificate_is_verified_with_the_ca_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert load_settings(Gateway).build_cache_server().tls_context is None
+    CertificateAuthority(tmp_path)
+    monkeypatch.setenv("CACHE_CA_FILE", str(tmp_path / "ca.pem"))
+    context = load_settings(Gateway).build_cache_server().tls_context
+    assert context is not None
+    assert (context.check_hostname, context.verify_mode, len(context.get_ca_certs())) == (True, ssl.CERT_REQUIRED, 1)
+
+
 INVALID_VALUES = {
     "DATABASE_URL": [
         "",
@@ -91,6 +103,7 @@ INVALID_VALUES = {
     "CACHE_ADDRESS": ["", "cache.test", "'cache.test:11211'", "cache.test:99999"],
     "CACHE_USERNAME": ["", "two words", "app:1"],
     "CACHE_PASSWORD": ["", f"{SECRET} {SECRET}", f"{SECRET}\n"],
+    "CACHE_CA_FILE": ["/missing/ca.pem", __file__],
     "STORAGE_BUCKET": ["", "'delivery'"],
     "LOG_LEVEL": ["debug", "'INFO'", ""],
     "TRACE_PERCENT": ["many", "101", "nan", ""],
