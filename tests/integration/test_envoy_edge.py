@@ -90,6 +90,16 @@ REJECTED: dict[str, tuple[str, dict[str, str], int, str]] = {
     "role": ("GET /api/v1/deliveries HTTP/1.1", build_bearer_headers(), 403, "FORBIDDEN"),
     "size": ("POST /api/v1/sessions HTTP/1.1", {"Content-Length": "65537"}, 413, "PAYLOAD_TOO_LARGE"),
     "escaped slash": ("GET /api%2Fv1 HTTP/1.1", {}, 400, "INVALID_REQUEST"),
+    "length and chunks": (
+        "POST /api/v1/sessions HTTP/1.1", {"Content-Length": "3", "Transfer-Encoding": "chunked"}, 400,
+        "INVALID_REQUEST"),
+    "two lengths": ("POST /api/v1/sessions HTTP/1.1", {"Content-Length": "3", "content-length": "4"}, 400,
+        "INVALID_REQUEST"),
+    "signed length": ("POST /api/v1/sessions HTTP/1.1", {"Content-Length": "+3"}, 400, "INVALID_REQUEST"),
+    "chunks twice": (
+        "POST /api/v1/sessions HTTP/1.1", {"Transfer-Encoding": "chunked", "transfer-encoding": "chunked"}, 400,
+        "INVALID_REQUEST"),
+    "space before colon": ("GET /api/v1/orders HTTP/1.1", {"Content-Length ": "3"}, 400, "INVALID_REQUEST"),
 }  # fmt: skip
 
 
@@ -107,7 +117,13 @@ def test_rejected_request_returns_problem_document_with_trace(
     assert ("www-authenticate" in response.headers) == (status == 401)
 
 
-REJECTED_BY_CODEC = {name: REJECTED[name] for name in ("transfer coding", "scheme")}
+REJECTED_BY_CODEC = {
+    name: REJECTED[name]
+    for name in (
+        *("transfer coding", "scheme", "length and chunks", "two lengths", "signed length", "chunks twice"),
+        "space before colon",
+    )
+}
 """Requests that are rejected before Envoy provides their headers, so that their language is unknown."""
 
 WITH_LANGUAGE = {name: each for name, each in REJECTED.items() if name not in REJECTED_BY_CODEC}

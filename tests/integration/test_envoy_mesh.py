@@ -1,16 +1,20 @@
 """Authentication, authorization and routing of edge, ingress and operators' endpoint, in front of echo servers."""
 
 import base64
+import hmac
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import RSAAlgorithm
 
 from tests.envoy_test_mesh import (
     HEALTH_CHECK_METHOD,
@@ -65,6 +69,22 @@ def assert_problem(response: httpx.Response, status: int, reason: str) -> None:
     assert (response.headers.get("www-authenticate", "").startswith("Bearer")) == (status == 401)
 
 
+def sign_token(key: rsa.RSAPrivateKey | None, algorithm: str, **header: Any) -> dict[str, str]:
+    """Return the Authorization header with the claims of a valid token, signed in another way."""
+    claims = jwt.decode(create_token(), options={"verify_signature": False})
+    return {"authorization": "Bearer " + jwt.encode(claims, key, algorithm, headers={"kid": "one", **header})}
+
+
+def sign_token_with_public_key() -> dict[str, str]:
+    """Return the Authorization header with a token whose HMAC key is the public key, which PyJWT does not create."""
+    key = SIGNING_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    payload = create_token().split(".")[1]
+    header = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"one"}').rstrip(b"=").decode()
+    digest = hmac.digest(key, f"{header}.{payload}".encode(), "sha256")
+    signature = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return {"authorization": f"Bearer {header}.{payload}.{signature}"}
+
+
 INVALID_TOKENS: dict[str, dict[str, str]] = {
     "missing": {},
     "malformed": {"authorization": "Bearer nonsense"},
@@ -76,6 +96,12 @@ INVALID_TOKENS: dict[str, dict[str, str]] = {
         headers={"kid": "one"})},
     "other audience": build_bearer_headers(aud="another-project"),
     "other issuer": build_bearer_headers(iss="https://elsewhere.example"),
+    "not yet valid": build_bearer_headers(nbf=int(time.time()) + 600),
+    "no algorithm": sign_token(None, "none"),
+    "public key as secret": sign_token_with_public_key(),
+    "key in header": sign_token(OTHER_KEY, "RS256", jwk=RSAAlgorithm.to_jwk(OTHER_KEY.public_key(), as_dict=True)),
+    "key of a URL in header": sign_token(OTHER_KEY, "RS256", jku="http://127.0.0.1/jwks.json"),
+    "unknown key": sign_token(OTHER_KEY, "RS256", kid="two"),
 }  # fmt: skip
 
 
