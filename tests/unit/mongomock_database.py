@@ -40,9 +40,9 @@ class AsyncCollection:
     def find(self, *arguments: Any) -> "AsyncCursor":
         return AsyncCursor(self._collection.find(*arguments))
 
-    async def bulk_write(self, operations: Sequence[Any]) -> BulkWriteResult:
+    async def bulk_write(self, operations: Sequence[Any], *, ordered: bool = True) -> BulkWriteResult:
         """Run the operations in order, as mongomock's method does, which fails with pymongo 4.11 and later."""
-        builder = _BulkOperationBuilder(self._collection, ordered=True)
+        builder = _BulkOperationBuilder(self._collection, ordered=ordered)
         for operation in operations:
             operation._add_to_bulk(builder)
         return BulkWriteResult(builder.execute(), acknowledged=True)

@@ -5,23 +5,19 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import override
 
-from pymongo import DESCENDING, ReplaceOne
+from pymongo import DESCENDING, InsertOne, ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError
 
 from services.notifications.domain.notifications import Attempt, HistoryFilter, Notification, Provider, Status
 from services.notifications.usecases.ports import HistoryRepository
 from services.runtime.concurrency.micro_batching import MicroBatcher
-from services.runtime.storage.mongo import Document, map_unavailable
+from services.runtime.storage.mongo import Document, map_unavailable, write_batch
 
 EMAIL_EVENT_TYPE = "emails.requested"
 """Event type of account mails, which are not listed as notifications of the user."""
 
 MAX_BATCH_SIZE = 50
 """Maximum number of documents per bulk write."""
-
-DUPLICATE_KEY_ERROR_CODE = 11000
-"""MongoDB error code of a duplicate key."""
 
 
 class MongoHistoryRepository(HistoryRepository):
@@ -37,14 +33,8 @@ class MongoHistoryRepository(HistoryRepository):
         await self._insert_batcher.submit(notification)
 
     async def _insert_all(self, notifications: Sequence[Notification]) -> Sequence[None]:
-        with map_unavailable():
-            try:
-                documents = [_to_document(notification) for notification in notifications]
-                await self._notifications.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                write_errors = error.details["writeErrors"]
-                if any(write_error["code"] != DUPLICATE_KEY_ERROR_CODE for write_error in write_errors):
-                    raise
+        insertions = [InsertOne(_to_document(notification)) for notification in notifications]
+        await write_batch(self._notifications, insertions, ignore_duplicates=True)
         return [None] * len(notifications)
 
     @override
@@ -52,13 +42,11 @@ class MongoHistoryRepository(HistoryRepository):
         await self._upsert_batcher.submit(notification)
 
     async def _upsert_all(self, notifications: Sequence[Notification]) -> Sequence[None]:
-        with map_unavailable():
-            await self._notifications.bulk_write(
-                [
-                    ReplaceOne({"_id": notification.id}, _to_document(notification), upsert=True)
-                    for notification in notifications
-                ]
-            )
+        replacements = [
+            ReplaceOne({"_id": notification.id}, _to_document(notification), upsert=True)
+            for notification in notifications
+        ]
+        await write_batch(self._notifications, replacements)
         return [None] * len(notifications)
 
     @override

@@ -2,41 +2,57 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, override
+from typing import override
 
-from pymongo import ASCENDING, DESCENDING
+from pymongo import ASCENDING, DESCENDING, ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError
 
 from services.orders.domain.orders import HistoryEntry, OrderStatus
 from services.orders.domain.payments import PaymentFilter, PaymentOutcome, PaymentRecord
 from services.orders.usecases.reconciliation import ReconciliationHistory
-from services.runtime.storage.mongo import Document, map_unavailable
+from services.runtime.concurrency.micro_batching import MicroBatcher
+from services.runtime.storage.mongo import Document, map_unavailable, write_batch
 
 log = logging.getLogger(__name__)
 
+MAX_BATCH_SIZE = 50
+"""Maximum number of documents per bulk write."""
+
 
 class MongoHistoryRepository(ReconciliationHistory):
-    """Repository over the collections `history` and `payments`."""
+    """Collections `history` and `payments`. Concurrent writes are micro-batched into bulk writes."""
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._history = database["history"]
         self._payments = database["payments"]
+        self._history_batcher = MicroBatcher(self._save_history_entries, MAX_BATCH_SIZE)
+        self._payment_batcher = MicroBatcher(self._save_payments, MAX_BATCH_SIZE)
 
     @override
     async def save_history_entry(self, entry: HistoryEntry) -> None:
-        await self._upsert(self._history, f"{entry.order_id}:{entry.version}", asdict(entry))
+        await self._history_batcher.submit(entry)
+
+    async def _save_history_entries(self, entries: Sequence[HistoryEntry]) -> Sequence[None]:
+        documents = [{"_id": f"{entry.order_id}:{entry.version}", **asdict(entry)} for entry in entries]
+        replacements = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
+        await write_batch(self._history, replacements)
+        return [None] * len(entries)
 
     @override
     async def save_payment(self, record: PaymentRecord) -> None:
-        key = f"{record.bank_id}:{record.key}"
-        with map_unavailable(), suppress(DuplicateKeyError):
-            await self._payments.replace_one(
-                {"_id": key, "at": {"$lte": record.at}}, {"_id": key, **asdict(record)}, upsert=True
-            )
+        await self._payment_batcher.submit(record)
+
+    async def _save_payments(self, records: Sequence[PaymentRecord]) -> Sequence[None]:
+        documents = [{"_id": f"{record.bank_id}:{record.key}", **asdict(record)} for record in records]
+        replacements = [
+            ReplaceOne({"_id": document["_id"], "at": {"$lte": document["at"]}}, document, upsert=True)
+            for document in documents
+        ]
+        # The key is a duplicate if the stored document is newer, since the filter does not match it.
+        await write_batch(self._payments, replacements, ignore_duplicates=True)
+        return [None] * len(records)
 
     @override
     async def list_payments(
@@ -50,10 +66,6 @@ class MongoHistoryRepository(ReconciliationHistory):
             cursor = self._payments.find(query).sort([("at", DESCENDING), ("_id", DESCENDING)])
             documents = await cursor.limit(size).to_list()
         return [_parse_payment_record(document) for document in documents]
-
-    async def _upsert(self, collection: Any, key: str, document: Document) -> None:
-        with map_unavailable():
-            await collection.replace_one({"_id": key}, {"_id": key, **document}, upsert=True)
 
     @override
     async def list_history(self, order_id: str, size: int, after: int) -> list[HistoryEntry]:

@@ -1,6 +1,6 @@
 """Client of MongoDB with pymongo's asyncio API, with spans and error mapping."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, override
 
@@ -8,9 +8,10 @@ from bson.codec_options import TypeDecoder, TypeRegistry
 from bson.int64 import Int64
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, InsertOne, ReplaceOne
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from generated.problems import Reason
@@ -19,6 +20,9 @@ from services.runtime.telemetry import tracing
 from services.runtime.telemetry.database_operations import DatabaseOperation, Failure
 
 type Document = dict[str, Any]
+
+_DUPLICATE_KEY = 11000
+"""MongoDB error code."""
 
 
 class _IntDecoder(TypeDecoder):
@@ -108,4 +112,33 @@ def map_unavailable() -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The document store is unavailable.", retry_after=2) from error
+        raise _build_unavailable_error() from error
+
+
+def _build_unavailable_error() -> ApiError:
+    return ApiError(Reason.UPSTREAM_UNAVAILABLE, "The document store is unavailable.", retry_after=2)
+
+
+async def write_batch(
+    collection: AsyncCollection[Document],
+    operations: Sequence[InsertOne[Document] | ReplaceOne[Document]],
+    *,
+    ignore_duplicates: bool = False,
+) -> None:
+    """Execute the operations of a micro-batch in any order.
+
+    With `ignore_duplicates`, a document whose key exists is skipped. Raises ApiError: UPSTREAM_UNAVAILABLE. If one of
+    several operations is rejected, raises BulkWriteError, so that the micro-batcher repeats them one by one.
+    """
+    try:
+        await collection.bulk_write(operations, ordered=False)
+    except BulkWriteError as error:
+        codes = {write_error["code"] for write_error in error.details["writeErrors"]}
+        if ignore_duplicates:
+            codes.discard(_DUPLICATE_KEY)
+        if codes and len(operations) > 1:
+            raise
+        if codes or error.details.get("writeConcernErrors"):
+            raise _build_unavailable_error() from error
+    except PyMongoError as error:
+        raise _build_unavailable_error() from error

@@ -1,20 +1,23 @@
 """Order history and payments in mongomock; tests/integration/test_document_indexes.py runs the queries on MongoDB."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from pymongo.errors import AutoReconnect
+from pymongo import ReplaceOne
+from pymongo.errors import AutoReconnect, BulkWriteError
+from pymongo.results import BulkWriteResult
 
 from generated.problems import Reason
 from services.orders.adapters.history_repository import MongoHistoryRepository
 from services.orders.domain.orders import HistoryEntry, OrderStatus
 from services.orders.domain.payments import PaymentFilter, PaymentOutcome, PaymentRecord
 from services.runtime.core.errors import ApiError
-from tests.unit.mongomock_database import AsyncDatabase, create_database
+from tests.unit.mongomock_database import AsyncCollection, AsyncDatabase, create_database
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ENTRY = HistoryEntry("o1", 1, OrderStatus.PENDING, AT, "ada")
@@ -75,6 +78,32 @@ async def test_orders_created_or_paid_in_period_are_found_in_pages(
         await repository.save_payment(replace(PAYMENT, order_id=f"paid{number}", payment_id=f"p{number}", at=at))
     expected = [f"{kind}{number}" for kind in ("created", "paid") for number in (1, 2, 3, 4)]
     assert await list_order_ids(repository, AT + timedelta(seconds=3), size) == expected
+
+
+@pytest.mark.parametrize("rejected", [set(), {"o3"}])
+async def test_rejected_document_does_not_affect_its_batch(
+    repository: MongoHistoryRepository, database: Any, monkeypatch: pytest.MonkeyPatch, rejected: set[str]
+) -> None:
+    batches: list[int] = []
+
+    async def bulk_write(
+        collection: AsyncCollection, operations: Sequence[ReplaceOne[Any]], *, ordered: bool
+    ) -> BulkWriteResult:
+        batches.append(len(operations))
+        if rejected & {operation._doc["order_id"] for operation in operations}:
+            raise BulkWriteError({"writeErrors": [{"code": 121}]})
+        return await original_bulk_write(collection, operations, ordered=ordered)
+
+    original_bulk_write = AsyncCollection.bulk_write
+    monkeypatch.setattr(AsyncCollection, "bulk_write", bulk_write)
+    order_ids = [f"o{number}" for number in range(5)]
+    results = await asyncio.gather(
+        *(repository.save_history_entry(replace(ENTRY, order_id=order_id)) for order_id in order_ids),
+        return_exceptions=True,
+    )
+    assert batches == ([5, 1, 1, 1, 1, 1] if rejected else [5])
+    assert {order_id for order_id, result in zip(order_ids, results, strict=True) if result is not None} == rejected
+    assert {document["order_id"] for document in database["history"].find()} == {*order_ids} - rejected
 
 
 async def test_rejected_reports_of_one_payment_id_are_stored_separately(repository: MongoHistoryRepository) -> None:
@@ -153,8 +182,8 @@ async def test_error_of_mongodb_is_reported_as_unavailable(
     def fail(*_: Any, **__: Any) -> Any:
         raise AutoReconnect("connection closed")
 
-    for name in ("replace_one", "find"):
-        monkeypatch.setattr(f"mongomock.collection.Collection.{name}", fail)
+    for name in ("BulkOperationBuilder.execute", "Collection.find"):
+        monkeypatch.setattr(f"mongomock.collection.{name}", fail)
     with pytest.raises(ApiError) as raised:
         await call(repository)
     assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE

@@ -1,6 +1,8 @@
 """MongoDB client: database of the URL, write concern, and no password in its texts."""
 
+from contextlib import nullcontext
 from datetime import timedelta
+from typing import Any
 
 import bson
 import msgspec
@@ -9,7 +11,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
 from pymongo.write_concern import WriteConcern
 
@@ -100,3 +102,45 @@ def test_command_is_measured_with_its_error(failure: dict[str, object], error: d
     (point,) = [point for point in points if point.attributes == attributes]
     assert point.sum == pytest.approx(0.2)  # type: ignore[union-attr]
     assert listener._open == {}
+
+
+class RejectingCollection:
+    """Collection whose bulk writes fail with the given errors."""
+
+    def __init__(self, codes: list[int], write_concern_errors: list[object]) -> None:
+        self._details = {
+            "writeErrors": [{"code": code} for code in codes],
+            "writeConcernErrors": write_concern_errors,
+        }
+
+    async def bulk_write(self, _operations: object, *, ordered: bool) -> None:
+        assert not ordered, "a rejected operation must not prevent the others"
+        raise BulkWriteError(self._details)
+
+
+DUPLICATE, INVALID = 11000, 121
+
+
+@pytest.mark.parametrize(
+    ("codes", "write_concern_errors", "size", "error"),
+    [
+        ([DUPLICATE], [], 2, None),
+        ([DUPLICATE], [{"code": 64}], 2, ApiError),
+        ([], [{"code": 64}], 2, ApiError),
+        ([DUPLICATE, INVALID], [], 2, BulkWriteError),
+        ([INVALID], [], 1, ApiError),
+    ],
+)
+async def test_rejected_operation_of_batch_is_distinct_from_unavailability(
+    codes: list[int], write_concern_errors: list[object], size: int, error: type[Exception] | None
+) -> None:
+    collection: Any = RejectingCollection(codes, write_concern_errors)
+    operations: list[Any] = [pymongo.InsertOne({})] * size
+    with nullcontext() if error is None else pytest.raises(error):
+        await mongo.write_batch(collection, operations, ignore_duplicates=True)
+
+
+async def test_duplicate_key_is_rejected_by_default() -> None:
+    collection: Any = RejectingCollection([DUPLICATE], [])
+    with pytest.raises(ApiError):
+        await mongo.write_batch(collection, [pymongo.InsertOne({})])
