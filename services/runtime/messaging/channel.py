@@ -11,6 +11,7 @@ from pika.channel import Channel as PikaChannel
 from pika.spec import BasicProperties
 
 from services.runtime.messaging import metrics, topology
+from services.runtime.messaging.acknowledgements import Acknowledgements
 from services.runtime.messaging.events import EXCHANGE, Envelope
 from services.runtime.messaging.publisher_confirms import ConfirmBatch, PublisherConfirms, PublishNacked
 from services.runtime.telemetry import tracing
@@ -47,6 +48,7 @@ class Channel:
         self._channel = channel
         self._connection_lost = connection_lost
         self._confirms = PublisherConfirms()
+        self._acknowledgements = Acknowledgements(self._send_acknowledgement)
         self._loop = asyncio.get_running_loop()
 
     async def enable_confirms(self) -> None:
@@ -203,27 +205,31 @@ class Channel:
     async def consume(self, queue: str, prefetch: int) -> AsyncIterator[Message]:
         """Yield messages of the queue, with at most `prefetch` unacknowledged messages at a time."""
         messages: asyncio.Queue[Message] = asyncio.Queue()
+
+        def on_message(_channel: object, deliver: Any, properties: BasicProperties, body: bytes) -> None:
+            self._acknowledgements.register(deliver.delivery_tag)
+            messages.put_nowait(Message(deliver.delivery_tag, properties, body))
+
         await self._await_reply(lambda on_reply: self._channel.basic_qos(prefetch_count=prefetch, callback=on_reply))
-        await self._await_reply(
-            lambda on_reply: self._channel.basic_consume(
-                queue,
-                lambda _channel, deliver, properties, body: messages.put_nowait(
-                    Message(deliver.delivery_tag, properties, body)
-                ),
-                callback=on_reply,
-            )
-        )
+        await self._await_reply(lambda on_reply: self._channel.basic_consume(queue, on_message, callback=on_reply))
         while True:
             yield await self._race_with_connection_loss(messages.get())
+            while not messages.empty():
+                self._raise_if_closed()
+                yield messages.get_nowait()
 
     def close(self) -> None:
         """Close the channel; the connection stays open."""
         self._channel.close()
 
     def acknowledge(self, message: Message) -> None:
-        """Acknowledge the message; the broker deletes it from the queue."""
+        """Acknowledge the message, together with others; the broker deletes it from the queue."""
         self._raise_if_closed()
-        self._channel.basic_ack(message.delivery_tag)
+        self._acknowledgements.add(message.delivery_tag)
+
+    def _send_acknowledgement(self, delivery_tag: int, multiple: bool) -> None:
+        if not self._connection_lost.done():
+            self._channel.basic_ack(delivery_tag, multiple)
 
     async def wait_while_connected(self, event: asyncio.Event) -> None:
         """Wait for the event. Raises BrokerUnavailable if the connection is lost first."""

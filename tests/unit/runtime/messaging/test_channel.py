@@ -22,6 +22,8 @@ class FakePikaChannel:
     def __init__(self) -> None:
         self.published: list[str] = []
         self.mandatory: list[bool] = []
+        self.queued_tags: list[int] = []
+        self.acknowledged: list[tuple[int, bool]] = []
 
     def add_on_return_callback(self, on_return: Any) -> None:
         self.on_return = on_return
@@ -33,6 +35,18 @@ class FakePikaChannel:
     def basic_publish(self, _exchange: str, _key: str, _body: bytes, properties: Any, *, mandatory: bool) -> None:
         self.published.append(properties.message_id)
         self.mandatory.append(mandatory)
+
+    def basic_qos(self, *, prefetch_count: int, callback: Any) -> None:
+        assert prefetch_count
+        callback(None)
+
+    def basic_consume(self, _queue: str, on_message: Any, callback: Any) -> None:
+        callback(None)
+        for tag in self.queued_tags:
+            on_message(self, SimpleNamespace(delivery_tag=tag), None, b"")
+
+    def basic_ack(self, tag: int, multiple: bool) -> None:
+        self.acknowledged.append((tag, multiple))
 
     def confirm(self, method: type, tag: int) -> None:
         self.on_confirm(SimpleNamespace(method=method(delivery_tag=tag, multiple=False)))
@@ -96,3 +110,25 @@ async def test_returned_events_are_the_result_of_publish(channel_under_test: Cha
     pika_channel.confirm(Basic.Ack, 1)
     pika_channel.confirm(Basic.Ack, 2)
     assert await confirmed == {"a"}
+
+
+async def test_messages_received_together_are_acknowledged_together(channel_under_test: ChannelUnderTest) -> None:
+    pika_channel, channel, _ = channel_under_test
+    pika_channel.queued_tags = [1, 2, 3]
+    messages = channel.consume("test.queue", 10)
+    for message in [await anext(messages) for _ in range(3)]:
+        channel.acknowledge(message)
+    await asyncio.sleep(0)
+    assert pika_channel.acknowledged == [(3, True)]
+
+
+async def test_connection_loss_ends_consumption_of_received_messages(channel_under_test: ChannelUnderTest) -> None:
+    pika_channel, channel, connection_lost = channel_under_test
+    pika_channel.queued_tags = [1, 2]
+    messages = channel.consume("test.queue", 10)
+    channel.acknowledge(await anext(messages))
+    connection_lost.set_exception(BrokerUnavailable("connection lost"))
+    with pytest.raises(BrokerUnavailable, match="connection lost"):
+        await anext(messages)
+    await asyncio.sleep(0)
+    assert pika_channel.acknowledged == [], "a closed channel accepts no acknowledgement"
