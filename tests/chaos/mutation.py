@@ -36,9 +36,14 @@ MUTATIONS = (
         "inbox accepts duplicate events",
         "services/runtime/messaging/inbox.py",
         {
+            "    return await transaction.execute(_INSERT": (
+                f"    {DELAY_STATEMENT}    return await transaction.execute(_INSERT"
+            ),
             "event_id=event_id, at=datetime.now(UTC)) == 1": "event_id=event_id, at=datetime.now(UTC)) >= 0",
-            'return {(row["queue"], row["event_id"]) for row in rows}': f"{DELAY_STATEMENT}    return {{*pairs}}",
-            "from collections.abc": "import asyncio\nfrom collections.abc",
+            "rows).on_conflict_do_nothing()": (
+                'rows).on_conflict_do_update(index_elements=["queue", "event_id"], set_={"at": _table.c.at})'
+            ),
+            "from datetime": "import asyncio\nfrom datetime",
         },
         "rabbitmq,partners",
     ),

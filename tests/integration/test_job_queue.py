@@ -10,8 +10,9 @@ from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text, bindpar
 
 from services.runtime.concurrency.worker_pool import WorkerPool
 from services.runtime.core.clock import now
-from services.runtime.storage.database import Database
-from services.runtime.storage.job_queue import JobQueue, JobTable, Row, delete_leased
+from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.job_queue import JobQueue, JobTable, Row
+from services.runtime.storage.row_parameters import build_rows, collect_columns
 from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.servers import Servers
 from tests.wait import wait_until_async
@@ -59,7 +60,8 @@ class Jobs:
             fail=lambda row: self.complete(decode(row)),
         )
         self.reschedule_statement = job_table.build_leased_update({"due_at": bindparam("not_before")})
-        self.delete_statement = job_table.build_leased_delete()
+        leases = build_rows("leases", [Column("job_id", Text), Column("lease_token", job_table.lease_token.type)])
+        self.delete_statement = Statement(job_table.build_leased_delete(leases))
 
     async def execute_sql(self, statement: str, *values: object) -> list[dict[str, object]]:
         async with self.database.connection() as connection:
@@ -85,9 +87,10 @@ class Jobs:
         )
 
     async def complete(self, *jobs: LeasedJob) -> set[str]:
-        async with self.database.transaction() as transaction:
-            leases = [(job.id, job.lease_token) for job in jobs]
-            return {job_id for job_id, _ in await delete_leased(transaction, self.delete_statement, leases)}
+        leases = [{"job_id": job.id, "lease_token": job.lease_token} for job in jobs]
+        return {
+            row["job_id"] for row in await self.database.fetch_all(self.delete_statement, **collect_columns(leases))
+        }
 
     async def list_rows(self) -> list[dict[str, object]]:
         return await self.execute_sql("SELECT * FROM integration_test_jobs ORDER BY id")

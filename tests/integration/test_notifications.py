@@ -84,7 +84,7 @@ async def test_unregistered_tokens_are_deleted_and_mail_is_the_fallback(harness:
     [event] = await harness.publish(build_order_paid(user))
     notification = await harness.wait_for_notification(user, event)
     assert list_attempts(notification) == [("fcm", "UNREGISTERED"), ("apns", "Unregistered"), ("email", "accepted")]
-    assert list(await harness.users.list_devices(user)) == []
+    assert list(await harness.list_devices(user)) == []
     [mail] = await harness.get_mails(f"{user}@delivery.test")
     assert mail["subject"] == "Payment received"
     [second_event] = await harness.publish(build_order_paid(user))
@@ -100,7 +100,7 @@ async def test_only_the_unregistered_one_of_several_devices_is_removed(harness: 
     [event] = await harness.publish(build_order_paid(user))
     await harness.wait_for_notification(user, event)
     messages = {phone: await harness.get_device_messages(phone) for phone in phones}
-    remaining = {device.token for device in await harness.users.list_devices(user)}
+    remaining = {device.token for device in await harness.list_devices(user)}
     assert remaining == {phone for phone in phones if messages[phone]}
     assert len(remaining) == 2
 
@@ -218,7 +218,7 @@ async def test_deleted_user_leaves_only_a_tombstone(harness: NotificationsHarnes
         return contact is not None and contact.is_deleted and entries == []
 
     await wait_until_async(is_deleted)
-    assert list(await harness.users.list_devices(user)) == []
+    assert list(await harness.list_devices(user)) == []
 
 
 async def test_urgent_job_is_not_delayed_by_ten_thousand_pending_jobs(harness: NotificationsHarness) -> None:

@@ -39,7 +39,7 @@ async def list_ids(harness: NotificationsHarness, user_id: str) -> list[str]:
 
 
 async def list_tokens(harness: NotificationsHarness, user_id: str) -> list[str]:
-    return [device.token for device in await harness.users.list_devices(user_id)]
+    return [device.token for device in await harness.list_devices(user_id)]
 
 
 async def save_contact(harness: NotificationsHarness, user_id: str, version: int, token: str | None) -> None:
@@ -69,6 +69,7 @@ async def test_push_goes_to_registered_devices_and_device_of_profile(harness: No
 
 async def test_device_moves_between_users_also_by_the_profile(harness: NotificationsHarness) -> None:
     ada, bob, phone = make_name(), make_name(), make_name()
+    await save_contact(harness, ada, 1, None)
     device = await register(harness, ada, phone, 1)
     await save_contact(harness, bob, 2, phone)
     assert (await list_ids(harness, ada), await list_tokens(harness, ada)) == ([], [])

@@ -102,19 +102,19 @@ async def test_devices_do_not_depend_on_order_of_events(harness: NotificationsHa
         user = make_name()
         for version, token in order:
             await contacts.upsert_contact(harness.repository, User(user, "a@b.c", None, None, version), token)
-        results.add(tuple(device.token for device in await harness.users.list_devices(user)))
+        results.add(tuple(device.token for device in await harness.list_devices(user)))
     assert results == {("d", "c")}
 
 
 async def test_deleted_device_returns_only_with_newer_version(harness: NotificationsHarness) -> None:
     user, apple = make_name(), secrets.token_hex(32)
     await contacts.upsert_contact(harness.repository, User(user, "a@b.c", None, None, 2), apple)
-    assert [device.provider for device in await harness.users.list_devices(user)] == [Provider.APNS]
+    assert [device.provider for device in await harness.list_devices(user)] == [Provider.APNS]
     async with harness.repository.unit_of_work() as unit:
         await unit.users.delete_device(user, apple)
     for version, devices in ((1, 0), (2, 0), (3, 1)):
         await contacts.upsert_contact(harness.repository, User(user, "a@b.c", None, None, version), apple)
-        assert len(await harness.users.list_devices(user)) == devices
+        assert len(await harness.list_devices(user)) == devices
 
 
 async def test_keys_are_encrypted_and_save_requires_next_version(harness: NotificationsHarness) -> None:
@@ -170,4 +170,4 @@ async def test_unregistered_device_does_not_return_to_earlier_user(
 
 
 async def list_tokens(harness: NotificationsHarness, user_id: str) -> list[str]:
-    return [device.token for device in await harness.users.list_devices(user_id)]
+    return [device.token for device in await harness.list_devices(user_id)]

@@ -128,13 +128,13 @@ async def deliver(context: DeliveryContext, job: DeliveryJob) -> datetime | None
 async def _load_recipient(context: DeliveryContext, job: DeliveryJob) -> Recipient:
     """Load the recipient, without addresses if nothing may be sent to them."""
     agent = await context.agents.get(job.notification.agent_id)
-    user = await context.repository.users.get(job.notification.user_id)
+    user, devices = await context.repository.users.get_with_devices(job.notification.user_id)
     if job.mail is not None:
         return Recipient(agent, user, {Provider.EMAIL: [job.mail.to]})
     if agent is None or not agent.enabled or user is None or user.is_deleted:
         return Recipient(agent, user, {})
     addresses: dict[Provider, list[str]] = {provider: [] for provider in agent.providers}
-    for device in await context.repository.users.list_devices(user.user_id):
+    for device in devices:
         if device.provider in addresses:
             addresses[device.provider].append(device.token)
     if Provider.EMAIL in addresses:

@@ -1,6 +1,6 @@
 """Jobs of deliveries: added once per event, and completed together with the event about their result.
 
-Concurrent calls share one transaction.
+Concurrent additions, and concurrent completions, share one transaction.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from generated.events import NotificationsEvent
 from services.notifications.domain.delivery_state import DeliveryJob, Lease
-from services.notifications.usecases.ports import PreparedEvent, Repository
+from services.notifications.usecases.ports import PreparedEvent, Repository, SourceKey
 from services.runtime.concurrency.micro_batching import MicroBatcher
 
 
@@ -34,24 +34,19 @@ class DeliveryJobs:
         """Add a job; return False if the event has been processed before."""
         return await self._insertions.submit(((source_queue, event_id), job))
 
-    async def _insert_all(self, items: Sequence[tuple[tuple[str, str], DeliveryJob]]) -> Sequence[bool]:
-        async with self._repository.unit_of_work() as unit:
-            new_events = await unit.mark_events_processed([event for event, _ in items])
-            jobs = {event: job for event, job in reversed(items) if event in new_events}
-            await unit.jobs.add_all(list(jobs.values()))
-        return [jobs.get(event) is job for event, job in items]
+    async def _insert_all(self, items: Sequence[tuple[SourceKey, DeliveryJob]]) -> Sequence[bool]:
+        jobs = dict(reversed(items))
+        new_events = await self._repository.jobs.add_new(jobs)
+        return [event in new_events and jobs[event] is job for event, job in items]
 
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
         """Store the job's state and release it until `due_at`; return False if the lease is lost."""
-        async with self._repository.unit_of_work() as unit:
-            return await unit.jobs.reschedule(job, due_at)
+        return await self._repository.jobs.reschedule(job, due_at)
 
     async def complete(self, lease: Lease, event: NotificationsEvent) -> bool:
         """Delete a job and publish the event about its result; return False if the lease is lost."""
         return await self._completions.submit((lease, self._repository.prepare_event(event)))
 
     async def _complete_all(self, items: Sequence[tuple[Lease, PreparedEvent]]) -> Sequence[bool]:
-        async with self._repository.unit_of_work() as unit:
-            deleted = await unit.jobs.delete_leased([lease for lease, _ in items])
-            await unit.publish_all([event for lease, event in items if lease in deleted])
-        return [lease in deleted for lease, _ in items]
+        completed = await self._repository.jobs.complete(dict(items))
+        return [lease in completed for lease, _ in items]

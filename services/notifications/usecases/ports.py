@@ -13,12 +13,15 @@ from services.runtime.core.unit_of_work import PublishingUnitOfWork, UnitOfWorkF
 type PreparedEvent = Mapping[str, object]
 """Event with its trace context."""
 
+type SourceKey = tuple[str, str]
+"""Queue and id of a consumed event."""
+
 
 class UserReader(EntityReader[str, User], Protocol):
     """Read access to users and their devices."""
 
-    async def list_devices(self, user_id: str) -> Sequence[Device]:
-        """Return a user's devices, newest first."""
+    async def get_with_devices(self, user_id: str) -> tuple[User | None, Sequence[Device]]:
+        """Return a user and the user's devices, newest first."""
 
 
 class UserRepository(Protocol):
@@ -60,17 +63,27 @@ class DeviceRepository(Protocol):
         """Remove the user's devices that were registered until the given time."""
 
 
-class JobRepository(Protocol):
-    """Delivery jobs in a unit of work."""
+class JobStore(Protocol):
+    """Delivery jobs. Each method is a transaction of its own."""
 
-    async def add_all(self, jobs: Sequence[DeliveryJob]) -> None:
-        """Insert jobs, which are due unless they are leased."""
+    async def add_new(self, jobs: Mapping[SourceKey, DeliveryJob]) -> set[SourceKey]:
+        """Mark the events as processed, and insert the jobs of those that were not processed before; return these.
+
+        Nothing was sent for the jobs before. They are due unless they are leased.
+        """
 
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
         """Store the job's state and release it until `due_at`; return False if the lease is lost."""
 
-    async def delete_leased(self, leases: Sequence[Lease]) -> set[Lease]:
-        """Delete jobs; return the leases of those that were deleted, while the leases of the others are lost."""
+    async def complete(self, results: Mapping[Lease, PreparedEvent]) -> set[Lease]:
+        """Delete jobs and publish the events about their results, which may belong to different traces.
+
+        Return the leases of the deleted jobs. The leases of the others are lost, and their events are not published.
+        """
+
+
+class JobRepository(Protocol):
+    """Delivery jobs in a unit of work."""
 
     async def delete_for_user(self, user_id: str) -> None:
         """Delete the user's jobs, but not account mails, which include the confirmation of deletion."""
@@ -83,18 +96,13 @@ class UnitOfWork(PublishingUnitOfWork[NotificationsEvent], Protocol):
     devices: DeviceRepository
     jobs: JobRepository
 
-    async def mark_events_processed(self, events: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Mark events, given by queue and id, as processed; return those that were not processed before."""
-
-    async def publish_all(self, events: Sequence[PreparedEvent]) -> None:
-        """Add prepared events, which may belong to different traces, to the outbox."""
-
 
 class Repository(UnitOfWorkFactory[UnitOfWork], Protocol):
-    """Read access to users and devices, and the units of work that change them."""
+    """Read access to users and devices, delivery jobs, and the units of work that change several of them."""
 
     users: UserReader
     devices: DeviceReader
+    jobs: JobStore
 
     def prepare_event(self, event: NotificationsEvent) -> PreparedEvent:
         """Return the event with the current trace context."""

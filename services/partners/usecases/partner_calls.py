@@ -192,8 +192,8 @@ async def _record_response(
         after = call_policy.apply_attempt(
             before, call.attempts, response, now, duration, retry_delays_s, backoff.draw_jitter()
         )
-        await unit.calls.save(after)
         await _record_result(unit.breakers, call.partner_id, response.outcome, now)
+        await unit.calls.save(after)
         if response.outcome is Outcome.GONE:
             await _disable_partner(unit, call.partner_id, now)
         if call.kind is CallKind.ORDER and after.state is not before.state:

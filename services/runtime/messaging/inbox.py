@@ -4,11 +4,22 @@ Entries are deleted after `INBOX_DAYS`, which is far longer than the automatic r
 should replay dead letters before that.
 """
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table, Text, bindparam, func, select
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import (
+    CTE,
+    Column,
+    FromClause,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import insert
 
 from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction, build_batch_delete
 
@@ -33,17 +44,6 @@ _INSERT = Statement(
     .on_conflict_do_nothing()
 )
 _DELETE_OLD = build_batch_delete(_table, _table.c.at < bindparam("before"))
-_new_rows = select(
-    func.unnest(bindparam("queues", type_=ARRAY(Text))),
-    func.unnest(bindparam("ids", type_=ARRAY(Text))),
-    bindparam("now", type_=TIMESTAMPTZ),
-)
-_INSERT_MANY = Statement(
-    insert(_table)
-    .from_select(["queue", "event_id", "at"], _new_rows)
-    .on_conflict_do_nothing()
-    .returning(_table.c.queue, _table.c.event_id)
-)
 
 
 async def mark_processed(transaction: Transaction, queue: str, event_id: str) -> bool:
@@ -51,13 +51,15 @@ async def mark_processed(transaction: Transaction, queue: str, event_id: str) ->
     return await transaction.execute(_INSERT, queue=queue, event_id=event_id, at=datetime.now(UTC)) == 1
 
 
-async def mark_processed_many(transaction: Transaction, events: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Mark pairs of (queue, event id) as processed. Return those that were not processed before."""
-    # Sorted to prevent deadlocks between concurrent transactions with common pairs.
-    pairs = sorted(set(events))
-    queues, ids = [queue for queue, _ in pairs], [event_id for _, event_id in pairs]
-    rows = await transaction.fetch_all(_INSERT_MANY, queues=queues, ids=ids, now=datetime.now(UTC))
-    return {(row["queue"], row["event_id"]) for row in rows}
+def build_new_events(events: FromClause) -> CTE:
+    """Build the expression that marks events as processed, and returns those that were not processed before.
+
+    `events` has the distinct columns `queue` and `event_id`, in an order that is the same in concurrent statements:
+    otherwise these could deadlock.
+    """
+    rows = select(events.c.queue, events.c.event_id, func.now())
+    insertion = insert(_table).from_select(["queue", "event_id", "at"], rows).on_conflict_do_nothing()
+    return insertion.returning(_table.c.queue, _table.c.event_id).cte("new_events")
 
 
 async def delete_older_than(database: Database, cutoff: datetime) -> int:

@@ -7,15 +7,17 @@ again, with the same id.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import (
+    CTE,
     BigInteger,
     Column,
+    FromClause,
     Identity,
     LargeBinary,
     MetaData,
@@ -75,9 +77,10 @@ def define_outbox_table(metadata: MetaData) -> Table:
 
 
 _table = define_outbox_table(MetaData())
-_INSERT = Statement(
-    insert(_table).values({name: bindparam(name) for name in ("event_id", "type", "subject", "payload", "trace", "at")})
-)
+EVENT_COLUMNS = tuple(column for column in _table.c if column is not _table.c.id)
+"""Columns of an event to publish."""
+
+_INSERT = Statement(insert(_table).values({column.name: bindparam(column.name) for column in EVENT_COLUMNS}))
 
 
 class _PendingEvent(NamedTuple):
@@ -103,21 +106,27 @@ def _to_insert_row(row: _PendingEvent) -> Mapping[str, object]:
     return values
 
 
+def build_publication(events: FromClause) -> CTE:
+    """Build the expression that publishes events with the columns `EVENT_COLUMNS`, which may be of several traces."""
+    rows = select(*(events.c[column.name] for column in EVENT_COLUMNS))
+    return insert(_table).from_select([column.name for column in EVENT_COLUMNS], rows).cte("published")
+
+
 class Outbox[Event]:
     """Outbox of a service; `Event` is the union of the events that it may publish by the contract."""
 
     def __init__(self, event_types: dict[type[Any], EventType[Any]]) -> None:
         self._event_types = event_types
 
-    async def add(self, transaction: Transaction, event: Event, event_id: str | None = None) -> None:
+    def add(self, transaction: Transaction, event: Event, event_id: str | None = None) -> None:
         """Insert the event with the current trace context. It is published after the transaction commits.
 
         An event that may be added repeatedly needs a stable `event_id`, by which consumers deduplicate it.
         """
-        await transaction.execute(_INSERT, **self.to_row(event, event_id))
+        transaction.defer(_INSERT, **self.to_row(event, event_id))
 
     def to_row(self, event: Event, event_id: str | None = None) -> Mapping[str, object]:
-        """Return the event as a row for `add_many`, with the current trace context."""
+        """Return the event as a row of `EVENT_COLUMNS`, with the current trace context."""
         event_type = self._event_types[type(event)]
         return {
             "event_id": event_id or str(uuid4()),
@@ -127,10 +136,6 @@ class Outbox[Event]:
             "trace": Jsonb(tracing.get_context_headers()),
             "at": datetime.now(UTC),
         }
-
-    async def add_many(self, transaction: Transaction, rows: Sequence[Mapping[str, object]]) -> None:
-        """Insert rows of `to_row`, which may belong to different traces."""
-        await transaction.execute_many(_INSERT, rows)
 
 
 class Relay:

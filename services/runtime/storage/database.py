@@ -15,16 +15,29 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy import CTE, BindParameter, ColumnElement, DateTime, Select, Table, bindparam, delete, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    DateTime,
+    Table,
+    bindparam,
+    delete,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.sql import visitors
-from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ClauseElement
-from sqlalchemy.sql.functions import Function
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
+from services.runtime.storage.combined_statements import (
+    CombinedStatement,
+    DeferredStatement,
+    combine,
+    combine_values,
+    split_combinable,
+)
+from services.runtime.storage.statement_summary import describe_statement
 from services.runtime.telemetry.database_operations import DatabaseOperation, Measurement
 
 log = logging.getLogger(__name__)
@@ -61,32 +74,12 @@ class Statement[Row = dict[str, Any]]:
         self.sql = str(compiled).encode()
         self.defaults: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
         self._row_type = row_type
-        self.operation, self.collection = _describe_statement(statement)
+        self.operation, self.collection = describe_statement(statement)
         self.summary = f"{self.operation} {self.collection}".strip()
 
     def read_row(self, row: DictRow) -> Row:
         """Convert a row to the row type."""
         return cast(Row, row) if self._row_type is None else self._row_type(**row)
-
-
-def _describe_statement(statement: ClauseElement) -> tuple[str, str]:
-    """Return the operation and the first table of a statement, such as ("UPDATE", "orders").
-
-    A data-modifying CTE takes precedence over the outer statement.
-    """
-    cte_statements = (each.element for each in visitors.iterate(statement) if isinstance(each, CTE))
-    statement = next((each for each in cte_statements if isinstance(each, UpdateBase)), statement)
-    if isinstance(statement, UpdateBase) and isinstance(statement.table, Table):
-        return statement.__visit_name__.upper(), statement.table.name
-    if isinstance(statement, Select):
-        tables = (name for clause in statement.get_final_froms() for name in _find_tables(clause))
-        functions = (each.name for each in visitors.iterate(statement) if isinstance(each, Function))
-        return "SELECT", next(tables, None) or next(functions, "")
-    return str(statement).split(maxsplit=1)[0].upper(), ""
-
-
-def _find_tables(element: ClauseElement) -> Iterator[str]:
-    return (each.name for each in visitors.iterate(element) if isinstance(each, Table))
 
 
 def bind_columns(table: Table) -> dict[str, BindParameter[Any]]:
@@ -116,11 +109,13 @@ class StatementOperations:
         self._namespace = namespace
         self._by_summary: dict[str, DatabaseOperation] = {}
 
-    def measure(self, statement: Statement[Any]) -> Measurement:
+    def measure(self, statement: Statement[Any] | CombinedStatement) -> Measurement:
         """Return a context manager that measures the statement."""
         operation = self._by_summary.get(statement.summary)
         if operation is None:
-            operation = DatabaseOperation("postgresql", self._namespace, statement.operation, statement.collection)
+            operation = DatabaseOperation(
+                "postgresql", self._namespace, statement.operation, statement.collection, statement.summary
+            )
             self._by_summary[statement.summary] = operation
         return operation.measure()
 
@@ -128,12 +123,13 @@ class StatementOperations:
 class Transaction:
     """Database transaction, or a connection in autocommit mode (see `Database.connection`)."""
 
-    __slots__ = ("_after_commit_hooks", "_operations", "connection")
+    __slots__ = ("_after_commit_hooks", "_deferred", "_operations", "connection")
 
     def __init__(self, connection: AsyncConnection[DictRow], operations: StatementOperations) -> None:
         self.connection = connection
         self._operations = operations
         self._after_commit_hooks: list[Callable[[], None]] = []
+        self._deferred: list[DeferredStatement[Statement[Any]]] = []
 
     def add_after_commit_hook(self, hook: Callable[[], None]) -> None:
         """Register a hook that runs after the commit; it does not run if the process crashes in between."""
@@ -147,18 +143,49 @@ class Transaction:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Roll back to the start of the block, including hooks, if it raises. The exception propagates."""
+        await self.flush()
         hook_count = len(self._after_commit_hooks)
         try:
             async with self.connection.transaction():
                 yield
+                await self.flush()
         except BaseException:
+            self._deferred.clear()
             del self._after_commit_hooks[hook_count:]
             raise
 
+    def defer(self, statement: Statement[Any], missing_row_error: Exception | None = None, /, **values: Any) -> None:
+        """Execute an INSERT, UPDATE or DELETE before the next other statement, at the latest before the commit.
+
+        Deferred statements are combined into one. `missing_row_error` is raised then if this one changes no row.
+        """
+        self._deferred.append(DeferredStatement(statement, {**statement.defaults, **values}, missing_row_error))
+
+    async def flush(self) -> None:
+        """Execute the deferred statements. Raises their `missing_row_error`."""
+        deferred, self._deferred = self._deferred, []
+        for group in split_combinable(deferred):
+            if len(group) == 1:
+                statement, values, _ = group[0]
+                row_counts = [(await self._execute(statement, values, prepare=not statement.is_replanned)).rowcount]
+            else:
+                combined = combine(tuple(each.statement for each in group))
+                cursor = await self._execute(combined, combine_values(group), prepare=True)
+                row_counts = (await cursor.fetchone() or {})["row_counts"]
+            for each, row_count in zip(group, row_counts, strict=True):
+                if not row_count and each.missing_row_error is not None:
+                    raise each.missing_row_error
+
     async def _execute_statement(self, statement: Statement[Any], values: dict[str, Any]) -> AsyncCursor[DictRow]:
+        if self._deferred:
+            await self.flush()
+        return await self._execute(statement, {**statement.defaults, **values}, prepare=not statement.is_replanned)
+
+    async def _execute(
+        self, statement: Statement[Any] | CombinedStatement, values: Mapping[str, Any], *, prepare: bool
+    ) -> AsyncCursor[DictRow]:
         with self._operations.measure(statement):
-            parameters = {**statement.defaults, **values}
-            return await self.connection.execute(statement.sql, parameters, prepare=not statement.is_replanned)
+            return await self.connection.execute(statement.sql, values, prepare=prepare)
 
     async def fetch_all[Row](self, statement: Statement[Row], **values: Any) -> list[Row]:
         """Return all rows."""
@@ -178,6 +205,7 @@ class Transaction:
 
     async def execute_many(self, statement: Statement[Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Run the statement for each row of values, in pipeline mode."""
+        await self.flush()
         with self._operations.measure(statement):
             cursor = self.connection.cursor()
             await cursor.executemany(statement.sql, [{**statement.defaults, **row} for row in rows])
@@ -219,6 +247,7 @@ class Database:
                 async with connection.transaction():
                     transaction = Transaction(connection, self._operations)
                     yield transaction
+                    await transaction.flush()
                 transaction.run_after_commit_hooks()
 
     @asynccontextmanager
@@ -226,7 +255,9 @@ class Database:
         """Yield a connection in autocommit mode, for independent statements. Raises the errors of `transaction`."""
         with _map_errors():
             async with self._pool.connection() as connection:
-                yield Transaction(connection, self._operations)
+                transaction = Transaction(connection, self._operations)
+                yield transaction
+                await transaction.flush()
 
     async def fetch_all[Row](self, statement: Statement[Row], **values: Any) -> list[Row]:
         """Return all rows of a statement."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Table, Text, bindparam, delete, func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, bindparam, delete, update
+from sqlalchemy.sql.dml import ReturningDelete
 
 from generated import mesh
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.database import Database, Statement
 from services.runtime.telemetry.metrics import METER, initialise_to_zero
 
 log = logging.getLogger(__name__)
@@ -58,31 +58,22 @@ class JobTable:
     def build_leased_update(self, values: Mapping[str, Any], *conditions: ColumnElement[bool]) -> Statement:
         """Build the update of a job whose lease is held; parameters `job_id`, `lease_token` and those of `values`."""
         table = self.table
-        is_leased = (table.c.id == bindparam("job_id"), self._lease_token == bindparam("lease_token"))
+        is_leased = (table.c.id == bindparam("job_id"), self.lease_token == bindparam("lease_token"))
         return Statement(update(table).where(*is_leased, *conditions).values(dict(values)))
 
-    def build_leased_delete(self) -> Statement:
-        """Build the deletion of the jobs whose leases are held, for `delete_leased`."""
-        token = self._lease_token
-        leases = select(
-            func.unnest(bindparam("job_ids", type_=ARRAY(Text))),
-            func.unnest(bindparam("lease_tokens", type_=ARRAY(token.type))),
-        )
-        statement = delete(self.table).where(tuple_(self.table.c.id, token).in_(leases))
-        return Statement(statement.returning(self.table.c.id.label("job_id"), token.label("lease_token")))
+    def build_leased_delete(self, leases: FromClause) -> ReturningDelete[Any]:
+        """Build the deletion of the jobs whose leases are held, among those with the columns `job_id`, `lease_token`.
+
+        It returns these columns of the deleted jobs.
+        """
+        job_id, token = self.table.c.id, self.lease_token
+        statement = delete(self.table).where(job_id == leases.c.job_id, token == leases.c.lease_token)
+        return statement.returning(job_id.label("job_id"), token.label("lease_token"))
 
     @property
-    def _lease_token(self) -> Column[Any]:
+    def lease_token(self) -> Column[Any]:
+        """Return the column whose value identifies a lease."""
         return self.lease_end if self.attempts is None else self.attempts
-
-
-async def delete_leased[Token](
-    transaction: Transaction, statement: Statement, leases: Sequence[tuple[str, Token]]
-) -> set[tuple[str, Token]]:
-    """Delete jobs given by id and lease token. Return those that were deleted; the leases of the others are lost."""
-    job_ids, lease_tokens = [job_id for job_id, _ in leases], [token for _, token in leases]
-    rows = await transaction.fetch_all(statement, job_ids=job_ids, lease_tokens=lease_tokens)
-    return {(row["job_id"], row["lease_token"]) for row in rows}
 
 
 class JobQueue[Job]:

@@ -41,13 +41,13 @@ class DatabaseOperation:
     """Kind of operation, such as "UPDATE loans", with its attributes. It is created once and measured many times.
 
     `collection` is the name of a table, or of a group of keys, and `namespace` that of the database; the empty string
-    stands for none.
+    stands for none. `name` is that of the spans, by default operation and collection.
     """
 
     __slots__ = ("_histogram", "attributes", "name")
 
-    def __init__(self, system: str, namespace: str, operation: str, collection: str) -> None:
-        self.name = f"{operation} {collection}".strip()
+    def __init__(self, system: str, namespace: str, operation: str, collection: str, name: str = "") -> None:
+        self.name = name or f"{operation} {collection}".strip()
         attributes = {
             "db.system.name": system,
             "db.namespace": namespace,

@@ -74,8 +74,8 @@ class FakeUsers:
     async def get(self, key: str) -> User | None:
         return self.backend.only_user
 
-    async def list_devices(self, user_id: str) -> Sequence[Device]:
-        return self.backend.user_devices
+    async def get_with_devices(self, user_id: str) -> tuple[User | None, Sequence[Device]]:
+        return self.backend.only_user, self.backend.user_devices
 
     async def save(self, user: User) -> None:
         self.backend.only_user = user
@@ -157,15 +157,28 @@ class OnlyAgent:
 class FakeJobs(UserDict[str, tuple[DeliveryJob, datetime]]):
     """Jobs by id, with their due times. No lease is lost while its job exists."""
 
-    async def add_all(self, jobs: Sequence[DeliveryJob]) -> None:
-        self.data.update({job.id: (job, job.lease_expires_at or job.notification.created_at) for job in jobs})
+    def __init__(self, backend: "FakeBackend") -> None:
+        super().__init__()
+        self.backend = backend
+        self.writes = 0
+
+    async def add_new(self, jobs: Mapping[tuple[str, str], DeliveryJob]) -> set[tuple[str, str]]:
+        self.writes += 1
+        new_events = {event for event in jobs if await self.backend.mark_event_processed(*event)}
+        for event in new_events:
+            job = jobs[event]
+            self.data[job.id] = job, job.lease_expires_at or job.notification.created_at
+        return new_events
 
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
         self.data[job.id] = (job, due_at)
         return True
 
-    async def delete_leased(self, leases: Sequence[Lease]) -> set[Lease]:
-        return {lease for lease in leases if self.data.pop(lease[0], None) is not None}
+    async def complete(self, results: Mapping[Lease, object]) -> set[Lease]:
+        self.writes += 1
+        completed = {lease for lease in results if self.data.pop(lease[0], None) is not None}
+        self.backend.events += [event for lease, event in results.items() if lease in completed]
+        return completed
 
     async def delete_for_user(self, user_id: str) -> None:
         self.data = {job_id: entry for job_id, entry in self.data.items() if entry[0].mail is not None}
@@ -215,7 +228,7 @@ class FakeBackend(FakeTransactions):
         self.devices = FakeDevices()
         self.agents = FakeAgents(*([] if agent is None else [agent]))
         self.agent_cache = OnlyAgent(agent)
-        self.jobs = FakeJobs()
+        self.jobs = FakeJobs(self)
         self.workers = FakeWorkers()
         self.clients = {provider: FakeProviderClient() for provider in ALL_PROVIDERS}
         self.mail_client = self.clients[Provider.EMAIL]
@@ -223,14 +236,8 @@ class FakeBackend(FakeTransactions):
         self.stored_notifications: dict[str, Notification] = {}
         self.history_unavailable = False
 
-    async def mark_events_processed(self, events: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        return {event for event in events if await self.mark_event_processed(*event)}
-
     def prepare_event(self, event: object) -> object:
         return event
-
-    async def publish_all(self, events: Sequence[object]) -> None:
-        self.events += events
 
     async def get_push_client(self, agent: Agent, provider: Provider) -> FakeProviderClient | None:
         return self.clients.get(provider)

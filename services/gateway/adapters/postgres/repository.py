@@ -49,7 +49,7 @@ class PostgresUnitOfWork(VerificationUnitOfWork):
 
     @override
     async def publish(self, event: GatewayEvent) -> None:
-        await self._outbox.add(self._transaction, event)
+        self._outbox.add(self._transaction, event)
 
 
 class PostgresRepository(PostgresUnitOfWorkFactory[VerificationUnitOfWork], VerificationRepository):

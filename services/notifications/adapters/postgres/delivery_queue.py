@@ -6,18 +6,21 @@ from typing import Any, override
 
 import msgspec
 from psycopg.types.json import Jsonb
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import Column, Text, bindparam, delete, false, insert, literal, select
+from sqlalchemy.dialects.postgresql import array
 
 from services.notifications.adapters.postgres.tables import delivery_jobs
 from services.notifications.domain.delivery_state import DeliveryJob, Lease
 from services.notifications.domain.notifications import Mail, Notification, Provider
 from services.notifications.usecases.delivery_jobs import DueJobsQueue
-from services.notifications.usecases.ports import JobRepository
+from services.notifications.usecases.ports import JobRepository, JobStore, PreparedEvent, SourceKey
+from services.runtime.messaging import inbox
+from services.runtime.messaging.outbox import EVENT_COLUMNS, build_publication
 from services.runtime.storage.database import Database, Statement, Transaction
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.job_queue import JobQueue, JobTable, delete_leased
+from services.runtime.storage.job_queue import JobQueue, JobTable
+from services.runtime.storage.row_parameters import build_rows, collect_columns
 
-_INSERT = Statement(insert(delivery_jobs).values({column.name: bindparam(column.name) for column in delivery_jobs.c}))
 _JOBS = JobTable(delivery_jobs, lease_end=delivery_jobs.c.due_at)
 _CLAIM = _JOBS.build_claim(
     select(delivery_jobs.c.id)
@@ -27,7 +30,40 @@ _CLAIM = _JOBS.build_claim(
 )
 _MUTABLE_COLUMNS = ("notification", "due_at", "provider", "since", "rounds", "final_addresses", "accepted", "unclear")
 _RESCHEDULE = _JOBS.build_leased_update({name: bindparam(name) for name in _MUTABLE_COLUMNS})
-_DELETE_COMPLETED = _JOBS.build_leased_delete()
+_NEW_JOB_COLUMNS = [
+    delivery_jobs.c[name]
+    for name in ("id", "user_id", "priority", "due_at", "expires_at", "notification", "mail", "trace")
+]
+_INITIAL_VALUES = {
+    "rounds": literal(0),
+    "final_addresses": array([], type_=Text),
+    "accepted": false(),
+    "unclear": false(),
+}
+_new_jobs = build_rows("new_jobs", [Column("queue", Text), Column("event_id", Text), *_NEW_JOB_COLUMNS])
+_new_events = inbox.build_new_events(_new_jobs)
+_inserted_jobs = (
+    insert(delivery_jobs)
+    .from_select(
+        [*(column.name for column in _NEW_JOB_COLUMNS), *_INITIAL_VALUES],
+        select(*(_new_jobs.c[column.name] for column in _NEW_JOB_COLUMNS), *_INITIAL_VALUES.values()).join(
+            _new_events,
+            (_new_events.c.queue == _new_jobs.c.queue) & (_new_events.c.event_id == _new_jobs.c.event_id),
+        ),
+    )
+    .cte("inserted_jobs")
+)
+_ADD_NEW = Statement(select(_new_events.c.queue, _new_events.c.event_id).add_cte(_inserted_jobs))
+_results = build_rows(
+    "results", [Column("job_id", Text), Column("lease_token", _JOBS.lease_token.type), *EVENT_COLUMNS]
+)
+_completed = _JOBS.build_leased_delete(_results).cte("completed")
+_published = build_publication(
+    select(_results)
+    .join(_completed, (_completed.c.job_id == _results.c.job_id) & (_completed.c.lease_token == _results.c.lease_token))
+    .subquery()
+)
+_COMPLETE = Statement(select(_completed.c.job_id, _completed.c.lease_token).add_cte(_published))
 _DELETE_FOR_USER = Statement(
     delete(delivery_jobs).where(delivery_jobs.c.user_id == bindparam("user_id"), delivery_jobs.c.mail.is_(None))
 )
@@ -77,37 +113,55 @@ class PostgresDueJobsQueue(DueJobsQueue):
         )
 
 
-class PostgresJobRepository(JobRepository):
-    """Delivery jobs of one transaction in PostgreSQL."""
+class PostgresJobStore(JobStore):
+    """Delivery jobs in PostgreSQL. Each method executes one statement."""
 
-    def __init__(self, transaction: Transaction, secret_box: SecretBox) -> None:
-        self._transaction = transaction
+    def __init__(self, database: Database, secret_box: SecretBox) -> None:
+        self._database = database
         self._secret_box = secret_box
 
     @override
-    async def add_all(self, jobs: Sequence[DeliveryJob]) -> None:
-        await self._transaction.execute_many(_INSERT, [self._to_row(job) for job in jobs])
+    async def add_new(self, jobs: Mapping[SourceKey, DeliveryJob]) -> set[SourceKey]:
+        # In a common order, so that concurrent statements with the same events do not deadlock.
+        rows = [
+            {"queue": queue, "event_id": event_id, **self._to_new_row(job)}
+            for (queue, event_id), job in sorted(jobs.items(), key=lambda item: item[0])
+        ]
+        new_events = await self._database.fetch_all(_ADD_NEW, **collect_columns(rows))
+        return {(row["queue"], row["event_id"]) for row in new_events}
 
-    def _to_row(self, job: DeliveryJob) -> dict[str, object]:
+    def _to_new_row(self, job: DeliveryJob) -> dict[str, object]:
         return {
             "id": job.id,
             "user_id": job.notification.user_id,
             "priority": job.priority,
+            "due_at": job.lease_expires_at or job.notification.created_at,
             "expires_at": job.expires_at,
+            "notification": Jsonb(job.notification),
             "mail": self._secret_box.encrypt(msgspec.json.encode(job.mail).decode()) if job.mail else None,
             "trace": Jsonb(dict(job.trace_context)),
-            **_to_mutable_values(job, job.lease_expires_at or job.notification.created_at),
         }
 
     @override
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
         values = _to_mutable_values(job, due_at)
         lease_token = job.lease_expires_at
-        return await self._transaction.execute(_RESCHEDULE, job_id=job.id, lease_token=lease_token, **values) == 1
+        return await self._database.execute(_RESCHEDULE, job_id=job.id, lease_token=lease_token, **values) == 1
 
     @override
-    async def delete_leased(self, leases: Sequence[Lease]) -> set[Lease]:
-        return await delete_leased(self._transaction, _DELETE_COMPLETED, leases)
+    async def complete(self, results: Mapping[Lease, PreparedEvent]) -> set[Lease]:
+        rows = [
+            {"job_id": job_id, "lease_token": lease_token, **event} for (job_id, lease_token), event in results.items()
+        ]
+        completed = await self._database.fetch_all(_COMPLETE, **collect_columns(rows))
+        return {(row["job_id"], row["lease_token"]) for row in completed}
+
+
+class PostgresJobRepository(JobRepository):
+    """Delivery jobs of one transaction in PostgreSQL."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     @override
     async def delete_for_user(self, user_id: str) -> None:

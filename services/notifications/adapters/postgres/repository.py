@@ -1,16 +1,14 @@
 """Repository and unit of work of notifications in PostgreSQL."""
 
-from collections.abc import Sequence
 from typing import override
 
 from generated.events import NotificationsEvent
 from services.notifications.adapters.postgres.agents import PostgresAgentReader, PostgresAgentRepository
-from services.notifications.adapters.postgres.delivery_queue import PostgresJobRepository
+from services.notifications.adapters.postgres.delivery_queue import PostgresJobRepository, PostgresJobStore
 from services.notifications.adapters.postgres.devices import PostgresDeviceReader, PostgresDeviceRepository
 from services.notifications.adapters.postgres.users import PostgresUserReader, PostgresUserRepository
 from services.notifications.usecases.agents import AgentsRepository, AgentUnitOfWork
 from services.notifications.usecases.ports import PreparedEvent
-from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Database, Transaction
 from services.runtime.storage.encryption import SecretBox
@@ -26,19 +24,11 @@ class PostgresUnitOfWork(AgentUnitOfWork):
         self.users = PostgresUserRepository(transaction)
         self.devices = PostgresDeviceRepository(transaction)
         self.agents = PostgresAgentRepository(transaction, secret_box)
-        self.jobs = PostgresJobRepository(transaction, secret_box)
-
-    @override
-    async def mark_events_processed(self, events: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        return await inbox.mark_processed_many(self._transaction, events)
+        self.jobs = PostgresJobRepository(transaction)
 
     @override
     async def publish(self, event: NotificationsEvent) -> None:
-        await self._outbox.add(self._transaction, event)
-
-    @override
-    async def publish_all(self, events: Sequence[PreparedEvent]) -> None:
-        await self._outbox.add_many(self._transaction, events)
+        self._outbox.add(self._transaction, event)
 
 
 class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[AgentUnitOfWork], AgentsRepository):
@@ -51,6 +41,7 @@ class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[AgentUnitOfWork], A
         self._outbox = outbox
         self.users = PostgresUserReader(database)
         self.devices = PostgresDeviceReader(database)
+        self.jobs = PostgresJobStore(database, secret_box)
         self.agents = agents
 
     @override

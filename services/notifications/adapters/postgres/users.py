@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import override
 
 from sqlalchemy import ColumnElement, Text, bindparam, delete, func, literal, null, or_, select, union_all, update
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, insert
 
 from services.notifications.adapters.postgres.tables import device_owners, devices, registered_devices, users
 from services.notifications.domain.notifications import MAX_DEVICES, Device, Provider, User, detect_provider
@@ -94,7 +94,17 @@ _registered_devices = (
 _all_devices = union_all(
     _registered_devices, select(_active_devices).where(_active_devices.c.rank <= MAX_DEVICES)
 ).subquery()
-_SELECT_DEVICES = Statement(select(_all_devices).order_by(_all_devices.c.rank))
+_device = func.json_build_array(_all_devices.c.provider, _all_devices.c.token)
+_devices_by_user = (
+    select(_all_devices.c.user_id, func.json_agg(aggregate_order_by(_device, _all_devices.c.rank)).label("devices"))
+    .group_by(_all_devices.c.user_id)
+    .subquery()
+)
+_SELECT_USERS_WITH_DEVICES = Statement(
+    select(*_user_columns, _devices_by_user.c.devices)
+    .join(_devices_by_user, _devices_by_user.c.user_id == users.c.user_id, isouter=True)
+    .where(users.c.user_id == _user_ids_param.any_())
+)
 _MARK_DEVICE_DELETED = Statement(
     update(devices)
     .where(devices.c.user_id == bindparam("target_user_id"), devices.c.token == bindparam("target_token"))
@@ -111,7 +121,7 @@ class PostgresUserReader(UserReader):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._user_batcher = MicroBatcher(self._load_users)
-        self._device_batcher = MicroBatcher(self._load_devices)
+        self._recipient_batcher = MicroBatcher(self._load_users_with_devices)
 
     @override
     async def get(self, key: str) -> User | None:
@@ -123,15 +133,16 @@ class PostgresUserReader(UserReader):
         return [users_by_id.get(user_id) for user_id in user_ids]
 
     @override
-    async def list_devices(self, user_id: str) -> Sequence[Device]:
-        return await self._device_batcher.submit(user_id)
+    async def get_with_devices(self, user_id: str) -> tuple[User | None, Sequence[Device]]:
+        return await self._recipient_batcher.submit(user_id)
 
-    async def _load_devices(self, user_ids: Sequence[str]) -> Sequence[Sequence[Device]]:
-        # A registered device may also be in the profile. Dictionaries retain the order of their keys.
-        devices_by_user: dict[str, dict[Device, None]] = {user_id: {} for user_id in user_ids}
-        for row in await self._database.fetch_all(_SELECT_DEVICES, ids=list(devices_by_user)):
-            devices_by_user[row["user_id"]][Device(Provider(row["provider"]), row["token"])] = None
-        return [[*devices_by_user[user_id]] for user_id in user_ids]
+    async def _load_users_with_devices(self, user_ids: Sequence[str]) -> Sequence[tuple[User | None, Sequence[Device]]]:
+        recipients: dict[str, tuple[User, Sequence[Device]]] = {}
+        for row in await self._database.fetch_all(_SELECT_USERS_WITH_DEVICES, ids=list(set(user_ids))):
+            devices = (Device(Provider(provider), token) for provider, token in row.pop("devices") or ())
+            # A registered device may also be in the profile. Dictionaries retain the order of their keys.
+            recipients[row["user_id"]] = User(**row), [*dict.fromkeys(devices)]
+        return [recipients.get(user_id, (None, ())) for user_id in user_ids]
 
 
 class PostgresUserRepository(UserRepository):

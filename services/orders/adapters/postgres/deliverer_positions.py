@@ -46,8 +46,8 @@ class PostgresDelivererPositionRepository(DelivererPositionRepository):
 
     @override
     async def save(self, position: DelivererPosition) -> None:
-        await self._transaction.execute(_UPSERT_POSITION, **asdict(position))
+        self._transaction.defer(_UPSERT_POSITION, **asdict(position))
 
     @override
     async def delete(self, order_id: str) -> None:
-        await self._transaction.execute(_DELETE_POSITION, order_id=order_id)
+        self._transaction.defer(_DELETE_POSITION, order_id=order_id)

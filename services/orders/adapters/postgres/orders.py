@@ -18,7 +18,7 @@ from services.runtime.concurrency.coalescing import RequestCoalescer
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
 from services.runtime.core.repository import TimeKey
-from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction, bind_columns
+from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction
 
 _ORDER_FIELDS = tuple(field.name for field in fields(Order))
 ORDER_COLUMNS = [orders.c[name] for name in _ORDER_FIELDS]
@@ -82,7 +82,7 @@ _INSERT_ORDER = Statement(
         ),
     )
 )
-_UPDATE_ORDER = Statement(
+_updated_order = (
     update(orders)
     .where(
         orders.c.id == bindparam("order_id"),
@@ -94,6 +94,21 @@ _UPDATE_ORDER = Statement(
         | {"ready_at": case((_new_status == "ready", func.coalesce(orders.c.ready_at, _new_updated_at)), else_=null())}
         | {"reconciled_at": null()}
     )
+    .returning(orders.c.id, orders.c.version, orders.c.status, orders.c.updated_at)
+    .cte("updated")
+)
+_UPDATE_ORDER = Statement(
+    insert(order_transitions).from_select(
+        ["order_id", "version", "status", "at", "actor", "note"],
+        select(
+            _updated_order.c.id,
+            _updated_order.c.version,
+            _updated_order.c.status,
+            _updated_order.c.updated_at,
+            bindparam("actor", type_=Text),
+            bindparam("note", type_=Text),
+        ),
+    )
 )
 _SET_PARTNER_NOTIFIED_AT = Statement(
     update(orders)
@@ -104,7 +119,6 @@ _SET_PARTNER_NOTIFIED_AT = Statement(
     )
     .values(partner_notified_at=bindparam("notified_at"))
 )
-_INSERT_TRANSITION = Statement(insert(order_transitions).values(bind_columns(order_transitions)))
 _SELECT_TRANSITIONS = Statement(
     select(order_transitions)
     .where(order_transitions.c.order_id == bindparam("order_id"), order_transitions.c.version > bindparam("after"))
@@ -234,30 +248,19 @@ class PostgresOrderRepository(OrderRepository):
     @override
     async def update(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
         values = _order_to_row(after)
-        updated = await self._transaction.execute(
+        self._transaction.defer(
             _UPDATE_ORDER,
+            ApiError(Reason.ORDER_STATE_CONFLICT),
             order_id=before.id,
             old_version=before.version,
             old_status=before.status,
-            **{f"new_{name}": values[name] for name in _MUTABLE_FIELDS},
-        )
-        if not updated:
-            raise ApiError(Reason.ORDER_STATE_CONFLICT)
-        await self._insert_transition(after, actor, note)
-        self._transaction.add_after_commit_hook(lambda: metrics.record_transition(before, after))
-        if after.status in FINAL_STATUSES:
-            await self._transaction.execute(_ANONYMISE_ORDERS, customer_id=after.customer_id)
-
-    async def _insert_transition(self, order: Order, actor: str, note: str | None) -> None:
-        await self._transaction.execute(
-            _INSERT_TRANSITION,
-            order_id=order.id,
-            version=order.version,
-            status=order.status,
-            at=order.updated_at,
             actor=actor,
             note=note,
+            **{f"new_{name}": values[name] for name in _MUTABLE_FIELDS},
         )
+        self._transaction.add_after_commit_hook(lambda: metrics.record_transition(before, after))
+        if after.status in FINAL_STATUSES:
+            self._transaction.defer(_ANONYMISE_ORDERS, customer_id=after.customer_id)
 
     @override
     async def list_unpaid_for_update(self, before: datetime, size: int) -> list[Order]:

@@ -83,7 +83,7 @@ class PostgresPaymentRepository(PaymentRepository):
 
     @override
     async def save_callback_outcome(self, bank_id: str, webhook_id: str, outcome: PaymentOutcome) -> None:
-        await self._transaction.execute(_UPDATE_CALLBACK_OUTCOME, bank=bank_id, webhook=webhook_id, new_outcome=outcome)
+        self._transaction.defer(_UPDATE_CALLBACK_OUTCOME, bank=bank_id, webhook=webhook_id, new_outcome=outcome)
 
     @override
     async def get_for_update(self, bank_id: str, payment_id: str) -> PaymentRecord | None:
@@ -93,7 +93,7 @@ class PostgresPaymentRepository(PaymentRepository):
 
     @override
     async def save(self, record: PaymentRecord) -> None:
-        await self._transaction.execute(_UPSERT_PAYMENT, **asdict(record))
+        self._transaction.defer(_UPSERT_PAYMENT, **asdict(record))
 
     @override
     async def add_rejected(self, record: PaymentRecord) -> bool:

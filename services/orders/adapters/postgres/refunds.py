@@ -105,7 +105,7 @@ class PostgresRefundRepository(RefundRepository):
     @override
     async def add(self, refund: Refund) -> None:
         row = asdict(refund) | {"trace": Jsonb(tracing.get_context_headers()), "next_at": refund.created_at}
-        await self._transaction.execute(_INSERT_REFUND, **row)
+        self._transaction.defer(_INSERT_REFUND, **row)
 
     @override
     async def complete(self, refund: Refund, response: str) -> bool:
@@ -131,7 +131,7 @@ class PostgresRefundRepository(RefundRepository):
 
     @override
     async def save(self, refund: Refund) -> None:
-        await self._transaction.execute(
+        self._transaction.defer(
             _UPDATE_REFUND,
             refund_id=refund.id,
             new_status=refund.status,
@@ -141,7 +141,7 @@ class PostgresRefundRepository(RefundRepository):
 
     @override
     async def add_action(self, action: RefundAction) -> None:
-        await self._transaction.execute(_INSERT_ACTION, **asdict(action))
+        self._transaction.defer(_INSERT_ACTION, **asdict(action))
 
 
 class PostgresRefundReader(RefundReader):

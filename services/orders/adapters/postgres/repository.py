@@ -55,7 +55,7 @@ class PostgresUnitOfWork(UnitOfWork):
 
     @override
     async def publish(self, event: OrdersEvent) -> None:
-        await self._outbox.add(self._transaction, event, derive_event_id(event))
+        self._outbox.add(self._transaction, event, derive_event_id(event))
 
 
 class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[UnitOfWork], Repository):

@@ -198,12 +198,12 @@ class PostgresCallRepository(CallRepository):
 
     @override
     async def add(self, call: Call) -> None:
-        await self._transaction.execute(_ADD_CALL, **_call_to_row(call))
+        self._transaction.defer(_ADD_CALL, **_call_to_row(call))
 
     @override
     async def save(self, entity: Call) -> None:
         values = {f"new_{name}": value for name, value in _call_to_row(entity).items()}
-        await self._transaction.execute(_SAVE_CALL, call_id=entity.id, **values)
+        self._transaction.defer(_SAVE_CALL, call_id=entity.id, **values)
 
     @override
     async def make_due(self, partner_id: int, now: datetime) -> None:
@@ -219,7 +219,7 @@ class PostgresCallRepository(CallRepository):
 
     @override
     async def mark_cancelled(self, order_id: str, at: datetime) -> None:
-        await self._transaction.execute(_MARK_CANCELLED, order_id=order_id, at=at)
+        self._transaction.defer(_MARK_CANCELLED, order_id=order_id, at=at)
 
 
 class PostgresBreakerReader(BreakerReader):

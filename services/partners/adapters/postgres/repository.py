@@ -41,7 +41,7 @@ class PostgresUnitOfWork(CallUnitOfWork):
 
     @override
     async def publish(self, event: PartnersEvent) -> None:
-        await self._outbox.add(self._transaction, event)
+        self._outbox.add(self._transaction, event)
 
 
 class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[CallUnitOfWork], PartnerCallsRepository):

@@ -20,35 +20,25 @@ def build_event(job: DeliveryJob) -> NotificationSent:
     return NotificationSent(notification_id=job.id, user_id="ada", at=START_TIME)
 
 
-class CountingBackend(FakeBackend):
-    """Backend that counts its transactions."""
-
-    transactions = 0
-
-    def unit_of_work(self):  # type: ignore[no-untyped-def]
-        self.transactions += 1
-        return super().unit_of_work()
-
-
 async def test_concurrently_repeated_event_adds_first_job_only() -> None:
-    backend = CountingBackend()
+    backend = FakeBackend()
     jobs, first, other = DeliveryJobs(backend), build_job("e1"), build_job("e2")
     added = [("q", first), ("q", replace(first, priority=1)), ("q2", replace(first, priority=2)), ("q", other)]
     results = await asyncio.gather(*(jobs.add(queue, job.id, job) for queue, job in added))
     assert results == [True, False, True, True]
-    assert backend.transactions == 1
+    assert backend.jobs.writes == 1
     assert not await jobs.add("q", "e2", other)
     assert set(backend.jobs) == {"e1", "e2"}
 
 
 async def test_result_of_lost_lease_is_not_published() -> None:
-    backend = CountingBackend()
+    backend = FakeBackend()
     jobs, held, lost = DeliveryJobs(backend), build_job("e1"), build_job("e2")
     await jobs.add("q", held.id, held)
     results = await asyncio.gather(*(jobs.complete(job.lease, build_event(job)) for job in (lost, held)))
     assert results == [False, True]
     assert (backend.jobs, backend.events) == ({}, [build_event(held)])
-    assert backend.transactions == 2
+    assert backend.jobs.writes == 2
 
 
 async def test_rescheduled_job_has_its_new_state() -> None:

@@ -10,7 +10,7 @@ from services.notifications.domain.rendering import render, render_mail
 from services.notifications.usecases import enqueue
 from services.notifications.usecases.enqueue import DEFAULT_PRIORITY, DEFAULT_TTL_S, UnknownUserError
 from services.runtime.core.errors import ApiError
-from tests.unit.notifications.fakes import AGENT, LEASED_UNTIL, START_TIME, FakeBackend
+from tests.unit.notifications.fakes import AGENT, LEASED_UNTIL, START_TIME, FakeBackend, FakeJobs
 
 TEMPLATES = {"en": NotificationTemplate("Order {id}", "Paid"), "de": NotificationTemplate("Bestellung {id}", "Bezahlt")}
 MAILS = {"en": MailTemplate("Your code", "Code: {code}", "<b>{code}</b>")}
@@ -73,12 +73,13 @@ async def test_repeated_event_releases_worker() -> None:
 
 
 async def test_unavailable_queue_releases_worker() -> None:
-    class UnavailableQueue(FakeBackend):
-        async def mark_events_processed(self, events: object) -> set[tuple[str, str]]:
+    class UnavailableJobs(FakeJobs):
+        async def add_new(self, jobs: object) -> set[tuple[str, str]]:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
 
-    backend = UnavailableQueue()
-    workers = backend.workers  # not restored by the failed unit of work
+    backend = FakeBackend()
+    backend.jobs = UnavailableJobs(backend)
+    workers = backend.workers
     workers.free = 1
     with pytest.raises(ApiError):
         await enqueue_code(backend)

@@ -1,41 +1,26 @@
 """Inbox: which events are marked as processed, with a fake transaction."""
 
-import random
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from hypothesis import given
-from hypothesis import strategies as st
-from sqlalchemy import MetaData
+from sqlalchemy import Column, MetaData, Text, select
 
 from services.runtime.messaging import inbox
-from services.runtime.storage.database import Database, Transaction
-
-PAIRS = st.tuples(st.sampled_from(["orders.users", "orders.history"]), st.sampled_from("abcdef"))
+from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.row_parameters import build_rows
 
 
 class FakeTransaction:
-    """Table of pairs in memory, which records the order of insertion."""
+    """Table of pairs in memory."""
 
-    def __init__(self, processed: Iterable[tuple[str, str]] = ()) -> None:
-        self.processed = set(processed)
-        self.inserted: list[tuple[str, str]] = []
+    def __init__(self) -> None:
+        self.processed: set[tuple[str, str]] = set()
 
     async def execute(self, _: object, *, queue: str, event_id: str, at: datetime) -> int:
         assert abs(datetime.now(UTC) - at) < timedelta(minutes=1)
-        return len(self._insert([(queue, event_id)]))
-
-    async def fetch_all(self, _: object, *, queues: list[str], ids: list[str], now: datetime) -> list[dict[str, Any]]:
-        assert now.tzinfo is UTC
-        rows = self._insert(list(zip(queues, ids, strict=True)))
-        return [{"queue": queue, "event_id": event_id} for queue, event_id in rows]
-
-    def _insert(self, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        self.inserted += pairs
-        new = [pair for pair in pairs if pair not in self.processed]
-        self.processed |= {*new}
-        return new
+        is_new = (queue, event_id) not in self.processed
+        self.processed.add((queue, event_id))
+        return int(is_new)
 
 
 async def test_event_is_processed_once_per_queue() -> None:
@@ -45,24 +30,15 @@ async def test_event_is_processed_once_per_queue() -> None:
     assert await inbox.mark_processed(transaction, "orders.history", "e1")
 
 
-@given(processed=st.sets(PAIRS), events=st.lists(PAIRS))
-async def test_new_events_are_those_not_processed_before(
-    processed: set[tuple[str, str]], events: list[tuple[str, str]]
-) -> None:
-    fake = FakeTransaction(processed)
-    assert await inbox.mark_processed_many(cast(Transaction, fake), events) == {*events} - processed
-    assert fake.processed == processed | {*events}
-
-
-@given(events=st.lists(PAIRS), seed=st.integers(0, 9))
-async def test_pairs_are_inserted_once_in_a_common_order(events: list[tuple[str, str]], seed: int) -> None:
-    """Concurrent transactions that lock common rows in different orders would deadlock."""
-    shuffled = [*events]
-    random.Random(seed).shuffle(shuffled)  # noqa: S311
-    transactions = FakeTransaction(), FakeTransaction()
-    for transaction, pairs in zip(transactions, (events, shuffled), strict=True):
-        await inbox.mark_processed_many(cast(Transaction, transaction), iter(pairs))
-    assert transactions[0].inserted == transactions[1].inserted == sorted({*events})
+def test_new_events_are_inserted_unless_processed_before() -> None:
+    events = build_rows("events", [Column("queue", Text), Column("event_id", Text)])
+    new_events = inbox.build_new_events(events)
+    sql = " ".join(Statement(select(new_events.c.event_id)).sql.decode().split())
+    assert sql.startswith(
+        "WITH new_events AS (INSERT INTO inbox (queue, event_id, at) SELECT events.queue AS queue,"
+        " events.event_id AS event_id, now() AS now_1 FROM unnest(%(queue)s::TEXT[], %(event_id)s::TEXT[])"
+        " AS events(queue, event_id) ON CONFLICT DO NOTHING RETURNING inbox.queue, inbox.event_id)"
+    )
 
 
 async def test_cleanup_deletes_entries_before_the_cutoff() -> None:

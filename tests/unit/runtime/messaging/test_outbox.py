@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 from opentelemetry.trace import SpanKind
+from sqlalchemy import literal, select
 
 from generated.events import EVENTS, USER_DELETED
 from generated.problems import Reason
@@ -19,7 +20,8 @@ from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope
 from services.runtime.messaging.outbox import Outbox, Relay
 from services.runtime.messaging.topology import QueueMissing
-from services.runtime.storage.database import Database, Transaction
+from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.row_parameters import build_rows
 from services.runtime.telemetry import tracing
 
 BATCH_SIZE = 3
@@ -67,9 +69,8 @@ class FakeTransaction:
         self.claimed, self._table.row_ids = self._table.row_ids[:batch], self._table.row_ids[batch:]
         return [build_row(row_id) for row_id in reversed(self.claimed)]
 
-    async def execute(self, _: object, **row: Any) -> int:
+    def defer(self, _: object, **row: Any) -> None:
         self.inserted.append(row)
-        return 1
 
     async def execute_many(self, _: object, rows: list[Any]) -> None:
         self.inserted += rows
@@ -148,10 +149,18 @@ def test_event_id_is_unique_unless_given() -> None:
 async def test_events_are_inserted_in_the_transaction() -> None:
     transaction = FakeTransaction()
     outbox_of_users = Outbox[UserDeleted](EVENTS)
-    rows = [outbox_of_users.to_row(UserDeleted(user_id=name), name) for name in "ab"]
-    await outbox_of_users.add(cast(Transaction, transaction), UserDeleted(user_id="ada"), "c")
-    await outbox_of_users.add_many(cast(Transaction, transaction), rows)
-    assert [row["event_id"] for row in transaction.inserted] == ["c", "a", "b"]
+    for name in "ab":
+        outbox_of_users.add(cast(Transaction, transaction), UserDeleted(user_id="ada"), name)
+    assert [row["event_id"] for row in transaction.inserted] == ["a", "b"]
+
+
+def test_publication_inserts_the_columns_of_an_event() -> None:
+    events = outbox.build_publication(build_rows("events", outbox.EVENT_COLUMNS))
+    sql = " ".join(Statement(select(literal(1)).add_cte(events)).sql.decode().split())
+    row = Outbox[UserDeleted](EVENTS).to_row(UserDeleted())
+    assert (
+        f"INSERT INTO outbox ({', '.join(row)}) SELECT {', '.join(f'events.{name} AS {name}' for name in row)}" in sql
+    )
 
 
 async def test_unregistered_event_is_rejected() -> None:

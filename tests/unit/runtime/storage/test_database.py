@@ -252,6 +252,58 @@ async def test_savepoint_discards_its_hooks_on_error(connection: FakeConnection)
     assert connection.log == ["begin", "commit", "begin", "rollback"]
 
 
+UPDATE = Statement(update(orders).where(orders.c.id == bindparam("key")).values(state=bindparam("new_state")))
+INSERT = Statement(insert(lines).values(order_id=bindparam("key")))
+CONFLICT = ApiError(Reason.ORDER_STATE_CONFLICT)
+
+
+async def test_deferred_statements_are_combined_before_the_commit(
+    connection: FakeConnection, database: Database
+) -> None:
+    connection.rows = ({"row_counts": [1, 1]},)
+    async with database.transaction() as transaction:
+        transaction.defer(UPDATE, CONFLICT, key="o1", new_state="paid")
+        transaction.defer(INSERT, key="o1")
+        assert connection.executed == []
+    assert connection.executed == [({"p0_key": "o1", "p0_new_state": "paid", "p1_key": "o1"}, True)]
+    assert connection.log == ["begin", "commit"]
+
+
+async def test_deferred_statement_runs_before_the_next_one(connection: FakeConnection, database: Database) -> None:
+    async with database.connection() as transaction:
+        transaction.defer(INSERT, key="o1")
+        await transaction.fetch_all(SELECT)
+    assert connection.executed == [({"key": "o1"}, True), ({"state_1": "paid"}, True)]
+
+
+@pytest.mark.parametrize("row_counts", [[0], [0, 1]])
+async def test_deferred_statement_without_row_raises_its_error(
+    connection: FakeConnection, database: Database, row_counts: list[int]
+) -> None:
+    is_combined = len(row_counts) > 1
+    connection.rows = ({"row_counts": row_counts},) if is_combined else ()
+    with pytest.raises(ApiError) as raised:  # noqa: PT012
+        async with database.transaction() as transaction:
+            transaction.defer(UPDATE, CONFLICT, key="o1", new_state="paid")
+            if is_combined:
+                transaction.defer(INSERT, key="o1")
+    assert raised.value is CONFLICT
+    assert connection.log == ["begin", "rollback"]
+
+
+async def test_savepoint_executes_or_discards_its_deferred_statements(connection: FakeConnection) -> None:
+    transaction = create_transaction(connection)
+    transaction.defer(INSERT, key="before")
+    async with transaction.savepoint():
+        transaction.defer(INSERT, key="inside")
+    with pytest.raises(KeyError):  # noqa: PT012
+        async with transaction.savepoint():
+            transaction.defer(INSERT, key="discarded")
+            raise KeyError
+    await transaction.flush()
+    assert [parameters["key"] for parameters, _ in connection.executed] == ["before", "inside"]
+
+
 @pytest.mark.parametrize(
     "error", [psycopg.OperationalError("gone"), psycopg.InterfaceError("closed"), PoolTimeout("full")]
 )

@@ -9,6 +9,7 @@ from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.database import Database, Statement
 from services.runtime.storage.job_queue import JobQueue, JobTable, Row
+from services.runtime.storage.row_parameters import build_rows
 from tests.metric_values import read_metric
 from tests.unit.fake_transactions import NOW
 
@@ -52,7 +53,9 @@ def test_changes_of_leased_jobs_require_lease_token(jobs: JobTable, token: str) 
     assert "SET due_at=%(not_before)s" in update
     assert f"counted_jobs.{token} = %(lease_token)s" in update
     assert "counted_jobs.state = " in update
-    assert f"(counted_jobs.id, counted_jobs.{token}) IN (SELECT unnest(" in to_sql(jobs.build_leased_delete())
+    leases = build_rows("leases", [Column("job_id", Text), Column("lease_token", Integer)])
+    deletion = to_sql(Statement(jobs.build_leased_delete(leases)))
+    assert f"WHERE counted_jobs.id = leases.job_id AND counted_jobs.{token} = leases.lease_token" in deletion
 
 
 def read_count(outcome: str) -> float:
