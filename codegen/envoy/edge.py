@@ -43,6 +43,9 @@ STREAM_IDLE_TIMEOUT = "60s"
 PUBLIC_PATHS = ("/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs")
 START_PAGE = "/docs"
 PUBLIC_PATH_PREFIXES = ("/problems/", "/docs/", "/openapi/")
+DOCUMENT_LIMITS = (RateLimit("address", 300, 60),)
+"""Limits of each document, since the compression of the largest ones takes tens of milliseconds."""
+
 HTTP1_OPTIONS: Config = {
     "accept_http_10": True,
     "default_host_for_http_10": "localhost",
@@ -172,7 +175,9 @@ def build_static_document_routes() -> list[Config]:
             "name": f"document: {path}",
             "match": match | {"headers": [build_method_matcher(methods)]},
             "route": {"cluster": "app", "timeout": DEFAULT_TIMEOUT},
-            "typed_per_filter_config": authorization.allow_public() | enable_compression(),
+            "typed_per_filter_config": authorization.allow_public()
+            | enable_compression()
+            | rate_limits.build_route_limits(DOCUMENT_LIMITS),
         }
         for path, match in matches.items()
     ]

@@ -12,6 +12,9 @@ ADDRESS = "203.0.113.7"
 SIGN_UPS_PER_HOUR, CHECKS_PER_MINUTE, RESETS_PER_MINUTE = 30, 60, 600
 """Limits of the contract: sign-ups per address, order checks per user, password resets of all clients."""
 
+DOCUMENTS_PER_MINUTE = 300
+"""Limit per address of each public document."""
+
 
 @pytest.fixture
 def edge_mesh(tmp_path: Path) -> Iterator[MeshClient]:
@@ -101,6 +104,15 @@ def test_global_limit_holds_for_clients_of_many_addresses(edge: httpx.Client) ->
     statuses = [each for address in addresses for each in list_statuses(send(edge, "/password-resets", 20, address))]
     assert statuses[:RESETS_PER_MINUTE] == [200] * RESETS_PER_MINUTE
     assert 429 in statuses
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs/swagger-ui-bundle.js"])
+def test_documents_beyond_the_limit_per_address_return_429(edge: httpx.Client, path: str) -> None:
+    headers = {"x-forwarded-for": ADDRESS, "accept-encoding": "br"}
+    statuses = [edge.get(path, headers=headers).status_code for _ in range(DOCUMENTS_PER_MINUTE + 20)]
+    assert statuses[:DOCUMENTS_PER_MINUTE] == [200] * DOCUMENTS_PER_MINUTE
+    assert statuses[-1] == 429
+    assert edge.get(path, headers={"x-forwarded-for": "203.0.113.8"}).status_code == 200
 
 
 def test_rate_limit_factor_multiplies_all_limits(tmp_path: Path) -> None:
