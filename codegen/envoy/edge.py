@@ -92,6 +92,7 @@ def build_operation_route(base_path: str, operation: Operation, limits: Iterable
         "typed_per_filter_config": authorization_config
         | rate_limits.build_route_limits(limits)
         | request_bodies.configure_route(operation)
+        | overload.configure_concurrency(operation)
         | (enable_compression() if is_compressible(operation) else {}),
     }
     if deprecation := parse_deprecation(operation.raw):
@@ -209,15 +210,17 @@ def build_cors_policy(operations: Iterable[Operation]) -> Config:
 
 
 def build_edge_filters(contracts: Contracts, profile: Profile, *, is_tls: bool) -> list[Config]:
-    """Return the HTTP filters in order: response headers, token, role, rate limits, body limit.
+    """Return the HTTP filters in order: response headers, concurrency, token, role, rate limits, body limit.
 
-    The limit per client address precedes the token, so that requests with invalid tokens count.
+    The limit of concurrent reads precedes all others, so that rejections are cheap. The limit per client address
+    precedes the token, so that requests with invalid tokens count.
     """
     return [
         build_trace_filter(),
         build_restrictions_filter(is_tls=is_tls),
         build_extension("cors", "extensions.filters.http.cors.v3.Cors"),
         *build_compression_filters(),
+        overload.build_concurrency_filter(),
         rate_limits.build_policy_filter(),
         *rate_limits.build_filters("address"),
         *build_bearer_scheme_filters(),

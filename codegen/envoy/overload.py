@@ -1,12 +1,12 @@
 """Overload of the gateway: bounded queues in front of the app, priority of callbacks, and limits of the edge's Envoy.
 
 A request that finds its queue full is answered with 503 and `Retry-After` at once, so that the app works only on
-requests whose clients still wait.
+requests whose clients still wait. Most reads are rejected before their token is verified, which is most of the cost.
 """
 
-from codegen.envoy.common import Config, build_app_cluster, build_extension
+from codegen.envoy.common import Config, build_app_cluster, build_extension, build_typed_config
 from codegen.envoy.request_bodies import is_upload
-from codegen.rest.operations import Operation
+from codegen.rest.operations import EVENT_STREAM_MEDIA_TYPE, Operation
 
 CALLBACK_CLUSTER, UPLOAD_CLUSTER = "callbacks", "uploads"
 CALLBACK_SCHEME = "webhook"
@@ -22,6 +22,12 @@ LIMITS: dict[str, Config] = {
 Reads have at most 160 requests in the system: 0.6 s at 276 requests per second, the capacity of one gateway.
 """
 
+CONCURRENCY_FILTER = "adaptive_concurrency"
+TARGET_READ_LATENCY = "0.2s"
+"""Median latency of reads beyond which fewer are admitted."""
+MIN_CONCURRENT_READS = 64
+"""Number of reads that are admitted at any latency. The maximum is that of the cluster `app`."""
+
 MAX_DOWNSTREAM_CONNECTIONS = 8192
 MAX_HEAP_BYTES = 192 * 2**20
 """The container of the sidecar has 256 MiB."""
@@ -34,6 +40,34 @@ _THRESHOLDS = {
     "envoy.overload_actions.stop_accepting_connections": 0.98,
 }
 """Share of the heap at which each action begins."""
+
+
+def build_concurrency_filter() -> Config:
+    """Return the filter that limits concurrent reads by their latency, and is disabled by default."""
+    extension = build_extension(
+        CONCURRENCY_FILTER,
+        "extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency",
+        gradient_controller_config={
+            "sample_aggregate_percentile": {"value": 50},
+            "concurrency_limit_params": {
+                "max_concurrency_limit": sum(LIMITS["app"].values()),
+                "concurrency_update_interval": "0.1s",
+            },
+            "min_rtt_calc_params": {"fixed_value": TARGET_READ_LATENCY, "min_concurrency": MIN_CONCURRENT_READS},
+        },
+    )
+    return extension | {"disabled": True}
+
+
+def configure_concurrency(operation: Operation) -> Config:
+    """Enable the limit of concurrent reads for the route of a read.
+
+    Other methods are excluded, because a client that does not finish its body would occupy the limit, and so would an
+    event stream.
+    """
+    if operation.method != "GET" or EVENT_STREAM_MEDIA_TYPE in operation.content:
+        return {}
+    return {CONCURRENCY_FILTER: build_typed_config("config.route.v3.FilterConfig", config={})}
 
 
 def get_cluster(operation: Operation) -> str:

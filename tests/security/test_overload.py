@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from codegen.envoy.overload import LIMITS
+from codegen.envoy.overload import LIMITS, MIN_CONCURRENT_READS
 from tests.envoy_test_mesh import MeshClient, echo, running_test_edge
 from tests.wait import wait_until_async
 
@@ -24,8 +24,10 @@ class StuckApp:
 
     def __init__(self) -> None:
         self.is_released = False
+        self.received = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.received += 1
         if scope["path"] != CALLBACK_PATH:
             await wait_until_async(lambda: self.is_released, 60)
         await echo(scope, receive, send)
@@ -79,3 +81,27 @@ def test_requests_beyond_the_queue_are_rejected_at_once(edge_mesh: MeshClient, a
     assert callback.status_code == 200
     assert callback_s < MAX_CALLBACK_S
     assert [response.status_code for response in responses].count(200) == MAX_ADMITTED
+
+
+async def overload_app_by_reads(url: str, app: StuckApp) -> tuple[list[httpx.Response], httpx.Response, httpx.Response]:
+    """Send more reads than are admitted. Return all responses, and those to two more: without a token, of sign-in."""
+    limits = httpx.Limits(max_connections=REQUESTS)
+    async with httpx.AsyncClient(base_url=url, limits=limits, trust_env=False, timeout=30) as client:
+        tasks = [asyncio.create_task(client.get("/api/v1/catalog")) for _ in range(REQUESTS)]
+        pending = set(tasks)
+        while len(pending) > MIN_CONCURRENT_READS:
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        read = await client.get("/api/v1/users/me", headers={"Authorization": "Bearer invalid"})
+        sign_in = asyncio.create_task(client.post("/api/v1/sessions", json={}))
+        await wait_until_async(lambda: app.received > MIN_CONCURRENT_READS, 10)
+        app.is_released = True
+        return [await each for each in tasks], read, await sign_in
+
+
+def test_excess_reads_are_rejected_before_their_token_is_verified(edge_mesh: MeshClient, app: StuckApp) -> None:
+    responses, read, sign_in = asyncio.run(overload_app_by_reads(edge_mesh.get_url("EDGE_PORT"), app))
+    rejected = [response for response in responses if response.status_code == 503]
+    assert len(rejected) == REQUESTS - MIN_CONCURRENT_READS
+    assert {response.json()["reason"] for response in (*rejected, read)} == {"UPSTREAM_UNAVAILABLE"}
+    assert all(int(response.headers["retry-after"]) >= 1 for response in rejected)
+    assert sign_in.status_code == 200

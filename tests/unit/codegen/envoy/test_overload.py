@@ -25,6 +25,26 @@ def test_uploads_have_a_cluster_of_their_own() -> None:
     assert overload.get_cluster(upload) == "uploads"
 
 
+@pytest.mark.parametrize(
+    ("name", "filters"),
+    [
+        ("getNote", {overload.CONCURRENCY_FILTER}),
+        ("watchNote", set()),
+        ("updateNote", set()),
+        ("receiveCallback", set()),
+    ],
+)
+def test_concurrency_of_reads_is_limited_by_latency(name: str, filters: set[str]) -> None:
+    assert overload.configure_concurrency(OPERATIONS[name]).keys() == filters
+
+
+def test_concurrency_limit_is_within_the_limit_of_the_cluster() -> None:
+    controller = overload.build_concurrency_filter()["typed_config"]["gradient_controller_config"]
+    maximum = controller["concurrency_limit_params"]["max_concurrency_limit"]
+    (thresholds, _) = CLUSTERS["app"]["circuit_breakers"]["thresholds"]
+    assert controller["min_rtt_calc_params"]["min_concurrency"] < maximum <= thresholds["max_requests"]
+
+
 def test_all_clusters_reach_the_same_app() -> None:
     assert CLUSTERS.keys() == {"app", "callbacks", "uploads"}
     for name, cluster in CLUSTERS.items():
