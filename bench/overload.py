@@ -1,9 +1,10 @@
 """Goodput and latency of one mesh against offered load, up to ten times its capacity.
 
-Each connection of wrk sends a request a second after its last response, so that the number of connections is about the
-offered load in requests per second. Meanwhile another user reads its profile.
+Each connection of wrk sends a request half a second to one and a half seconds after its last response, so that the
+number of connections is about the offered load in requests per second. Meanwhile another user reads its profile.
 """
 
+import asyncio
 import statistics
 import threading
 import time
@@ -15,11 +16,15 @@ import httpx
 
 from bench.load_generator import Target, run_wrk
 from bench.mesh import Mesh
+from bench.partner_latency import create_orders
 from bench.paths import STATE_DIR
 from bench.results import Row, create_informational_row, require_at_least, require_at_most
 
-CONNECTIONS = (50, 100, 200, 400, 1000, 2000, 4000)
+CONNECTIONS = (50, 100, 200, 400, 1000)
+OVERLOAD_FACTORS = (3, 10)
+"""Offered loads after those of CONNECTIONS, as multiples of the largest goodput so far."""
 PATHS = ("/api/v1/orders", "/api/v1/banks", "/api/v1/orders?page_size=100")
+ORDER_COUNT = 100
 THINK_TIME_MS = 1000
 PROBE_INTERVAL_S, PROBE_TIMEOUT_S = 0.05, 30
 RECOVERED_S, RECOVERY_PROBES, RECOVERY_TIMEOUT_S = 0.2, 5, 60
@@ -87,29 +92,40 @@ def write_paths() -> Path:
     return path
 
 
+async def _create_orders(mesh: Mesh, token: str) -> None:
+    """Create the orders of the user whose lists are requested."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=mesh.config.edge_url, headers=headers, trust_env=False, timeout=30) as client:
+        await create_orders(client, ORDER_COUNT)
+
+
 def run(mesh: Mesh, seconds: int) -> list[Row]:
     """Measure the curve, and the recovery after its last point."""
+    token = mesh.get_access_token()
+    asyncio.run(_create_orders(mesh, token))
     environment = {
-        "TOKEN": mesh.get_access_token(),
+        "TOKEN": token,
         "PATHS": str(write_paths()),
         "THINK_TIME_MS": str(THINK_TIME_MS),
     }
     target = Target("mesh", mesh.config.edge_url, environment, mesh.list_pids)
     rows, goodputs, probes = [], [], []
-    for connections in CONNECTIONS:
+    for level in (*CONNECTIONS, *OVERLOAD_FACTORS):
+        connections = level if level in CONNECTIONS else round(level * max(goodputs))
         probes.append(Probe(mesh))
         with probes[-1]:
             result = run_wrk(target, connections, seconds)
         goodput = (result["requests"] - result["rejected"]) / result["seconds"]
         goodputs.append(goodput)
         p99_ms = compute_percentile(probes[-1].durations_ms[True], 99)
-        name = f"overload: {connections} connections"
+        label = f"{connections} connections" if level in CONNECTIONS else f"{level} × the capacity"
+        name = f"overload: {label}"
         rows += [
             create_informational_row(f"{name}, offered load", [result["requests"] / result["seconds"]], "/s"),
             create_informational_row(f"{name}, goodput", [goodput], "/s"),
             create_informational_row(f"{name}, p99 of another user's profile", [p99_ms], "ms"),
         ]
-        print(f"  {connections} connections: {goodput:.0f}/s good, p99 {p99_ms:.0f} ms", flush=True)
+        print(f"  {label}: {goodput:.0f}/s good, p99 {p99_ms:.0f} ms", flush=True)
     probe = probes[-1]
     recovery_s = measure_recovery_s(probe)
     rejections_ms = probe.durations_ms[False] or [0.0]

@@ -22,7 +22,7 @@ NOTIFICATION_LATENCY_QUERY = (
 )
 
 
-async def _create_orders(client: httpx.AsyncClient, count: int) -> list[tuple[str, dict[str, object]]]:
+async def create_orders(client: httpx.AsyncClient, count: int) -> list[tuple[str, dict[str, object]]]:
     """Create orders at every partner. Return their ids and the requests of their payments."""
     semaphore = asyncio.Semaphore(MAX_CONCURRENT)
 
@@ -65,7 +65,7 @@ async def measure_latencies(mesh: Mesh, rate_per_s: int) -> tuple[list[float], f
         httpx.AsyncClient(base_url=mesh.config.edge_url, headers=headers, trust_env=False, timeout=30) as client,
         httpx.AsyncClient(base_url=mesh.config.sandbox_url, trust_env=False, timeout=30, limits=limits) as sandbox,
     ):
-        orders = await _create_orders(client, rate_per_s * DURATION_S)
+        orders = await create_orders(client, rate_per_s * DURATION_S)
         max_delay_s = await _pay_orders(sandbox, orders, rate_per_s)
     ids = [order_id for order_id, _ in orders]
     end = time.monotonic() + TIMEOUT_S

@@ -1,6 +1,6 @@
 -- Requests of wrk, and the summary it prints. PATHS is a file of paths to request in turn. FLOW is a file with a basket, which is
--- checked and confirmed, and its order is requested. wrk runs one thread, so all connections share the queues. THINK_TIME_MS delays
--- each request of a connection.
+-- checked and confirmed, and its order is requested. wrk runs one thread, so all connections share the queues. THINK_TIME_MS is the
+-- mean delay of each request of a connection; delays vary by half of it, so that connections do not send in step.
 local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["Content-Type"] = "application/json" }
 local extra = os.getenv("HEADER")
 if extra then headers["x-jwt-payload"] = extra end
@@ -40,7 +40,7 @@ end
 
 local think_time_ms = tonumber(os.getenv("THINK_TIME_MS") or "0")
 if think_time_ms > 0 then
-  function delay() return think_time_ms end
+  function delay() return math.random(think_time_ms / 2, think_time_ms * 3 / 2) end
 end
 
 function done(summary, latency)

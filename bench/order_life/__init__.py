@@ -57,7 +57,8 @@ def compare(mesh: Mesh, round_count: int, order_count: int) -> tuple[dict[str, S
         measure_idle(measurements)
         counts = {each.system.name: each.count_round(order_count) for each in measurements}
         cpu: dict[str, list[StepCosts]] = {name: [] for name in counts}
-        for _ in range(round_count):
+        for number in range(1, round_count + 1):
+            print(f"  round {number} of {round_count}", flush=True)
             secrets.SystemRandom().shuffle(measurements)
             for each in measurements:
                 cpu[each.system.name].append(each.measure_round(order_count))
