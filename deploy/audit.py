@@ -15,6 +15,7 @@ from typing import Any
 
 from deploy.local.mesh_config import ROOT
 
+NODE_LOCK_FILES = ("package-lock.json", "deploy/mock/package-lock.json")
 PIP_AUDIT_OPTIONS = ("--require-hashes", "--disable-pip", "--progress-spinner=off", "--format=json")
 
 
@@ -58,7 +59,8 @@ def run_audits(root: Path) -> Iterator[tuple[str, AuditReport]]:
     pip_audit = Path(sys.executable).with_name("pip-audit")
     for path in sorted((root / "requirements").glob("*.txt")):
         yield path.name, parse_pip_audit(_read_output(root, str(pip_audit), *PIP_AUDIT_OPTIONS, "-r", str(path)))
-    yield "package-lock.json", parse_npm_audit(_read_output(root, "npm", "audit", "--json"))
+    for name in NODE_LOCK_FILES:
+        yield name, parse_npm_audit(_read_output((root / name).parent, "npm", "audit", "--json"))
 
 
 def print_reports(reports: Iterable[tuple[str, AuditReport]]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the prerequisites: uv, the virtual environment, Node packages and Debian packages.
 # Prints nothing if all are installed. `setup.sh browser prometheus containers bench java` adds the prerequisites of these tests,
-# and `setup.sh checkov` those of the check of the manifests.
+# `setup.sh checkov` those of the check of the manifests, and `setup.sh client-generators mock` those of the Python clients and the mock.
 set -eu
 cd "$(dirname "$0")/../.."
 state=.local/setup
@@ -81,27 +81,39 @@ if [ "$(cat "$state/venv" 2>/dev/null)" != "$checksum" ] || [ ! -x .venv/bin/pyt
     printf '%s' "$checksum" >"$state/venv"
 fi
 
-checksum=$(sha256sum package-lock.json)
-if [ "$(cat "$state/node" 2>/dev/null)" != "$checksum" ] || [ ! -d node_modules ]; then
+# Installs the packages of a lock file, whose name is $2, in a folder.
+install_node_packages() {
+    checksum=$(cd "$1" && sha256sum package-lock.json)
+    if [ "$(cat "$state/$2" 2>/dev/null)" = "$checksum" ] && [ -d "$1/node_modules" ]; then return; fi
     command -v npm >/dev/null 2>&1 || fail "Node with npm is missing; install it and run this again."
     echo "setup: installing Node packages" >&2
-    npm ci --silent --no-audit --no-fund --omit-lockfile-registry-resolved >"$state/npm.log" 2>&1 \
-        || { tail -n 20 "$state/npm.log" >&2; fail "the Node packages could not be installed."; }
-    printf '%s' "$checksum" >"$state/node"
-fi
+    log="$PWD/$state/npm.log"
+    (cd "$1" && npm ci --silent --no-audit --no-fund --ignore-scripts --omit-lockfile-registry-resolved >"$log" 2>&1) \
+        || { tail -n 20 "$log" >&2; fail "the Node packages could not be installed."; }
+    printf '%s' "$checksum" >"$state/$2"
+}
+install_node_packages . node
 
 requested() { case " $features " in *" $1 "*) ;; *) return 1 ;; esac; }
 features="$*"
 
-if requested checkov; then
-    checksum=$(cat .python-version requirements/checkov.txt | sha256sum)
-    if [ "$(cat "$state/checkov" 2>/dev/null)" != "$checksum" ] || [ ! -x .local/checkov/bin/checkov ]; then
-        uv=$(find_uv .venv/bin/python)
-        echo "setup: installing checkov" >&2
-        [ -x .local/checkov/bin/python ] || "$uv" venv -q --python .venv/bin/python .local/checkov
-        "$uv" pip sync -q --compile-bytecode --python .local/checkov/bin/python --require-hashes requirements/checkov.txt || fail "checkov could not be installed."
-        printf '%s' "$checksum" >"$state/checkov"
-    fi
+# Installs a requirements file in an environment of its own, since its pins differ from those of the project.
+install_environment() {
+    checksum=$(cat .python-version "requirements/$1.txt" | sha256sum)
+    if [ "$(cat "$state/$1" 2>/dev/null)" = "$checksum" ] && [ -x ".local/$1/bin/python" ]; then return; fi
+    uv=$(find_uv .venv/bin/python)
+    echo "setup: installing $1" >&2
+    [ -x ".local/$1/bin/python" ] || "$uv" venv -q --python .venv/bin/python ".local/$1"
+    "$uv" pip sync -q --compile-bytecode --python ".local/$1/bin/python" --require-hashes "requirements/$1.txt" || fail "$1 could not be installed."
+    printf '%s' "$checksum" >"$state/$1"
+}
+! requested checkov || install_environment checkov
+! requested client-generators || install_environment client-generators
+
+if requested mock; then
+    mkdir -p .local/mock
+    cp deploy/mock/package.json deploy/mock/package-lock.json .local/mock/
+    install_node_packages .local/mock mock
 fi
 
 # Prometheus is unpacked below .local and not installed, since tests only run its programs.

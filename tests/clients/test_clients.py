@@ -4,28 +4,19 @@ Opt-in (`make test-clients`), because the generators and their runtimes are larg
 """
 
 import json
-import os
 import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
-
-from deploy.local.demo.scenarios import DEMO_PASSWORD
-from tests.conftest import ROOT, Mesh
+from tests.clients.programs import DRIVERS, PYTHON, TOOLS, assert_result, run
+from tests.conftest import ROOT
 
 CONTRACT = ROOT / "generated/openapi/delivery.json"
-DRIVERS = Path(__file__).parent / "drivers"
-TOOLS = ROOT / ".local/clients"
-PYTHON, NODE_PACKAGES = TOOLS / "python/bin/python", TOOLS / "node/node_modules"
 JAVA_CLASS_PATH = (
     TOOLS / "python/lib/python3.13/site-packages/openapi_generator_cli/openapi-generator.jar",
     Path("/usr/share/java/httpmime.jar"),
 )
 """Libraries of the Java client: Jackson and HttpCore, which the generator itself contains, and HttpMime of Debian."""
-
-TIMEOUT_S = 300
 
 OPENAPI_GENERATOR_OPTIONS = {
     "go": "enumClassPrefix=true,withGoMod=true",  # otherwise values of two enumerations have one name
@@ -34,23 +25,6 @@ OPENAPI_GENERATOR_OPTIONS = {
     "typescript-fetch": "",
 }
 """Additional properties by generator."""
-
-
-def run(arguments: Sequence[str | Path], folder: Path, **environment: str) -> str:
-    """Run a program in a folder and return its output. A failure fails the test with the output."""
-    path = f"{TOOLS / 'python/bin'}:{NODE_PACKAGES / '.bin'}:{os.environ['PATH']}"
-    result = subprocess.run(
-        list(map(str, arguments)),
-        cwd=folder,
-        env=os.environ | {"PATH": path} | environment,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-        timeout=TIMEOUT_S,
-    )
-    assert result.returncode == 0, f"{arguments}\n{result.stdout}\n{result.stderr}"
-    return result.stdout
 
 
 def run_openapi_generator(generator: str, folder: Path, **properties: str) -> Path:
@@ -70,35 +44,11 @@ def compile_typescript(folder: Path, pattern: str, *options: str) -> None:
     run(["tsc", "-p", folder, *options], folder)
 
 
-@pytest.fixture
-def customer(mesh: Mesh) -> Mapping[str, str]:
-    """Return the environment of a driver: the API and a customer."""
-    email = "customer@delivery.test"
-    return {"BASE_URL": f"{mesh.edge_url}/api/v1", "EMAIL": email, "PASSWORD": DEMO_PASSWORD}
-
-
-def assert_result(output: str) -> None:
-    """Assert that the order was pending, and that its stream ended with its cancellation and then with 204."""
-    result = json.loads(output.splitlines()[-1])
-    assert (result["status"], result["ended"]) == ("pending", 204)
-    assert "cancelled" in result["events"]
-
-
 def test_client_of_openapi_generator_for_python_orders(tmp_path: Path, customer: Mapping[str, str]) -> None:
     folder = run_openapi_generator("python", tmp_path)
     driver = shutil.copy(DRIVERS / "openapi_generator_python.py", folder / "driver.py")
     run([PYTHON, "-m", "mypy", "openapi_client", "driver.py"], folder)
     assert_result(run([PYTHON, driver], folder, **customer))
-
-
-def test_client_of_openapi_python_client_orders(tmp_path: Path, customer: Mapping[str, str]) -> None:
-    output = tmp_path / "delivery_client"
-    run(["openapi-python-client", "generate", "--path", CONTRACT, "--output-path", output, "--meta=none"], tmp_path)
-    driver = shutil.copy(DRIVERS / "openapi_python_client.py", tmp_path / "driver.py")
-    # Its own HTTP client, client.py, has errors that do not depend on the contract.
-    checked = ["driver.py", "delivery_client/api", "delivery_client/models"]
-    run([PYTHON, "-m", "mypy", "--follow-imports=silent", *checked], tmp_path)
-    assert_result(run([PYTHON, driver], tmp_path, **customer))
 
 
 def test_client_of_openapi_generator_for_go_orders(tmp_path: Path, customer: Mapping[str, str]) -> None:
