@@ -2,6 +2,8 @@
 
 import io
 import secrets
+import struct
+import zlib
 from typing import Any
 
 import httpx
@@ -10,6 +12,16 @@ from PIL import Image
 from tests.wait import wait_until
 
 PASSWORD = "a-long-enough-one"
+
+
+def create_png_header(width: int, height: int) -> bytes:
+    """Return a PNG with a size in its header and without pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    ihdr = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + ihdr + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 def create_image(image_format: str = "PNG", size: tuple[int, int] = (640, 480), colour: str = "orange") -> bytes:

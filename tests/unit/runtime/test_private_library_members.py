@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,13 +54,18 @@ def create_amqp_connection() -> AsyncioConnection:
         loop.close()
 
 
+@cache
+def create_private_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
 def create_firebase_service[Service](get_service: Callable[[firebase_admin.App], Service]) -> Service:
     """Return a service of the SDK for an app, which is deleted."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     account = {
         "type": "service_account",
         "project_id": "delivery",
-        "private_key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        "private_key": create_private_key(),
         "client_email": "push@delivery.test",
         "token_uri": "http://127.0.0.1:9/token",
     }

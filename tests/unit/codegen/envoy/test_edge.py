@@ -180,6 +180,7 @@ def test_filters_authenticate_before_they_authorize() -> None:
         "cors",
         "brotli",
         "gzip",
+        "adaptive_concurrency",
         "rate_limit_policy",
         "rate_limit_headers_address",
         "rate_limit_address",

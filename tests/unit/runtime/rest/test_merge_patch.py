@@ -12,10 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codegen import contracts
 from codegen.contracts import ContractError, Contracts
 from codegen.rest import models
-from deploy.local.mesh_config import ROOT
 from services.runtime.rest.types import Response
 from tests.sample_rest_app import (
     IDENTITY_HEADERS,
@@ -27,6 +25,7 @@ from tests.sample_rest_app import (
     create_app,
     send_request,
 )
+from tests.unit.codegen.sample_contracts import create_contracts
 
 THINGS = RecordingThingsHandler(lambda: Response(THING))
 APP = create_app(THINGS)
@@ -44,8 +43,8 @@ def build_contracts(**patch_properties: Any) -> Contracts:
     """Return the sample document as a contract, with added properties of its merge patch."""
     document = copy.deepcopy(SPECIFICATION)
     document["components"]["schemas"]["ThingPatch"]["properties"] |= patch_properties
-    repository = contracts.load(ROOT)
-    return Contracts(openapi={"sample": document}, protos=repository.protos, mesh=repository.mesh)
+    sample = create_contracts()
+    return Contracts(openapi={"sample": document}, protos=sample.protos, mesh=sample.mesh)
 
 
 @cache
