@@ -1,7 +1,9 @@
 """Orders and categories of the catalog in PostgreSQL."""
 
 import itertools
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from services.partners.usecases import catalog
 from services.runtime.core.clock import now
 from services.runtime.core.principal import Principal
 from services.runtime.rpc.codec import get_codec
+from services.runtime.storage.database import Statement
 from tests.integration.fixtures.partners import PartnersFixture
 
 ADMIN = Principal("root", "admin", "root@delivery.test", True, now() + timedelta(hours=1))
@@ -172,12 +175,31 @@ async def test_partners_are_listed_alphabetically_in_pages(shop: Shop) -> None:
     assert len(listed) == len(set(listed))
 
 
+async def explain(partners: PartnersFixture, statement: Statement[Any], disabled: Sequence[str], **values: Any) -> str:
+    """Return the plan of a statement on a small table, for which the planner prefers the disabled methods."""
+    async with partners.database.transaction() as transaction:
+        for method in disabled:
+            await transaction.connection.execute(f"SET LOCAL {method} = off".encode())
+        values = {**statement.defaults, "after_id": 1, "size": 20, "partner_id": None, **values}
+        cursor = await transaction.connection.execute(b"EXPLAIN " + statement.sql, values, prepare=False)
+        return "\n".join(itertools.chain.from_iterable(row.values() for row in await cursor.fetchall()))
+
+
 async def test_order_by_title_reads_the_index(partners: PartnersFixture) -> None:
     statement = build_catalog_statements()[CatalogSort.ALPHABETICAL, False, False]
-    values = {**statement.defaults, "after_key": "a", "after_id": 1, "size": 20, "partner_id": None}
-    async with partners.database.transaction() as transaction:
-        await transaction.connection.execute("SET LOCAL enable_seqscan = off")
-        await transaction.connection.execute("SET LOCAL enable_sort = off")
-        cursor = await transaction.connection.execute(b"EXPLAIN " + statement.sql, values, prepare=False)
-        plan = "\n".join(itertools.chain.from_iterable(row.values() for row in await cursor.fetchall()))
-    assert "partners_by_title" in plan
+    assert "partners_by_title" in await explain(partners, statement, ["enable_seqscan", "enable_sort"], after_key="a")
+
+
+async def test_search_by_title_reads_the_index(partners: PartnersFixture) -> None:
+    statement = build_catalog_statements()[CatalogSort.ID, True, False]
+    disabled = ["enable_seqscan", "enable_indexscan"]
+    assert "products_by_folded_title" in await explain(partners, statement, disabled, pattern="%soup%")
+
+
+@pytest.mark.parametrize("title", ["İzmir κόσμος", "I\u0307zmir ΚΌΣΜΟΣ", "izmir κο\u0301σμος"])
+async def test_product_is_found_by_title_in_any_case_and_form(shop: Shop, title: str) -> None:
+    product_id = await shop.add_product(title, 100)
+    for q in ("İzmir", "izmir", "IZMIR", "I\u0307ZM", "κόσμοσ", "ΚΌΣΜΟΣ", "κο\u0301σμος"):
+        catalog_filter = CatalogFilter(partner_id=shop.partner_id, q=q)
+        page = await catalog.list_catalog(shop.partners.repository, now, 1, "", CatalogSort.ID, catalog_filter)
+        assert [product["id"] for entry in page.items for product in entry.products] == [product_id], q

@@ -2,21 +2,17 @@
 
 from dataclasses import fields
 
-from sqlalchemy import Boolean, ColumnElement, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Boolean, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 
 from services.gateway.adapters.postgres.tables import accounts, code_requests, codes
 from services.gateway.domain.accounts import Account, AccountState, VerificationCode
 from services.runtime.storage.database import TIMESTAMPTZ, Statement
+from services.runtime.storage.text_comparison import normalise_case
 
 ACCOUNT_FIELDS = [field.name for field in fields(Account)]
 MUTABLE_FIELDS = [name for name in ACCOUNT_FIELDS if name not in ("id", "created_at")]
 _is_active = accounts.c.state == AccountState.ACTIVE
-
-
-def _normalise_case(text: ColumnElement[str]) -> ColumnElement[str]:
-    """Return the form in which texts are compared. Only the database folds case, so that both sides agree."""
-    return func.lower(func.normalize(text))
 
 
 ADD_ACCOUNT = Statement(
@@ -54,7 +50,7 @@ LIST_ACCOUNTS = Statement(
         or_(
             _prefix_param.is_(None),
             *(
-                func.starts_with(_normalise_case(accounts.c[name]), _normalise_case(_prefix_param))
+                func.starts_with(normalise_case(accounts.c[name]), normalise_case(_prefix_param))
                 for name in ("email", "first_name", "last_name")
             ),
         ),

@@ -15,6 +15,7 @@ from services.partners.domain.opening_hours import OpeningHours
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer
 from services.partners.usecases.ports import AvailabilityRepository, CatalogReader
 from services.runtime.storage.database import Database, Statement, Transaction, build_upsert
+from services.runtime.storage.text_comparison import normalise_case
 
 MAX_PRODUCTS_PER_ENTRY = 50
 """Maximum number of products in a catalog entry."""
@@ -60,8 +61,8 @@ def _build_sort_title(table: Table) -> ColumnElement[str]:
     return func.left(func.lower(table.c.title), SORT_TITLE_LENGTH)
 
 
-_title_matches = func.lower(products.c.title).like(func.lower(bindparam("pattern", type_=Text)))
-"""Condition supported by the index `products_by_title_trigrams`; the pattern is made by `build_like_pattern`."""
+_title_matches = normalise_case(products.c.title).like(normalise_case(bindparam("pattern", type_=Text)))
+"""Condition supported by the index `products_by_folded_title`; the pattern is made by `build_like_pattern`."""
 
 _category_matches = products.c.category == bindparam("category", type_=Text)
 

@@ -9,6 +9,7 @@ from services.runtime.messaging.inbox import define_inbox_table
 from services.runtime.messaging.outbox import define_outbox_table
 from services.runtime.storage.database import TIMESTAMPTZ
 from services.runtime.storage.idempotency import build_keys_table
+from services.runtime.storage.text_comparison import normalise_case
 
 SORT_TITLE_LENGTH = 64
 """Length of the start of a title by which lists are ordered, so that a page token is short."""
@@ -57,6 +58,12 @@ Index("partners_by_title", func.left(func.lower(partners.c.title), SORT_TITLE_LE
 Index(
     "products_by_title_trigrams",
     func.lower(products.c.title).label("words"),
+    postgresql_using="gin",
+    postgresql_ops={"words": "gin_trgm_ops"},
+)
+Index(
+    "products_by_folded_title",
+    normalise_case(products.c.title).label("words"),
     postgresql_using="gin",
     postgresql_ops={"words": "gin_trgm_ops"},
 )
