@@ -10,9 +10,11 @@ import psycopg
 import pytest
 from pymongo import MongoClient
 
+from deploy.local.mesh_config import SERVICES
 from services.runtime.storage import migrations, mongo_migrations
 from services.runtime.storage.mongo import Document
 from tests.integration.fixtures.servers import Servers
+from tests.later_schema import LATER_REVISION, recording_later_migration
 
 SCHEMA = "pending_migrations"
 
@@ -46,6 +48,25 @@ def test_no_revision_is_pending_after_a_later_release(database_url: str) -> None
     migrations.migrate("gateway", database_url)
     set_revision(database_url, "9999")
     assert [*migrations.list_pending("gateway", database_url)] == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_stores_of_a_later_release_are_accepted(servers: Servers, service: str) -> None:
+    settings = servers.settings(service)
+    database_url, documents_url = settings["DATABASE_URL"], settings.get("DOCUMENTS_URL")
+    migrations.migrate(service, database_url)
+    if documents_url:
+        mongo_migrations.migrate(service, documents_url)
+    with recording_later_migration(settings):
+        migrations.migrate(service, database_url)
+        assert [*migrations.list_pending(service, database_url)] == []
+        with closing(psycopg.connect(database_url)) as connection:
+            revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        assert revision == (LATER_REVISION,)
+        if documents_url:
+            mongo_migrations.migrate(service, documents_url)
+            assert [*mongo_migrations.list_pending(service, documents_url)] == []
+    assert [*migrations.list_pending(service, database_url)] == []
 
 
 @pytest.fixture
