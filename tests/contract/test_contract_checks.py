@@ -31,6 +31,8 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (tmp_path / "api-specs/openapi").mkdir()
     for stem in ("delivery", "partner-system", "payment-system"):
         shutil.copyfile(ROOT / f"api-specs/openapi/{stem}.yaml", tmp_path / f"api-specs/openapi/{stem}.yaml")
+    (tmp_path / "envoy").mkdir()
+    shutil.copyfile(ROOT / "envoy/mesh.yaml", tmp_path / "envoy/mesh.yaml")
     (tmp_path / "codegen/checks").mkdir(parents=True)
     shutil.copyfile(ROOT / "codegen/checks/redocly.mjs", tmp_path / "codegen/checks/redocly.mjs")
     (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
