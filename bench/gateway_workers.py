@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import yaml
@@ -14,10 +15,12 @@ from bench.mesh import Mesh
 from bench.paths import STATE_DIR
 from bench.processes import ProcessGroup
 from bench.results import Row, create_informational_row
+from codegen.envoy.grpc_bridge import UNARY_CLUSTER
 from deploy.local.infrastructure.envoys import open_admin_client
 from deploy.local.infrastructure.services import build_base_environment, build_service_environment
 from deploy.local.mesh_config import SERVICES
 from services.runtime.rpc.health_check import is_serving
+from services.runtime.sidecar.unix_sockets import get_unary_socket_path
 from tests.wait import wait_until
 
 CONNECTIONS = 32
@@ -38,9 +41,11 @@ def start_second_worker(mesh: Mesh, processes: ProcessGroup, name: str) -> int:
     wait_until(lambda: is_serving(f"unix:{health}"), 60, description=f"second process of {name} serves")
     path = mesh.config.ensure_subdirectory("envoy") / f"{name}.yaml"
     bootstrap = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    service_socket = Path(sockets["SERVICE_SOCKET"])
+    cluster_sockets = {"app": service_socket, UNARY_CLUSTER: get_unary_socket_path(service_socket)}
     for cluster in bootstrap["static_resources"]["clusters"]:
-        if cluster["name"] == "app":
-            endpoint = {"endpoint": {"address": {"pipe": {"path": sockets["SERVICE_SOCKET"]}}}}
+        if cluster["name"] in cluster_sockets:
+            endpoint = {"endpoint": {"address": {"pipe": {"path": str(cluster_sockets[cluster["name"]])}}}}
             cluster["load_assignment"]["endpoints"][0]["lb_endpoints"].append(endpoint)
     path.write_text(yaml.safe_dump(bootstrap), encoding="utf-8")
     (previous_pid,) = mesh.list_pids(f"{name}-envoy")[:1]

@@ -19,6 +19,8 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from services.runtime.sidecar.grpc_messages import CONTENT_TYPE, encode_frame
+from services.runtime.sidecar.unix_sockets import get_unary_socket_path
 from tests.envoys import build_settings, issue_certificates, running_envoy
 from tests.wait import wait_until
 
@@ -49,6 +51,16 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     response_headers = [(b"content-type", b"application/json"), (b"etag", b'"1"')]
     await send({"type": "http.response.start", "status": 200, "headers": response_headers})
     await send({"type": "http.response.body", "body": json.dumps(headers).encode()})
+
+
+async def echo_rpc(scope: Any, receive: Any, send: Any) -> None:
+    """ASGI application that responds to every unary call with its metadata as JSON."""
+    while (await receive()).get("more_body"):
+        pass
+    metadata = {name.decode(): value.decode() for name, value in scope["headers"]}
+    response_headers = [(b"content-type", CONTENT_TYPE.encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": response_headers})
+    await send({"type": "http.response.body", "body": encode_frame(json.dumps(metadata).encode())})
 
 
 class EchoRpc(grpc.GenericRpcHandler):
@@ -99,10 +111,12 @@ def running_echo_server(path: Path, app: Any = echo) -> Iterator[None]:
 
 @contextmanager
 def running_rpc_server(path: Path) -> Iterator[None]:
+    """Run the servers of a service: gRPC, and HTTP/1.1 for unary methods."""
     server = grpc.server(ThreadPoolExecutor(4), handlers=[EchoRpc()])
     server.add_insecure_port(f"unix:{path}")
     server.start()
-    yield
+    with running_echo_server(get_unary_socket_path(path), echo_rpc):
+        yield
     server.stop(0).wait()
 
 

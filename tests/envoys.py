@@ -76,13 +76,20 @@ def running_envoy(
         assert old in text, f"{old} is not in the bootstrap"
         text = text.replace(old, new)
     bootstrap.write_text(text, encoding="utf-8")
+    admin_url = f"http://127.0.0.1:{values[f'{name.upper()}_ADMIN_PORT']}"
+    with running_envoy_process(bootstrap, admin_url, folder / f"{name}.log"):
+        yield
+
+
+@contextmanager
+def running_envoy_process(bootstrap: Path, admin_url: str, log_path: Path) -> Iterator[None]:
+    """Run an Envoy with a bootstrap. Raises AssertionError with its log if it does not become ready."""
     command = [str(ENVOY_BINARY), "-c", str(bootstrap)]
     options = ["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--drain-time-s", "1"]
-    with (folder / f"{name}.log").open("wb") as log:
+    with log_path.open("wb") as log:
         process = subprocess.Popen([*command, *options], stdout=log, stderr=subprocess.STDOUT)
     try:
-        admin_url = f"http://127.0.0.1:{values[f'{name.upper()}_ADMIN_PORT']}"
-        wait_until_process_is_ready(process, f"{admin_url}/ready", TIMEOUT_S, folder / f"{name}.log")
+        wait_until_process_is_ready(process, f"{admin_url}/ready", TIMEOUT_S, log_path)
         yield
     finally:
         process.terminate()

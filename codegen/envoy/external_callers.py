@@ -13,11 +13,14 @@ from codegen.envoy.common import (
     build_private_socket,
     build_tracing_config,
 )
+from codegen.envoy.grpc_bridge import UNARY_CLUSTER
 from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, build_egress_route, build_upstream_cluster, list_granted_methods
 from codegen.errors import map_all
 from codegen.mesh import OPERATOR_SIDECAR, list_services
 
-RESERVED_NAMES = frozenset({"app", "ca", "callbacks", "edge", "health", "jwks", "otlp", "uploads", OPERATOR_SIDECAR})
+RESERVED_NAMES = frozenset(
+    {"app", UNARY_CLUSTER, "ca", "callbacks", "edge", "health", "jwks", "otlp", "uploads", OPERATOR_SIDECAR}
+)
 """Names that certificates, clusters and sockets of the mesh already use."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from codegen.contracts import Contracts
-from codegen.envoy import authorization
+from codegen.envoy import authorization, grpc_bridge
 from codegen.envoy.admin import build_admin_cluster
 from codegen.envoy.bearer_scheme import build_bearer_scheme_filters
 from codegen.envoy.common import (
@@ -138,11 +138,11 @@ def build_egress_listeners(contracts: Contracts, caller: str, services: Iterable
     manager = build_http_connection_manager(
         "egress",
         [],
-        {"virtual_hosts": hosts},
-        codec_type="HTTP2",
-        # The app uses a single connection for all calls.
+        {"virtual_hosts": hosts, **grpc_bridge.remove_content_length()},
+        # The app uses a single connection for all streams.
         http2_protocol_options={"max_concurrent_streams": 2 * MAX_STREAMS},
         tracing=build_tracing_config(caller, "100"),
+        **grpc_bridge.build_egress_options(),
     )
     address = build_private_socket(f"{caller}-egress")
     return [build_listener("egress", address, manager, traffic_direction="OUTBOUND", drain_type="MODIFY_ONLY")]
@@ -164,11 +164,16 @@ def build_ingress_listener(
         {
             "name": method.path.removeprefix("/"),
             "match": {"path": method.path},
-            "route": to_app | limit_duration(format_timeout(method)) | build_stream_route_options(method),
+            "route": {
+                "cluster": grpc_bridge.get_app_cluster(method),
+                **limit_duration(format_timeout(method)),
+                **build_stream_route_options(method),
+            },
             **build_span_description(method.path.removeprefix("/"), method.path),
             "typed_per_filter_config": authorization.allow_callers(
                 trust_domain, [*method.callers, *operators], actor_required=method.actor_required
-            ),
+            )
+            | grpc_bridge.enable_bridge(method),
         }
         for method in list_service_methods(contracts, service)
     ]
@@ -199,6 +204,7 @@ def build_ingress_listener(
     manager = build_http_connection_manager(
         "ingress",
         [
+            grpc_bridge.build_bridge_filter(),
             *build_bearer_scheme_filters(),
             authorization.build_jwt_filter(profile),
             authorization.build_rbac_filter(),
@@ -269,8 +275,9 @@ def build_clusters(
         if service == "gateway"
         else []
     )
+    app = [build_app_cluster(service), grpc_bridge.build_unary_cluster(service)]
     return [
-        *(build_gateway_clusters() if service == "gateway" else [build_app_cluster(service)]),
+        *(build_gateway_clusters() if service == "gateway" else app),
         *health,
         build_cluster("metrics", build_unix_address(f"{service}-metrics")),
         build_admin_cluster(service, profile),

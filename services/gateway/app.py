@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import httpx
-from grpc.aio import Channel
 from starlette.types import ASGIApp
 
 from generated.events import EVENTS, GatewayEvent
@@ -50,7 +49,7 @@ from services.runtime.rest.response_cache import build_caches, run_invalidation
 from services.runtime.rest.server import serve_app
 from services.runtime.rest.static_documents import build_problem_pages, load_asyncapi_document, load_openapi_documents
 from services.runtime.rest.swagger_ui import load_swagger_ui
-from services.runtime.rpc.channel import open_channel
+from services.runtime.rpc.channel import Channel
 from services.runtime.rpc.server import serve_rpc, wait_for_stop_signal
 from services.runtime.storage.database import Database
 from services.runtime.storage.object_storage import ObjectStore
@@ -78,7 +77,7 @@ async def serve(settings: Settings) -> None:
     broker = Broker(settings.broker_url.get_secret_value(), "gateway")
     revoked_tokens = RevokedTokens(now)
     repository = PostgresRepository(database, Outbox[GatewayEvent](EVENTS), revoked_tokens.add)
-    channels = {name: open_channel(settings.egress_socket, name) for name in CALLEES}
+    channels = {name: Channel(settings.egress_socket, name) for name in CALLEES}
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
     notifications = NotificationsStub(channels["notifications"])
     registries = PictureRegistries(RpcPartnerPictureRegistry(partners), RpcProductPictureRegistry(partners))

@@ -1,9 +1,8 @@
 """Streams of requests between stub and servicer: results, errors of either side, deadlines and shutdown."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,9 +11,9 @@ import pytest
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
-from services.runtime.rpc.channel import open_channel
 from services.runtime.rpc.server import RpcServer
 from tests import sample
+from tests.sidecar_hop import AnyChannel, SidecarHop, open_channel, running_sidecar_hop
 
 MESSAGES, MODULE = sample.install()
 from generated.proto.sample.v1 import (  # noqa: E402
@@ -62,12 +61,24 @@ class Sums(StreamServicer):
 
 
 @asynccontextmanager
-async def serve(path: Path, servicer: Sums) -> AsyncIterator[tuple[RpcServer, grpc.aio.Channel]]:
-    server = RpcServer(path, [servicer])
+async def serve(hop: SidecarHop, transport: str, servicer: Sums) -> AsyncIterator[tuple[RpcServer, AnyChannel]]:
+    server = RpcServer(hop.service_socket, [servicer])
     await server.start()
-    async with open_channel(path, "sample") as channel:
+    async with open_channel(hop, transport) as channel:
         yield server, channel
     await server.stop(grace_s=0, drain_notice_s=0)
+
+
+@pytest.fixture(scope="module")
+def hop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SidecarHop]:
+    with running_sidecar_hop(tmp_path_factory.mktemp("hop")) as hop:
+        yield hop
+
+
+@pytest.fixture(params=["grpc", "sidecars"])
+def transport(request: pytest.FixtureRequest) -> str:
+    transport: str = request.param
+    return transport
 
 
 @pytest.fixture
@@ -76,13 +87,13 @@ def servicer() -> Sums:
 
 
 @pytest.fixture
-async def channel(tmp_path: Path, servicer: Sums) -> AsyncIterator[grpc.aio.Channel]:
-    async with serve(tmp_path / "s.sock", servicer) as (_, channel):
+async def channel(hop: SidecarHop, transport: str, servicer: Sums) -> AsyncIterator[AnyChannel]:
+    async with serve(hop, transport, servicer) as (_, channel):
         yield channel
 
 
 @pytest.fixture
-def stub(channel: grpc.aio.Channel) -> StreamStub:
+def stub(channel: AnyChannel) -> StreamStub:
     return StreamStub(channel)
 
 
@@ -152,7 +163,7 @@ async def test_deadline_ends_streams(stub: StreamStub, servicer: Sums) -> None:
     await asyncio.wait_for(servicer.ended.wait(), 5)
 
 
-async def test_malformed_request_returns_invalid_argument(channel: grpc.aio.Channel) -> None:
+async def test_malformed_request_returns_invalid_argument(channel: AnyChannel) -> None:
     calls: dict[str, Any] = {"Add": channel.stream_unary, "Accumulate": channel.stream_stream}
     for name, open_call in calls.items():
         call = open_call(f"/sample.v1.StreamService/{name}")(iter([b"\x08\xff"]))
@@ -162,8 +173,9 @@ async def test_malformed_request_returns_invalid_argument(channel: grpc.aio.Chan
         assert raised.value.details() == f"malformed {name}Request"
 
 
-async def test_shutdown_ends_open_streams(tmp_path: Path, servicer: Sums) -> None:
-    async with serve(tmp_path / "s.sock", servicer) as (server, channel):
+@pytest.mark.parametrize("transport", ["grpc"], indirect=True)
+async def test_shutdown_ends_open_streams(hop: SidecarHop, transport: str, servicer: Sums) -> None:
+    async with serve(hop, transport, servicer) as (server, channel):
         stub = StreamStub(channel)
         task = asyncio.create_task(stub.add(send(AddRequest, 1, hang=True)))
         await asyncio.wait_for(servicer.received_one.wait(), 5)

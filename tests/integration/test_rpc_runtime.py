@@ -1,3 +1,5 @@
+"""Calls between stub and servicer: over gRPC, and over HTTP/1.1 through the Envoys of both sidecars."""
+
 import asyncio
 import base64
 import json
@@ -31,17 +33,12 @@ from opentelemetry.trace import SpanKind, StatusCode
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import PAYLOAD_HEADER, Principal, current_token
-from services.runtime.rpc.channel import open_channel
 from services.runtime.rpc.deadline import current_deadline
-from services.runtime.rpc.server import (
-    RpcServer,
-    SocketInUseError,
-    remove_stale_socket,
-    serve_rpc,
-    wait_for_stop_signal,
-)
+from services.runtime.rpc.server import RpcServer, serve_rpc, wait_for_stop_signal
+from services.runtime.sidecar.unix_sockets import SocketInUseError, get_unary_socket_path
 from services.runtime.telemetry import rpc_spans
 from tests import sample
+from tests.sidecar_hop import AnyChannel, SidecarHop, open_channel, open_grpc_channel, running_sidecar_hop
 from tests.wait import wait_until_async
 
 MESSAGES, MODULE = sample.install()
@@ -103,20 +100,24 @@ class Echo(EchoServicer):
 
 
 @asynccontextmanager
-async def serve_echo(path: Path, servicer: EchoServicer) -> AsyncIterator[grpc.aio.Channel]:
+async def serve_echo(path: Path, servicer: EchoServicer) -> AsyncIterator[None]:
     server = RpcServer(path, [servicer])
     await server.start()
-    channel = open_channel(path, "sample")
     try:
-        yield channel
+        yield
     finally:
-        await channel.close()
         await server.stop(grace_s=0, drain_notice_s=0)
 
 
+@pytest.fixture(scope="module")
+def hop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SidecarHop]:
+    with running_sidecar_hop(tmp_path_factory.mktemp("hop")) as hop:
+        yield hop
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "s.sock"
+def path(hop: SidecarHop) -> Path:
+    return hop.service_socket
 
 
 @pytest.fixture
@@ -124,14 +125,26 @@ def servicer() -> Echo:
     return Echo()
 
 
+@pytest.fixture(params=["grpc", "sidecars"])
+def transport(request: pytest.FixtureRequest) -> str:
+    transport: str = request.param
+    return transport
+
+
 @pytest.fixture
-async def channel(path: Path, servicer: Echo) -> AsyncIterator[grpc.aio.Channel]:
-    async with serve_echo(path, servicer) as channel:
+async def channel(hop: SidecarHop, servicer: Echo, transport: str) -> AsyncIterator[AnyChannel]:
+    async with serve_echo(hop.service_socket, servicer), open_channel(hop, transport) as channel:
         yield channel
 
 
 @pytest.fixture
-def stub(channel: grpc.aio.Channel) -> EchoStub:
+async def grpc_channel(hop: SidecarHop, servicer: Echo) -> AsyncIterator[grpc.aio.Channel]:
+    async with serve_echo(hop.service_socket, servicer), open_grpc_channel(hop.service_socket) as channel:
+        yield channel
+
+
+@pytest.fixture
+def stub(channel: AnyChannel) -> EchoStub:
     return EchoStub(channel)
 
 
@@ -144,7 +157,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     provider.shutdown()
 
 
-async def call_raw(channel: grpc.aio.Channel, method: str, data: bytes = b"", **metadata: str) -> bytes:
+async def call_raw(channel: AnyChannel, method: str, data: bytes = b"", **metadata: str) -> bytes:
     call: Any = channel.unary_unary(f"/sample.v1.EchoService/{method}")
     pairs = [(name.replace("_", "-"), value) for name, value in metadata.items()]
     response: bytes = await call(data, metadata=grpc.aio.Metadata(*pairs), timeout=5)
@@ -162,16 +175,14 @@ async def test_error_details_round_trip(stub: EchoStub) -> None:
     assert raised.value == ERROR
 
 
-@pytest.mark.parametrize("reason", list(Reason))
-async def test_every_reason_round_trips(
-    stub: EchoStub, servicer: Echo, reason: Reason, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(globals(), "ERROR", ApiError(reason))
+async def test_every_reason_round_trips(stub: EchoStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    for reason in Reason:
+        monkeypatch.setitem(globals(), "ERROR", ApiError(reason))
 
-    with pytest.raises(ApiError) as raised:
-        await stub.echo(EchoRequest(text="reject"))
+        with pytest.raises(ApiError) as raised:
+            await stub.echo(EchoRequest(text="reject"))
 
-    assert raised.value == ApiError(reason)
+        assert raised.value == ApiError(reason)
 
 
 async def test_unexpected_error_is_logged_and_hidden_from_caller(
@@ -184,7 +195,7 @@ async def test_unexpected_error_is_logged_and_hidden_from_caller(
     assert "a secret" in caplog.text
 
 
-async def test_malformed_request_returns_invalid_argument(channel: grpc.aio.Channel) -> None:
+async def test_malformed_request_returns_invalid_argument(channel: AnyChannel) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call_raw(channel, "Echo", b"\x0a\xff")
 
@@ -192,7 +203,7 @@ async def test_malformed_request_returns_invalid_argument(channel: grpc.aio.Chan
     assert raised.value.details() == "malformed EchoRequest"
 
 
-async def test_method_with_required_actor_needs_payload_header(channel: grpc.aio.Channel, stub: EchoStub) -> None:
+async def test_method_with_required_actor_needs_payload_header(channel: AnyChannel, stub: EchoStub) -> None:
     with pytest.raises(ApiError) as raised:
         await stub.who_am_i(WhoAmIRequest())
     assert raised.value.reason is Reason.UNAUTHENTICATED
@@ -205,7 +216,10 @@ async def test_method_with_required_actor_needs_payload_header(channel: grpc.aio
     assert response.endswith(b"user-1 a.b.c")
 
 
-async def test_stub_forwards_token_only_to_methods_with_required_actor(path: Path) -> None:
+@pytest.mark.parametrize("transport", ["grpc", "egress"], indirect=True)
+async def test_stub_forwards_token_only_to_methods_with_required_actor(
+    hop: SidecarHop, path: Path, transport: str
+) -> None:
     received: list[dict[str, str | bytes]] = []
 
     async def record_metadata(data: bytes, context: Any) -> bytes:
@@ -219,7 +233,7 @@ async def test_stub_forwards_token_only_to_methods_with_required_actor(path: Pat
     await server.start()
     token = current_token.set("a.b.c")
     try:
-        async with open_channel(path, "sample") as channel:
+        async with open_channel(hop, transport) as channel:
             await EchoStub(channel).echo(EchoRequest())
             await EchoStub(channel).who_am_i(WhoAmIRequest())
     finally:
@@ -250,14 +264,15 @@ async def test_deadline_exceeded_raises_upstream_timeout(stub: EchoStub) -> None
     assert raised.value.reason is Reason.UPSTREAM_TIMEOUT
 
 
-async def test_unreachable_server_raises_upstream_unavailable(path: Path) -> None:
-    async with open_channel(path, "sample") as channel:
+async def test_unreachable_server_raises_upstream_unavailable(hop: SidecarHop, transport: str) -> None:
+    async with open_channel(hop, transport) as channel:
         with pytest.raises(ApiError) as raised:
             await EchoStub(channel).echo(EchoRequest())
 
     assert (raised.value.reason, raised.value.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 1)
 
 
+@pytest.mark.parametrize("transport", ["grpc", "egress"], indirect=True)
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
@@ -267,7 +282,9 @@ async def test_unreachable_server_raises_upstream_unavailable(path: Path) -> Non
         (grpc.StatusCode.CANCELLED, Reason.UPSTREAM_UNAVAILABLE),
     ],
 )
-async def test_message_of_status_without_reason_is_dropped(path: Path, code: grpc.StatusCode, reason: Reason) -> None:
+async def test_message_of_status_without_reason_is_dropped(
+    hop: SidecarHop, path: Path, transport: str, code: grpc.StatusCode, reason: Reason
+) -> None:
     async def fail(data: bytes, context: Any) -> bytes:
         await context.abort(code, "proxy error text")
         raise AssertionError
@@ -276,7 +293,7 @@ async def test_message_of_status_without_reason_is_dropped(path: Path, code: grp
     server.add_registered_method_handlers(ECHO.service, {"Echo": grpc.unary_unary_rpc_method_handler(fail)})
     server.add_insecure_port(f"unix:{path}")
     await server.start()
-    async with open_channel(path, "sample") as channel:
+    async with open_channel(hop, transport) as channel:
         with pytest.raises(ApiError) as raised:
             await EchoStub(channel).echo(EchoRequest())
     await server.stop(0)
@@ -305,7 +322,7 @@ async def test_closing_stream_cancels_call(stub: EchoStub, servicer: Echo) -> No
 async def test_shutdown_ends_streams_and_completes_calls(path: Path, servicer: Echo) -> None:
     server = RpcServer(path, [servicer])
     await server.start()
-    async with open_channel(path, "sample") as channel:
+    async with open_grpc_channel(path) as channel:
         stream = EchoStub(channel).count(CountRequest())
         assert [(await anext(stream)).number for _ in range(3)] == [1, 2, 3]
         health = HealthStub(channel)  # type: ignore[no-untyped-call]
@@ -324,11 +341,11 @@ async def test_shutdown_ends_streams_and_completes_calls(path: Path, servicer: E
     assert not await asyncio.to_thread(path.exists)
 
 
-async def test_health_reports_process_and_each_service(channel: grpc.aio.Channel) -> None:
-    health = HealthStub(channel)  # type: ignore[no-untyped-call]
+async def test_health_reports_process_and_each_service(grpc_channel: grpc.aio.Channel) -> None:
+    health = HealthStub(grpc_channel)  # type: ignore[no-untyped-call]
     for name in ("", "sample.v1.EchoService"):
         assert (await health.Check(HealthCheckRequest(service=name))).status == HealthCheckResponse.SERVING
-    assert (await ChannelzStub(channel).GetServers(GetServersRequest())).server  # type: ignore[no-untyped-call]
+    assert (await ChannelzStub(grpc_channel).GetServers(GetServersRequest())).server  # type: ignore[no-untyped-call]
 
 
 async def reflect(channel: grpc.aio.Channel, version: str, **request: Any) -> ServerReflectionResponse:
@@ -344,43 +361,37 @@ async def reflect(channel: grpc.aio.Channel, version: str, **request: Any) -> Se
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
-async def test_reflection_lists_and_describes_services(channel: grpc.aio.Channel, version: str) -> None:
-    listed = await reflect(channel, version, list_services="*")
+async def test_reflection_lists_and_describes_services(grpc_channel: grpc.aio.Channel, version: str) -> None:
+    listed = await reflect(grpc_channel, version, list_services="*")
     names = [service.name for service in listed.list_services_response.service]
     assert {"sample.v1.EchoService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"} <= set(names)
 
     for symbol in ("delivery.orders.v1.OrdersService", *(name for name in names if name.startswith("grpc."))):
-        described = await reflect(channel, version, file_containing_symbol=symbol)
+        described = await reflect(grpc_channel, version, file_containing_symbol=symbol)
         files = described.file_descriptor_response.file_descriptor_proto
         assert symbol.rpartition(".")[0] in [FileDescriptorProto.FromString(file).package for file in files]
 
 
-async def test_socket_is_accessible_to_owner_only(channel: grpc.aio.Channel, path: Path) -> None:
-    await channel.channel_ready()
+@pytest.mark.usefixtures("grpc_channel")
+async def test_sockets_are_accessible_to_owner_only(path: Path) -> None:
+    for socket_path in (path, get_unary_socket_path(path)):
+        status = await asyncio.to_thread(socket_path.stat)
+        assert stat.S_IMODE(status.st_mode) == 0o600
 
-    status = await asyncio.to_thread(path.stat)
-    assert stat.S_IMODE(status.st_mode) == 0o600
 
+async def test_stale_socket_is_replaced(hop: SidecarHop, path: Path, transport: str) -> None:
+    for socket_path in (path, get_unary_socket_path(path)):
+        with socket.socket(socket.AF_UNIX) as stale_socket:
+            stale_socket.bind(str(socket_path))
 
-async def test_stale_socket_is_replaced(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as stale_socket:
-        stale_socket.bind(str(path))
-
-    async with serve_rpc(path, [Echo()], grace_s=0, drain_notice_s=0), open_channel(path, "sample") as channel:
+    async with serve_rpc(path, [Echo()], grace_s=0, drain_notice_s=0), open_channel(hop, transport) as channel:
         assert (await EchoStub(channel).echo(EchoRequest(text="here"))).text == "here"
 
 
-@pytest.mark.usefixtures("channel")
+@pytest.mark.usefixtures("grpc_channel")
 async def test_socket_in_use_is_rejected(path: Path) -> None:
     with pytest.raises(SocketInUseError, match="another process"):
         await RpcServer(path).start()
-
-
-def test_regular_file_is_not_removed(path: Path) -> None:
-    path.write_text("precious", encoding="utf-8")
-
-    with pytest.raises(SocketInUseError, match="not a socket"):
-        remove_stale_socket(path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -15,6 +15,7 @@ from deploy.local.mesh_config import ROOT, SERVICES, MeshConfig
 from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.process import ProcessSpec
 from services.runtime.rpc.health_check import is_serving
+from services.runtime.sidecar.unix_sockets import get_unary_socket_path
 
 SERVICES_WITH_DEMO_DATA = tuple(
     name for name in SERVICES if (ROOT / "services" / name / "entrypoints/commands/demo_data.py").is_file()
@@ -113,13 +114,14 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
 def define_service(config: MeshConfig, secrets: Secrets, name: str) -> ProcessSpec:
     """Define a service process, whose readiness is its gRPC health check."""
     socket = config.socket_dir / ("gateway-health.sock" if name == "gateway" else f"{name}.sock")
+    second_socket = "gateway-health.sock" if name == "gateway" else get_unary_socket_path(socket).name
 
     return ProcessSpec(
         name=name,
         command=[sys.executable, "-m", f"services.{name}", "serve"],
         environment=build_service_environment(config, secrets, name),
         is_ready=lambda: is_serving(f"unix:{socket}"),
-        sockets=[f"{name}.sock", f"{name}-metrics.sock", *(["gateway-health.sock"] if name == "gateway" else [])],
+        sockets=[f"{name}.sock", f"{name}-metrics.sock", second_socket],
     )
 
 

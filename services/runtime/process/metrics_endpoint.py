@@ -12,7 +12,7 @@ from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.metrics import initialise_missing_queues, initialise_published_events
 from services.runtime.messaging.topology import QUEUES, RETRY_QUEUES, get_dead_letter_queue, get_owner
 from services.runtime.process.queue_depths import QueueDepthGauges, build_outbox_refresh
-from services.runtime.rpc.server import remove_stale_socket
+from services.runtime.sidecar.unix_sockets import remove_stale_socket
 from services.runtime.storage.database import Database
 from services.runtime.telemetry.metrics import MetricsRegistry, setup_metrics
 

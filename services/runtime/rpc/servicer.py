@@ -5,7 +5,7 @@ A servicer's method receives a message and a principal, and rejects a call by ra
 
 import logging
 from abc import ABC
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, NoReturn
 
@@ -24,6 +24,8 @@ from services.runtime.rpc.field_pointers import FieldPointers, resolve_pointers
 from services.runtime.rpc.method import Method
 from services.runtime.rpc.request_validation import RequestValidator, build_validator
 from services.runtime.rpc.streams import ServerStreams
+from services.runtime.sidecar.grpc_messages import StatusError
+from services.runtime.sidecar.unary_app import UnaryHandler
 from services.runtime.telemetry import rpc_metrics, rpc_spans
 from services.runtime.telemetry.histograms import Timer
 
@@ -35,6 +37,9 @@ type Context = grpc.aio.ServicerContext[bytes, bytes]
 type Handler = grpc.RpcMethodHandler[bytes, bytes]
 type Incoming = bytes | AsyncIterator[bytes]
 """One request, or the requests of a stream."""
+
+type Call = Callable[[Any, Mapping[str, str], float | None], Awaitable[bytes]]
+"""Function of a method with one response: takes Incoming, the metadata and the timeout in seconds."""
 
 _HANDLER_FACTORIES: Mapping[tuple[bool, bool], Callable[..., Any]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -64,6 +69,17 @@ class Servicer(ABC):
             for method in self.METHODS
         }
 
+    def build_unary_handlers(self, page_tokens: PageTokenSigner | None = None) -> dict[str, UnaryHandler]:
+        """Return the handler of each unary method by its path, for calls over HTTP/1.1.
+
+        Raises TypeError for a method with page tokens when there is no signer.
+        """
+        return {
+            method.path: _build_call(method, self._sign_page_tokens(method, page_tokens), self.FIELD_POINTERS)
+            for method in self.METHODS
+            if not method.is_streaming
+        }
+
     def _sign_page_tokens(self, method: Method[Any, Any], page_tokens: PageTokenSigner | None) -> Callable[..., Any]:
         """Return the servicer's method, which receives and returns unsigned tokens."""
         behaviour: Callable[..., Any] = getattr(self, method.attribute)
@@ -89,45 +105,75 @@ class Servicer(ABC):
 def _build_handler(
     method: Method[Any, Any], behaviour: Callable[..., Any], streams: ServerStreams, pointers: FieldPointers
 ) -> Handler:
-    """Return a handler of raw bytes.
+    """Return the gRPC handler of a method, which receives and returns raw bytes."""
+    if method.server_streaming:
+        handle = _build_stream_handler(method, behaviour, streams, pointers)
+    else:
+        if method.client_streaming:
+            behaviour = _end_on_shutdown(behaviour, streams)
+        handle = _wrap_call(_build_call(method, behaviour, pointers))
+    handler: Handler = _HANDLER_FACTORIES[method.client_streaming, method.server_streaming](handle)
+    return handler
+
+
+def _wrap_call(call: Call) -> Callable[[Incoming, Context], Any]:
+    """Return the gRPC handler of a method with one response."""
+
+    async def handle(data: Incoming, context: Context) -> bytes:
+        try:
+            return await call(data, _read_metadata(context), context.time_remaining())
+        except StatusError as error:
+            await _abort(context, error)
+
+    return handle
+
+
+def _build_call(method: Method[Any, Any], behaviour: Callable[..., Any], pointers: FieldPointers) -> Call:
+    """Return the function that takes the encoded request or requests, and returns the encoded response.
 
     It decodes the request itself, as gRPC reports an error of its deserializer as UNKNOWN with the parser's message.
     """
     encode = get_codec().encode
-    if method.client_streaming and not method.server_streaming:
-        behaviour = _end_on_shutdown(behaviour, streams)
     validate = build_validator(method.constraints)
     histogram = rpc_metrics.bind_duration(rpc_metrics.SERVER_DURATION, method.path)
 
-    async def handle_unary(data: Incoming, context: Context) -> bytes:
-        metadata = _read_metadata(context)
+    async def call(data: Incoming, metadata: Mapping[str, str], timeout_s: float | None) -> bytes:
         with rpc_spans.start_server_span(method.path, metadata) as span, histogram.start_timer(CANCELLED) as timer:
             try:
-                result = await behaviour(*_build_arguments(method, validate, data, metadata, context))
+                result = await behaviour(*_build_arguments(method, validate, data, metadata, timeout_s))
                 response: bytes = result.data if isinstance(result, PreEncoded) else encode(result)
             # Outermost handler: every exception becomes a gRPC status.
-            except Exception as error:  # noqa: BLE001
-                await _abort_with_error(method, error, pointers, span, timer, context)
+            except Exception as error:
+                raise _record_error(method, error, pointers, span, timer) from error
             rpc_spans.end_server_span(span, grpc.StatusCode.OK)
             timer.outcome = OK
             return response
 
-    async def handle_stream(data: Incoming, context: Context) -> AsyncIterator[bytes]:
+    return call
+
+
+def _build_stream_handler(
+    method: Method[Any, Any], behaviour: Callable[..., Any], streams: ServerStreams, pointers: FieldPointers
+) -> Callable[[Incoming, Context], Any]:
+    """Return the handler of a method that streams responses."""
+    encode = get_codec().encode
+    validate = build_validator(method.constraints)
+    histogram = rpc_metrics.bind_duration(rpc_metrics.SERVER_DURATION, method.path)
+
+    async def handle(data: Incoming, context: Context) -> AsyncIterator[bytes]:
         metadata = _read_metadata(context)
         with rpc_spans.start_server_span(method.path, metadata) as span, histogram.start_timer(CANCELLED) as timer:
             try:
                 async with streams.track():
-                    async for message in behaviour(*_build_arguments(method, validate, data, metadata, context)):
+                    arguments = _build_arguments(method, validate, data, metadata, context.time_remaining())
+                    async for message in behaviour(*arguments):
                         yield encode(message)
             except Exception as error:  # noqa: BLE001
-                await _abort_with_error(method, error, pointers, span, timer, context)
+                await _abort(context, _record_error(method, error, pointers, span, timer))
             rpc_spans.end_server_span(span, grpc.StatusCode.OK)
             timer.outcome = OK
 
-    handler: Handler = _HANDLER_FACTORIES[method.client_streaming, method.server_streaming](
-        handle_stream if method.server_streaming else handle_unary
-    )
-    return handler
+    return handle
 
 
 def _end_on_shutdown(behaviour: Callable[..., Any], streams: ServerStreams) -> Callable[..., Any]:
@@ -146,13 +192,17 @@ def _read_metadata(context: Context) -> dict[str, str]:
 
 
 def _build_arguments(
-    method: Method[Any, Any], validate: RequestValidator, data: Incoming, metadata: Mapping[str, str], context: Context
+    method: Method[Any, Any],
+    validate: RequestValidator,
+    data: Incoming,
+    metadata: Mapping[str, str],
+    timeout_s: float | None,
 ) -> tuple[Any, ...]:
     """Return the arguments of the servicer's method, and set the current deadline.
 
     Raises ApiError: INVALID_REQUEST, UNAUTHENTICATED.
     """
-    set_deadline_after(context.time_remaining(), method.timeout_s)
+    set_deadline_after(timeout_s, method.timeout_s)
     request = (
         _decode_request(method, validate, data) if isinstance(data, bytes) else _decode_stream(method, validate, data)
     )
@@ -200,15 +250,10 @@ def _parse_principal(metadata: Mapping[str, str]) -> Principal:
     return principal
 
 
-async def _abort_with_error(
-    method: Method[Any, Any],
-    error: Exception,
-    pointers: FieldPointers,
-    span: Span,
-    timer: Timer[str],
-    context: Context,
-) -> NoReturn:
-    """Abort the call with the error's status. An unexpected error is logged and reported as INTERNAL."""
+def _record_error(
+    method: Method[Any, Any], error: Exception, pointers: FieldPointers, span: Span, timer: Timer[str]
+) -> StatusError:
+    """Return the status of a failed call, and record it. An unexpected error is logged and reported as INTERNAL."""
     if isinstance(error, ApiError):
         api_error = resolve_pointers(error, pointers)
     else:
@@ -218,4 +263,8 @@ async def _abort_with_error(
     status = error_status.build_status(api_error)
     rpc_spans.end_server_span(span, status.code)
     timer.outcome = status.code.name
-    await context.abort(status.code, status.details, status.trailing_metadata)
+    return StatusError(status.code, status.details, status.trailing_metadata)
+
+
+async def _abort(context: Context, error: StatusError) -> NoReturn:
+    await context.abort(error.code, error.details, error.trailing_metadata)

@@ -17,9 +17,11 @@ from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import current_token
 from services.runtime.rpc import error_status
+from services.runtime.rpc.channel import Channel
 from services.runtime.rpc.codec import DecodeError, Wire, get_codec
 from services.runtime.rpc.deadline import compute_effective_timeout_s
 from services.runtime.rpc.method import Method
+from services.runtime.sidecar.http1_client import UnaryCall
 from services.runtime.telemetry import rpc_metrics, rpc_spans
 from services.runtime.telemetry.histograms import Timer
 
@@ -31,8 +33,8 @@ class Stub:
 
     METHODS: ClassVar[tuple[Method[Any, Any], ...]]
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._unary_calls: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {
+    def __init__(self, channel: Channel | grpc.aio.Channel) -> None:
+        self._unary_calls: dict[str, UnaryCall] = {
             method.path: channel.unary_unary(method.path) for method in self.METHODS if not method.is_streaming
         }
         self._stream_calls: dict[str, grpc.aio.UnaryStreamMultiCallable[bytes, bytes]] = {
@@ -73,7 +75,7 @@ class Stub:
                 data = await self._unary_calls[method.path](
                     get_codec().encode(request),
                     timeout=compute_effective_timeout_s(timeout_s, method.timeout_s),
-                    metadata=grpc.aio.Metadata(*metadata.items()),
+                    metadata=tuple(metadata.items()),
                 )
                 result = get_codec().decode_with(method.response, data, reader)
             except (grpc.aio.AioRpcError, DecodeError) as error:

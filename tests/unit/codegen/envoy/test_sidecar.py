@@ -179,6 +179,7 @@ def test_ingress_replaces_the_identity_that_callers_send() -> None:
     assert config["forward_client_cert_details"] == "SANITIZE_SET"
     assert config["set_current_client_cert_details"] == {"uri": True}
     assert [each["name"] for each in config["http_filters"]] == [
+        "grpc_http1_reverse_bridge",
         "bearer_scheme",
         "bearer_header",
         "jwt",
@@ -203,8 +204,8 @@ def test_probe_offers_health_check_and_metrics_only(service: str, health_cluster
     ("service", "names"),
     [
         ("gateway", ["app", "callbacks", "uploads", "health", "metrics", "admin", "otlp", "jwks", "notes"]),
-        ("notes", ["app", "metrics", "admin", "otlp", "jwks", "archive"]),
-        ("archive", ["app", "metrics", "admin", "otlp", "jwks", "notes"]),
+        ("notes", ["app", "app_http1", "metrics", "admin", "otlp", "jwks", "archive"]),
+        ("archive", ["app", "app_http1", "metrics", "admin", "otlp", "jwks", "notes"]),
     ],
 )
 def test_clusters_are_those_of_the_routes(service: str, names: list[str]) -> None:

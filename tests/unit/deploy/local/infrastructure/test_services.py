@@ -108,7 +108,7 @@ def test_service_is_started_with_its_sockets(shared_config: MeshConfig, shared_s
     assert list(specification.sockets) == [
         f"{service}.sock",
         f"{service}-metrics.sock",
-        *(["gateway-health.sock"] if service == "gateway" else []),
+        "gateway-health.sock" if service == "gateway" else f"{service}-http1.sock",
     ]
 
 
