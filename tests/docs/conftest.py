@@ -4,10 +4,11 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.supervisor.process import signal_process_group
@@ -52,8 +53,11 @@ class DocRun:
 
 
 @contextmanager
-def run_page(page: str) -> Iterator[DocRun]:
-    """Run the steps of a page of docs/ in a new copy, and stop the meshes that they started."""
+def run_page(page: str, replacements: Mapping[str, str] = MappingProxyType({})) -> Iterator[DocRun]:
+    """Run the steps of a page of docs/ in a new copy, and stop the meshes that they started.
+
+    `replacements` are texts of the page that are replaced by others.
+    """
     with tempfile.TemporaryDirectory(prefix="docs-", dir="/tmp") as folder:
         root = Path(folder) / "delivery"
         shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*EXCLUDED_PATTERNS))
@@ -64,7 +68,12 @@ def run_page(page: str) -> Iterator[DocRun]:
         environment = {name: value for name, value in os.environ.items() if name not in REMOVED_VARIABLES}
         doc_run = DocRun(root, environment | {"PORT_OFFSET": str(PORT_OFFSET)})
         try:
-            steps.run_steps(ROOT / "docs" / page, root, doc_run.environment)
+            text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+            for old, new in replacements.items():
+                text = text.replace(old, new)
+            copy = Path(folder) / page
+            copy.write_text(text, encoding="utf-8")
+            steps.run_steps(copy, root, doc_run.environment)
             yield doc_run
         finally:
             for state_dir in (root / ".local", root / ".local/test"):

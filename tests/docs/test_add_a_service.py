@@ -5,14 +5,18 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.conftest import ROOT
 from tests.docs.conftest import DocRun, run_page
+
+NAME = "loyaltytwo" if (ROOT / "services/loyalty").is_dir() else "loyalty"
+"""Name of the service: another one in a repository to which the page's service was added."""
 
 pytestmark = pytest.mark.timeout(400)  # the fixture runs the page, which starts a mesh
 
 
 @pytest.fixture(scope="module")
 def doc_run() -> Iterator[DocRun]:
-    with run_page("add-a-service.md") as doc_run:
+    with run_page("add-a-service.md", {"loyalty": NAME, "Loyalty": NAME.capitalize()}) as doc_run:
         yield doc_run
 
 
@@ -23,4 +27,4 @@ def test_added_service_is_published_and_protected(doc_run: DocRun) -> None:
         assert edge.get("/api/v1/users/me/points").status_code == 401
     reference = (doc_run.root / "generated/docs/reference.md").read_text(encoding="utf-8")
     assert "GetBalance" in reference
-    assert "loyalty.orders" in reference
+    assert f"{NAME}.orders" in reference

@@ -10,6 +10,7 @@ import httpx
 import pytest
 import yaml
 
+from deploy.local.mesh_config import SERVICES
 from tests.conftest import PORT_OFFSET, ROOT, Mesh
 from tests.contract.test_observability import PROMTOOL
 from tests.free_ports import find_free_port
@@ -82,7 +83,7 @@ def query_prometheus(prometheus: httpx.Client, query: str) -> list[dict[str, Any
 def test_every_scrape_target_is_up(prometheus: httpx.Client) -> None:
     def are_targets_up() -> bool:
         targets = prometheus.get("/targets").json()["data"]["activeTargets"]
-        return len(targets) == 8 and all(target["health"] == "up" for target in targets)
+        return len(targets) == 2 * len(SERVICES) and all(target["health"] == "up" for target in targets)
 
     wait_until(are_targets_up, description="every target is up")
 

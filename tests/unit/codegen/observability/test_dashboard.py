@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen.observability import dashboard
+from codegen.observability.objectives import get_specification
 from tests.unit.codegen.sample_contracts import (
     create_contracts,
     create_event,
@@ -59,8 +60,7 @@ def test_each_tag_and_service_has_a_row() -> None:
         "REST: callbacks",
         "RPC: delivery.notes.v1.NotesService",
         "Events",
-        "Orders and money",
-        "Third parties",
+        *get_specification(CONTRACTS).dashboard,
         "Databases",
         "Processes",
     ]
