@@ -1,4 +1,4 @@
-"""Servers of the local runner: a user without root, a folder with unusual characters, a foreign environment."""
+"""The local mesh of a user without root, in a folder with unusual characters, from a foreign environment."""
 
 import os
 import shutil
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -31,15 +32,15 @@ FOREIGN_VARIABLES = {
     "RABBITMQ_SERVER_ERL_ARGS": "+no_such_flag",
     "http_proxy": "http://127.0.0.1:9",
 }
-"""Variables of the caller that would stop or misdirect the servers."""
+"""Variables of the caller that would stop or misdirect the processes."""
 
 USER_NAMESPACE = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
 """Prefix with which root runs a command as a user without capabilities who owns the files of root."""
 
 
 @dataclass(frozen=True)
-class Servers:
-    """Running servers, and the names in the repository's root before their start."""
+class LocalMesh:
+    """Running mesh, and the names in the repository's root before its start."""
 
     config: MeshConfig
     root_names: set[str]
@@ -51,8 +52,8 @@ class Servers:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    """Return servers that a user without root has started from a foreign environment."""
+def local_mesh() -> Iterator[LocalMesh]:
+    """Return a mesh that a user without root has started from a foreign environment."""
     folder = STATE_DIR.absolute() / "own user, 50% #1"
     variables = {"DELIVERY_STATE": str(folder), "PORT_OFFSET": str(PORT_OFFSET + 1500)}
     prefix = USER_NAMESPACE if os.geteuid() == 0 else []
@@ -71,9 +72,9 @@ def servers() -> Iterator[Servers]:
     run("down")
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        result = run("up", "--only", "servers")
+        result = run("up")
         assert result.returncode == 0, result.stdout + result.stderr
-        yield Servers(MeshConfig(variables), root_names)
+        yield LocalMesh(MeshConfig(variables), root_names)
     finally:
         run("down")
 
@@ -82,23 +83,28 @@ def is_below(path: str, folders: tuple[Path, ...]) -> bool:
     return any(Path(path).is_relative_to(folder) for folder in folders)
 
 
-def test_servers_write_only_below_the_state_folder(servers: Servers) -> None:
-    allowed = (servers.config.folder, servers.config.socket_dir, Path("/dev"))
-    for process in servers.list_processes():
+def test_mesh_serves_requests(local_mesh: LocalMesh) -> None:
+    response = httpx.get(f"{local_mesh.config.edge_url}/api/v1/catalog", trust_env=False, timeout=10)
+    assert response.raise_for_status().json()["items"]
+
+
+def test_processes_write_only_below_the_state_folder(local_mesh: LocalMesh) -> None:
+    allowed = (local_mesh.config.folder, local_mesh.config.socket_dir, Path("/dev"))
+    for process in local_mesh.list_processes():
         written = [file.path for file in process.open_files() if file.mode not in ("r", "rt")]
         assert [path for path in [*written, process.cwd()] if not is_below(path, allowed)] == [], process.name()
-    assert {path.name for path in ROOT.iterdir()} <= servers.root_names | {"__pycache__"}
+    assert {path.name for path in ROOT.iterdir()} <= local_mesh.root_names | {"__pycache__"}
 
 
-def test_servers_have_an_environment_of_their_own(servers: Servers) -> None:
-    for process in servers.list_processes():
+def test_processes_have_an_environment_of_their_own(local_mesh: LocalMesh) -> None:
+    for process in local_mesh.list_processes():
         environment = process.environ()
         inherited = {name for name, value in FOREIGN_VARIABLES.items() if environment.get(name) == value}
         assert inherited == set(), process.name()
 
 
-def test_crash_dumps_are_written_below_the_state_folder(servers: Servers) -> None:
-    environments = [process.environ() for process in servers.list_processes()]
+def test_crash_dumps_are_written_below_the_state_folder(local_mesh: LocalMesh) -> None:
+    environments = [process.environ() for process in local_mesh.list_processes()]
     paths = {value for each in environments if (value := each.get("ERL_CRASH_DUMP"))}
     assert paths
-    assert [path for path in paths if not is_below(path, (servers.config.folder,))] == []
+    assert [path for path in paths if not is_below(path, (local_mesh.config.folder,))] == []
