@@ -59,9 +59,11 @@ def _build_event(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, s
 def main() -> None:
     parser = argparse.ArgumentParser(prog="codegen.mock_document", description=__doc__)
     parser.add_argument("output", type=Path, help="file of the document")
-    source = contracts.load_compiled(contracts.REPOSITORY)
+    parser.add_argument("--root", type=Path, default=contracts.REPOSITORY, help="folder of api-specs/")
+    arguments = parser.parse_args()
+    source = contracts.load_compiled(arguments.root.resolve())
     document = build_document(publish_document(source.openapi[source.name]))
-    parser.parse_args().output.write_text(json.dumps(document), encoding="utf-8")
+    arguments.output.write_text(json.dumps(document), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,9 @@ def _run(*command: str | Path, folder: Path | None = None) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="codegen.python_clients", description=__doc__)
     parser.add_argument("output", type=Path, help="folder of the wheels")
-    build_wheels(contracts.load_compiled(contracts.REPOSITORY), parser.parse_args().output.resolve())
+    parser.add_argument("--root", type=Path, default=contracts.REPOSITORY, help="folder of api-specs/")
+    arguments = parser.parse_args()
+    build_wheels(contracts.load_compiled(arguments.root.resolve()), arguments.output.resolve())
 
 
 if __name__ == "__main__":
