@@ -51,4 +51,5 @@ def build_admin_listeners(service: str, profile: Profile) -> list[Config]:
     manager = build_http_connection_manager(
         "admin", [], {"virtual_hosts": [{"name": "admin", "domains": ["*"], "routes": routes}]}
     )
-    return [build_listener("admin", build_tcp_address("${ADMIN_BIND}", port), manager, drain_type="MODIFY_ONLY")]
+    address = build_tcp_address("${ADMIN_BIND}", port)
+    return [build_listener("admin", address, manager, drain_type="MODIFY_ONLY", bypass_overload_manager=True)]

@@ -41,6 +41,11 @@ _THRESHOLDS = {
 }
 """Share of the heap at which each action begins."""
 
+_IDLE_TIMEOUT_RANGE = 0.5, 0.85
+"""Shares of the heap between which the timeout of idle connections decreases to MIN_IDLE_TIMEOUT."""
+
+MIN_IDLE_TIMEOUT = "2s"
+
 
 def build_concurrency_filter() -> Config:
     """Return the filter that limits concurrent reads by their latency, and is disabled by default."""
@@ -109,7 +114,25 @@ def build_overload_manager() -> Config:
         "refresh_interval": "0.25s",
         "resource_monitors": [heap, connections],
         "actions": [
-            {"name": action, "triggers": [{"name": _HEAP_MONITOR, "threshold": {"value": share}}]}
-            for action, share in _THRESHOLDS.items()
+            build_idle_timeout_action(),
+            *(
+                {"name": action, "triggers": [{"name": _HEAP_MONITOR, "threshold": {"value": share}}]}
+                for action, share in _THRESHOLDS.items()
+            ),
         ],
+    }
+
+
+def build_idle_timeout_action() -> Config:
+    """Return the action that closes idle connections the sooner, the fuller the heap is.
+
+    A connection that has sent a request takes 27 KiB, so that those of one client could fill the heap.
+    """
+    start, end = _IDLE_TIMEOUT_RANGE
+    factor = {"timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": MIN_IDLE_TIMEOUT}
+    config = build_typed_config("config.overload.v3.ScaleTimersOverloadActionConfig", timer_scale_factors=[factor])
+    return {
+        "name": "envoy.overload_actions.reduce_timeouts",
+        "triggers": [{"name": _HEAP_MONITOR, "scaled": {"scaling_threshold": start, "saturation_threshold": end}}],
+        "typed_config": config,
     }

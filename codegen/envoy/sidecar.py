@@ -145,7 +145,9 @@ def build_egress_listeners(contracts: Contracts, caller: str, services: Iterable
         **grpc_bridge.build_egress_options(),
     )
     address = build_private_socket(f"{caller}-egress")
-    return [build_listener("egress", address, manager, traffic_direction="OUTBOUND", drain_type="MODIFY_ONLY")]
+    # Requests that the edge has accepted are completed, also while it accepts no others.
+    options: Config = {"traffic_direction": "OUTBOUND", "drain_type": "MODIFY_ONLY", "bypass_overload_manager": True}
+    return [build_listener("egress", address, manager, **options)]
 
 
 def build_ingress_listener(
@@ -263,7 +265,7 @@ def build_probe_listener(service: str) -> Config:
         early_header_mutation_extensions=strip_call_headers(),
         max_request_headers_kb=MAX_HEADERS_KB,
     )
-    return build_listener("probe", address, manager)
+    return build_listener("probe", address, manager, bypass_overload_manager=True)
 
 
 def build_clusters(

@@ -14,13 +14,18 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RemoteSettingsChanged
 
+from codegen.envoy.overload import MAX_HEAP_BYTES
 from tests.envoy_test_mesh import MeshClient, running_test_edge
+from tests.wait import wait_until
 
 UNFINISHED_REQUESTS = 260
 """More than the connections of the edge to the app."""
 
 MAX_STREAMS_PER_CONNECTION = 100
 MAX_RESPONSE_S = 1.0
+IDLE_CONNECTIONS = 1400
+MAX_RECOVERY_S = 20.0
+"""Maximum time until the edge has closed idle connections that fill its heap; usually they last for 300 s."""
 
 
 @pytest.fixture
@@ -104,3 +109,23 @@ def test_unfinished_request_is_answered_after_timeout(tmp_path: Path) -> None:
     assert response.headers["connection"] == "close"
     assert response.headers["access-control-allow-origin"] == "http://localhost:5173"
     assert response.headers["traceresponse"].split("-")[1] == problem["trace_id"]
+
+
+def test_idle_connections_of_one_client_do_not_exhaust_the_edge(tmp_path: Path) -> None:
+    """This edge has a fifth of the heap, so that fewer connections fill it. Its admin interface stays reachable."""
+    heap = "max_heap_size_bytes: "
+    replacements = {f"{heap}{MAX_HEAP_BYTES}": f"{heap}{MAX_HEAP_BYTES // 5}"}
+    with running_test_edge(tmp_path, replacements=replacements) as client, ExitStack() as stack:
+        address = ("127.0.0.1", int(client.settings["EDGE_PORT"]))
+        statistics_url = client.get_url("GATEWAY_ADMIN_PORT") + "/stats?filter=http.edge.downstream_cx_active"
+        for _ in range(IDLE_CONNECTIONS):
+            connection = stack.enter_context(socket.create_connection(address, timeout=5))
+            connection.sendall(b"GET /nothing HTTP/1.1\r\nHost: edge\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 404")
+        wait_until(
+            lambda: httpx.get(statistics_url, trust_env=False).text == "http.edge.downstream_cx_active: 0\n",
+            MAX_RECOVERY_S,
+            interval_s=0.5,
+            description="idle connections are closed",
+        )
+        assert httpx.get(client.get_url("EDGE_PORT") + "/nothing", trust_env=False).status_code == 404

@@ -69,6 +69,8 @@ def test_overload_actions_begin_before_the_heap_is_full() -> None:
     heap, connections = (each["typed_config"] for each in manager["resource_monitors"])
     assert heap["max_heap_size_bytes"] < 256 * 2**20
     assert connections["max_active_downstream_connections"] == overload.MAX_DOWNSTREAM_CONNECTIONS
-    shares = [each["triggers"][0]["threshold"]["value"] for each in manager["actions"]]
+    idle, *others = manager["actions"]
+    shares = [each["triggers"][0]["threshold"]["value"] for each in others]
     assert shares == sorted(shares)
     assert max(shares) < 1
+    assert idle["triggers"][0]["scaled"]["saturation_threshold"] <= shares[0]

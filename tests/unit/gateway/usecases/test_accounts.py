@@ -1,7 +1,10 @@
 """Account life cycle: sign-up, confirmation of the address, deletion and completion of interrupted changes."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Self
 
 import pytest
 
@@ -10,6 +13,7 @@ from generated.proto.delivery.events.v1 import EmailRequested, UserDeleted, User
 from services.gateway.domain.accounts import AccountState, CodePurpose, Registration, generate_code
 from services.gateway.usecases import accounts
 from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME
+from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW, build_principal, raises_reason
 from tests.unit.gateway.fakes import ADA, FakeIdentityProvider, FakeImageStore, FakeRepository
 
@@ -179,6 +183,24 @@ async def test_deleted_account_is_removed_everywhere() -> None:
     assert (deleted.version, deleted.at) == (2, NOW)
     assert isinstance(mail, EmailRequested)
     assert (mail.email, mail.template) == (ADA.email, "account_deleted")
+
+
+class InterruptedRepository(FakeRepository):
+    """Repository that is unavailable after the first unit of work."""
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[Self]:
+        if self.revocations or self.events:
+            raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
+        async with super().unit_of_work() as unit:
+            yield unit
+
+
+async def test_deletion_revokes_tokens_although_it_is_interrupted() -> None:
+    repository, identity = InterruptedRepository(ADA), FakeIdentityProvider()
+    await accounts.delete_account(repository, identity, FakeImageStore(), repository.clock, PRINCIPAL)
+    assert repository.accounts["ada"].state is AccountState.DELETING
+    assert (identity.calls, repository.revocations) == ([], {"ada": NOW + MAX_TOKEN_LIFETIME})
 
 
 async def test_deletion_without_recent_sign_in_changes_nothing() -> None:

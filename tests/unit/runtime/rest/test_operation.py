@@ -100,6 +100,7 @@ def test_revoked_token_is_rejected_before_the_handler() -> None:
     assert send_request(app, "GET", "/things").status_code == 204
 
 
+@pytest.mark.timeout(10)
 def test_event_stream_ends_with_revocation_of_token() -> None:
     async def wait_forever() -> AsyncIterator[Event[Thing]]:
         await asyncio.Event().wait()
