@@ -83,11 +83,12 @@ def insert_catalog(mesh: Mesh) -> None:
 
 def build_environment(mesh: Mesh) -> dict[str, str]:
     """Return the environment variables of baseline processes, which use the servers of the mesh."""
+    cache = build_memcached_server(mesh.config, mesh.secrets)
     return {
         "BASELINE_DATABASE_URL": mesh.build_database_url("baselines"),
         "BASELINE_BROKER_URL": build_broker_url(mesh.config, mesh.secrets, BROKER_ADMIN),
         "BASELINE_MONGO_URL": build_documents_url(mesh.config, mesh.secrets, "orders"),
-        "BASELINE_CACHE": " ".join(build_memcached_server(mesh.config, mesh.secrets)),
+        "BASELINE_CACHE": f"{cache.address} {cache.username} {cache.password}",
         "BASELINE_JWKS_URL": f"{mesh.config.sandbox_url}/jwks.json",
     }
 

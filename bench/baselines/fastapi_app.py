@@ -35,7 +35,8 @@ async def connect() -> None:
         repository = create_repository(backend, os.environ["BASELINE_DATABASE_URL"])
         await repository.open()
         app.state.backend = DatabaseBackend(repository)
-    server = MemcachedServer(*os.environ["BASELINE_CACHE"].split())
+    address, username, password = os.environ["BASELINE_CACHE"].split()
+    server = MemcachedServer(address, username, password)
     app.state.cache = create_client(server, timeout_s=CACHE_TIMEOUT_S, max_connections=64)
 
 
