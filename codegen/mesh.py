@@ -32,7 +32,7 @@ def load_mesh(root: Path) -> dict[str, Any]:
     mesh: dict[str, Any] = yaml.load((root / MESH_FILE).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     name = mesh.get("name")
     if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name) or keyword.iskeyword(name):
-        raise ContractError(f"{MESH_FILE}: the name {name!r} is not valid; write lower-case ASCII characters and digits")
+        raise ContractError(f"{MESH_FILE}: the name {name!r} is not valid; write a-z and 0-9")
     if unknown := [*mesh.get("connections", {}).keys() - {*list_services(mesh)}]:
         raise ContractError(f"{MESH_FILE}: connections of unknown services: {', '.join(sorted(unknown))}")
     return mesh

@@ -4,7 +4,7 @@ import re
 
 
 def to_snake_case(name: str) -> str:
-    """Convert listBooks to list_books and If-None-Match to if_none_match."""
+    """Convert listLoans to list_loans and If-None-Match to if_none_match."""
     return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
 
 

@@ -47,7 +47,7 @@ class Document:
     root: yaml.Node
 
     def find_position(self, pointer: str) -> Position:
-        """Return the position of the key or item at a JSON pointer: `/paths/~1books/get`.
+        """Return the position of the key or item at a JSON pointer: `/paths/~1titles/get`.
 
         If the pointer leads nowhere, it is the position of the last node on its way.
         """

@@ -20,7 +20,7 @@ class FunctionNameRules:
     def find_noun_names(self, path: str, tree: ast.AST) -> Iterator[tuple[int, str, str]]:
         """Yield line, first word and name of each function that does not begin with a verb.
 
-        Properties, special methods, overrides and conversions such as `book_from_row` are exempt.
+        Properties, special methods, overrides and conversions such as `loan_from_row` are exempt.
         """
         if not path.startswith(CHECKED_FOLDERS):
             return

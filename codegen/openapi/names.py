@@ -36,7 +36,7 @@ def get_class_name(schema: str) -> str:
 
 
 def get_method_name(operation_id: str) -> str:
-    """Return the method of an operation: listBooks becomes list_books, and import becomes import_."""
+    """Return the method of an operation: listLoans becomes list_loans, and import becomes import_."""
     name = to_snake_case(operation_id)
     return f"{name}_" if name in RESERVED_METHOD_NAMES else name
 
@@ -56,7 +56,7 @@ def get_handler_class_name(tag: str) -> str:
 
 
 def get_function_name(operation_id: str) -> str:
-    """Return the TypeScript function of an operation: listBooks stays, and list-books becomes listBooks."""
+    """Return the TypeScript function of an operation: listLoans stays, and list-loans becomes listLoans."""
     first, *parts = re.split(r"[.-]+", operation_id)
     return first + "".join(part[:1].upper() + part[1:] for part in parts)
 

@@ -24,6 +24,11 @@ UNAUTHORIZED_ERROR_CODE = 13
 """MongoDB error code of a command that requires a login."""
 
 
+def is_needed(config: MeshConfig) -> bool:
+    """Return whether the runner starts MongoDB: a service has documents, and the environment names no server."""
+    return bool(SERVICES_WITH_DOCUMENTS) and config.mongodb_url is None
+
+
 def build_documents_url(config: MeshConfig, secrets: Secrets, service: str) -> str:
     """Return the MongoDB URL of a service's database, with its password."""
     if config.mongodb_url is not None:

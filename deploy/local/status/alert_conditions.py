@@ -14,6 +14,7 @@ from deploy.local.mesh_config import ROOT
 from deploy.local.status.error_counts import ErrorCount, add_values, count_errors
 from deploy.local.status.metrics_reader import SERVER_ERROR_CODE_NAMES, MetricsSnapshot
 from deploy.local.status.service_conditions import SERVICE_CONDITIONS, Condition
+from generated import mesh
 from services.runtime.messaging.topology import RETRY_QUEUES
 
 ALERTS_FILE = ROOT / "generated/observability/alerts.yml"
@@ -127,7 +128,7 @@ def load_timeouts_s(label: str) -> Mapping[str, float]:
 def find_unavailable_brokers(snapshot: MetricsSnapshot) -> Iterator[str]:
     """Find services that respond and have no channel to the broker."""
     connected = {
-        each.service for each in snapshot.samples if each.name == "delivery_broker_connected" and each.value == 1
+        each.service for each in snapshot.samples if each.name == f"{mesh.NAME}_broker_connected" and each.value == 1
     }
     measured = {each.service for each in snapshot.samples if each.name == "process_start_time_seconds"}
     for service in sorted(measured - connected):
@@ -152,15 +153,15 @@ def find_queue_problems(snapshot: MetricsSnapshot) -> Iterator[str]:
 
 def find_missing_queues(snapshot: MetricsSnapshot) -> Iterator[str]:
     """Find queues that were missing, and events that did not reach each of their queues."""
-    for (queue,) in add_values(snapshot, "delivery_queues_missing_total", "queue"):
+    for (queue,) in add_values(snapshot, f"{mesh.NAME}_queues_missing_total", "queue"):
         yield f"the queue {queue} was missing; make logs NAMES=rabbitmq, then make reconcile"
-    for (event,), number in add_values(snapshot, "delivery_outbox_unroutable_events_total", "event").items():
+    for (event,), number in add_values(snapshot, f"{mesh.NAME}_outbox_unroutable_events_total", "event").items():
         yield f"{number:g} events {event} did not reach each of their queues; make logs NAMES=rabbitmq"
 
 
 def find_undecodable_jobs(snapshot: MetricsSnapshot) -> Iterator[str]:
     """Find jobs that cannot be decoded."""
-    jobs = add_values(snapshot, "delivery_jobs_undecodable_total", "kind", "outcome")
+    jobs = add_values(snapshot, f"{mesh.NAME}_jobs_undecodable_total", "kind", "outcome")
     for (kind, outcome), number in jobs.items():
         yield f"{number:g} jobs ({kind}) were not decoded and {outcome}; make logs"
 

@@ -12,6 +12,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.mesh_config import CALLEES, OPERATOR_SIDECAR, SERVICES, MeshConfig
+from generated import mesh
 from services.runtime.telemetry.rpc_spans import SERVER_ERROR_CODES
 
 TIMEOUT_S = 2.0
@@ -79,16 +80,16 @@ class MetricsSnapshot:
                 status = sample.labels.get("http_response_status_code", "")
                 if status.startswith("5") or sample.labels.get("rpc_response_status_code") in SERVER_ERROR_CODE_NAMES:
                     failed += sample.value
-            elif sample.name == "delivery_queue_messages":
+            elif sample.name == f"{mesh.NAME}_queue_messages":
                 self.queued_messages[sample.labels["queue"]] = int(sample.value)
-            elif sample.name == "delivery_queue_dead_letters":
+            elif sample.name == f"{mesh.NAME}_queue_dead_letters":
                 self.dead_letters[sample.labels["queue"]] = int(sample.value)
-            elif sample.name.startswith("delivery_outbox_"):
+            elif sample.name.startswith(f"{mesh.NAME}_outbox_"):
                 outbox[sample.name] = sample.value
         self.traffic[name] = RequestCounts(requests, failed)
         if len(outbox) == 2:
             self.outboxes[name] = OutboxBacklog(
-                int(outbox["delivery_outbox_pending_events"]), outbox["delivery_outbox_lag_seconds"]
+                int(outbox[f"{mesh.NAME}_outbox_pending_events"]), outbox[f"{mesh.NAME}_outbox_lag_seconds"]
             )
 
     def add_envoy_stats(self, name: str, text: str) -> None:

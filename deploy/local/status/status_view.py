@@ -17,6 +17,7 @@ from deploy.local.mesh_config import SERVICES, MeshConfig
 from deploy.local.status.alert_conditions import list_alert_problems
 from deploy.local.status.metrics_reader import MetricsSnapshot, OutboxBacklog, RequestCounts, read_metrics
 from deploy.local.supervisor.supervisor_state import ProcessState, SupervisorState, read_running_state
+from generated import mesh
 
 STATE_COLOURS = {"ready": "green", "starting": "yellow", "waiting": "dim", "restarting": "red"}
 
@@ -133,7 +134,7 @@ def _render_processes(
     supervisor_state: SupervisorState, previous: MetricsSnapshot, current: MetricsSnapshot, *, wide: bool
 ) -> Table:
     memory = {child.name: _measure_memory_bytes(child.pid) for child in supervisor_state.children}
-    title = f"delivery · {supervisor_state.phase} · {len(memory)} processes · {_format_size(sum(memory.values()))}"
+    title = f"{mesh.NAME} · {supervisor_state.phase} · {len(memory)} processes · {_format_size(sum(memory.values()))}"
     table = _create_table(title, "process", "state", "#up", "#mem", "#restarts", "#req/s", "#err", "#total", "#failed")
     if wide:
         for name in ("#pid", "ports"):

@@ -17,7 +17,7 @@ def define_stages(config: MeshConfig, secrets: Secrets, scope: str) -> Sequence[
         servers.define_rabbitmq(config, secrets),
         servers.define_postgres(config, secrets),
         memcached.define_memcached(config, secrets),
-        *([mongodb.define_mongodb(config, secrets)] if config.mongodb_url is None else []),
+        *([mongodb.define_mongodb(config, secrets)] if mongodb.is_needed(config) else []),
         servers.define_object_storage(config),
         services.define_sandbox(config, secrets),
     ]

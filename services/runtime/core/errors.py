@@ -14,7 +14,7 @@ class FieldError:
     """A validation error of one field.
 
     `field` is a JSON pointer into the body or the name of a parameter. Use cases name a field of an entity, such as
-    `lines[2].book_id`, for which the entry point declares the pointer. `message` completes a sentence about it.
+    `lines[2].title_id`, for which the entry point declares the pointer. `message` completes a sentence about it.
     """
 
     field: str

@@ -27,7 +27,7 @@ LIST_HEADERS = frozenset({"if-match", "if-none-match"})
 
 
 def to_argument_name(name: str) -> str:
-    """Return the handler's argument name of a parameter: If-Match → if_match, bookId → book_id, from → from_."""
+    """Return the handler's argument name of a parameter: If-Match → if_match, loanId → loan_id, from → from_."""
     argument = re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower().strip("_")
     return f"{argument}_" if keyword.iskeyword(argument) else argument
 

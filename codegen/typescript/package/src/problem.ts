@@ -32,7 +32,7 @@ export function parseRetryAfter(response: Response): number | undefined {
   return value !== null && /^[0-9]+$/.test(value) ? Number(value) : undefined;
 }
 
-/** Returns the data of a call, or throws a ProblemError: `await unwrap(__name__.GET("/books"))`. */
+/** Returns the data of a call, or throws a ProblemError: `await unwrap(__name__.GET("/titles"))`. */
 export async function unwrap<T>(
   call: Promise<{ data?: T; error?: unknown; response: Response }>,
 ): Promise<NonNullable<T>> {

@@ -30,6 +30,17 @@ def specification(shared_config: MeshConfig, shared_secrets: Secrets) -> Process
     return define_mongodb(shared_config, shared_secrets)
 
 
+@pytest.mark.parametrize(
+    ("services", "url", "expected"),
+    [(("orders",), None, True), (("orders",), "mongodb://{service}@db/{service}", False), ((), None, False)],
+)
+def test_server_is_needed_for_documents_without_another_server(
+    monkeypatch: pytest.MonkeyPatch, services: tuple[str, ...], url: str | None, expected: bool
+) -> None:
+    monkeypatch.setattr(mongodb, "SERVICES_WITH_DOCUMENTS", services)
+    assert mongodb.is_needed(MeshConfig({"MONGODB_URL": url} if url else {})) is expected
+
+
 class SimulatedServer:
     """Records the commands of all clients; `respond` returns the result of one."""
 
