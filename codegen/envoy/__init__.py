@@ -1,6 +1,8 @@
 """Generator of the Envoy bootstraps from the contracts and `envoy/mesh.yaml`; machine settings are placeholders."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.envoy import admin, edge, external_callers, lint, operator_proxy, overload, sidecar
@@ -15,7 +17,7 @@ HEADER = (
 )
 
 
-def build_service_bootstrap(contracts: Contracts, profile: Profile, mesh: Config, name: str) -> Config:
+def build_service_bootstrap(contracts: Contracts, profile: Profile, mesh: Mapping[str, Any], name: str) -> Config:
     """Return the bootstrap of a service's sidecar."""
     trust_domain = mesh["trust_domain"]
     services = list_callees(mesh)

@@ -1,6 +1,8 @@
 """Bootstraps of external callers: programs outside the mesh's services, each with its own sidecar."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from codegen.contracts import ContractError, Contracts
 from codegen.envoy.common import (
@@ -29,7 +31,7 @@ def get_options_file(contracts: Contracts) -> str:
     return f"api-specs/proto/{contracts.name}/options/v1/options.proto"
 
 
-def list_names(contracts: Contracts, mesh: Config) -> list[str]:
+def list_names(contracts: Contracts, mesh: Mapping[str, Any]) -> list[str]:
     """Return the external callers in the order of the contract.
 
     Raises ContractError when callers, sidecars and events are inconsistent.

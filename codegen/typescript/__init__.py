@@ -28,8 +28,8 @@ RUNTIME_PACKAGES = ("eventsource-parser", "openapi-fetch")
 _PATH_PARAMETER = re.compile(r"\{([^}]+)\}")
 
 HEADER = "// Written by `make generate` from api-specs/openapi/{name}.yaml. Do not edit.\n"
-PLACEHOLDERS = {"__Name__": str.title, "__name__": str}
-"""Placeholders of the name of the mesh in the files of the package, with their form of the name."""
+CLASS_PLACEHOLDER, NAME_PLACEHOLDER = "__Name__", "__name__"
+"""Placeholders of the name of the mesh in the files of the package, capitalised and unchanged."""
 
 
 def generate(contracts: Contracts) -> Files:
@@ -53,9 +53,7 @@ def generate(contracts: Contracts) -> Files:
 
 def insert_name(text: str, name: str) -> str:
     """Return the text with the name of the mesh instead of its placeholders."""
-    for placeholder, convert in PLACEHOLDERS.items():
-        text = text.replace(placeholder, convert(name))
-    return text
+    return text.replace(CLASS_PLACEHOLDER, name.title()).replace(NAME_PLACEHOLDER, name)
 
 
 def _render_package_manifest(name: str, version: str) -> str:
