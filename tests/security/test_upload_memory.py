@@ -1,10 +1,10 @@
-"""Memory of the gateway and its sidecar while a user sends many uploads that it never finishes."""
+"""Memory of the gateway and its sidecar while users send many uploads that they never finish."""
 
 import os
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import httpx
@@ -37,17 +37,19 @@ def measure_memory() -> dict[str, int]:
 
 
 @contextmanager
-def open_uploads(edge_url: str, token: str) -> Iterator[selectors.BaseSelector]:
-    """Open uploads of pictures, each with the headers sent, and close them at the end."""
+def open_uploads(edge_url: str, tokens: Sequence[str]) -> Iterator[selectors.BaseSelector]:
+    """Open uploads of pictures by the owners of the tokens, each with the headers sent, and close them at the end."""
     url = httpx.URL(edge_url)
-    head = (
-        f"PUT /api/v1/users/me/avatar HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer {token}\r\n"
-        f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {UPLOAD_BYTES}\r\n\r\n"
-        '--x\r\nContent-Disposition: form-data; name="avatar"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
-    )
     with ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
-        for _ in range(UPLOADS):
+        for number in range(UPLOADS):
+            head = (
+                "PUT /api/v1/users/me/avatar HTTP/1.1\r\nHost: edge\r\n"
+                f"Authorization: Bearer {tokens[number % len(tokens)]}\r\n"
+                f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {UPLOAD_BYTES}\r\n\r\n"
+                '--x\r\nContent-Disposition: form-data; name="avatar"; filename="a.png"\r\n'
+                "Content-Type: image/png\r\n\r\n"
+            )
             connection = stack.enter_context(socket.create_connection((url.host, url.port), timeout=5))
             connection.sendall(head.encode())
             connection.setblocking(False)
@@ -77,14 +79,21 @@ def send_until_blocked(selector: selectors.BaseSelector) -> Iterator[int]:
         yield sent
 
 
+def format_mib(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {size / 2**20:.0f} MiB" for name, size in sizes.items())
+
+
 @pytest.mark.timeout(60)
-def test_unfinished_uploads_of_one_user_keep_memory_within_limits(
-    mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client
+@pytest.mark.parametrize("attackers", [1, 30])
+def test_unfinished_uploads_keep_memory_within_limits(
+    mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client, attackers: int
 ) -> None:
-    attacker, other = User(edge, sandbox).sign_in(), User(edge, sandbox).sign_in()
+    """The limit per user bounds the uploads of one user, the budget of the process those of many."""
+    other = User(edge, sandbox).sign_in()
+    tokens = [User(edge, sandbox).sign_in().session["access_token"] for _ in range(attackers)]
     before = measure_memory()
     peaks = dict(before)
-    with open_uploads(mesh.edge_url, attacker.session["access_token"]) as uploads:
+    with open_uploads(mesh.edge_url, tokens) as uploads:
         sent, next_measurement = 0, 0.0
         for count in send_until_blocked(uploads):
             sent += count
@@ -93,7 +102,8 @@ def test_unfinished_uploads_of_one_user_keep_memory_within_limits(
                 next_measurement = time.monotonic() + 0.1
         peaks = {name: max(peaks[name], size) for name, size in measure_memory().items()}
         assert other.request("GET", "/users/me").status_code == 200
-    assert sent > UPLOAD_BYTES
+    message = f"before: {format_mib(before)}; peak: {format_mib(peaks)}; {sent / 2**20:.0f} MiB sent"
+    assert sent > UPLOAD_BYTES, message
     for name, limit in LIMITS_BYTES.items():
-        assert peaks[name] < limit, (name, before, peaks)
-        assert peaks[name] - before[name] < MAX_INCREASE_BYTES, (name, before, peaks)
+        assert peaks[name] < limit, message
+        assert peaks[name] - before[name] < MAX_INCREASE_BYTES, message
