@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+import yaml
 from playwright.sync_api import Page, expect
 
 from tests.conftest import Mesh
@@ -31,6 +32,15 @@ def test_docs_execute_operation_after_sign_in(mesh: Mesh, page: Page) -> None:
     assert [partner["id"] for partner in catalog["items"]][:2] == [1, 2]
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=f"{folder}/docs.png")
+
+
+def test_docs_link_the_document_of_webhooks(mesh: Mesh, page: Page) -> None:
+    page.goto(f"{mesh.edge_url}/docs")
+    link = page.get_by_role("link", name="webhooks")
+    response = page.request.get(f"{mesh.edge_url}{link.get_attribute('href')}")
+    assert response.ok
+    document = yaml.load(response.text(), Loader=yaml.CSafeLoader)
+    assert {"sendOrder", "cancelPartnerOrder", "requestRefund"} <= document["webhooks"].keys()
 
 
 def test_every_docs_url_loads(mesh: Mesh, page: Page) -> None:
