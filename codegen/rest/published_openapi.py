@@ -28,13 +28,13 @@ OWN_EXTENSIONS = frozenset(
         "x-client-address",
         "x-final-event",
         "x-message",
-        OBSOLETE_STATUSES_EXTENSION,
         "x-models",
         PATH_EXAMPLES_EXTENSION,
+        OBSOLETE_STATUSES_EXTENSION,
         "x-problems",
         "x-rpc",
-        "x-timeout",
         "x-third-party",
+        "x-timeout",
     }
 )
 """Extensions for the generators, which clients do not need."""
