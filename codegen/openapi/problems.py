@@ -4,7 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from codegen.openapi.findings import Findings, Pointer, find_node
-from codegen.rest.problem_examples import REASONS_EXTENSION, SHARED_REASONS, TOKEN_REASONS, list_reasons
+from codegen.rest.problem_examples import (
+    OBSOLETE_STATUSES_EXTENSION,
+    REASONS_EXTENSION,
+    SHARED_REASONS,
+    TOKEN_REASONS,
+    list_reasons,
+)
 
 EXTENSION = "x-problems"
 RUNTIME_REASONS = frozenset(
@@ -49,6 +55,9 @@ def _check_reasons(findings: Findings, operation: dict[str, Any], catalogue: dic
     reasons, at = operation.get(REASONS_EXTENSION, []), (*pointer, REASONS_EXTENSION)
     if not isinstance(reasons, list):
         findings.add(at, f"`{REASONS_EXTENSION}` is no list", "list reasons")
+    elif not isinstance(operation.get(OBSOLETE_STATUSES_EXTENSION, []), list):
+        at = (*pointer, OBSOLETE_STATUSES_EXTENSION)
+        findings.add(at, f"`{OBSOLETE_STATUSES_EXTENSION}` is no list", "list statuses such as '401'")
     elif unknown := [reason for reason in reasons if reason not in catalogue]:
         findings.add(at, f"the reason {unknown[0]} is unknown", f"add it to `{EXTENSION}`")
     else:

@@ -53,6 +53,14 @@ def test_error_with_reason_has_no_error() -> None:
         ),
         (with_operation(extensions={"x-reasons": "A"}), "operation listThings: `x-reasons` is no list; list reasons"),
         (
+            with_operation(extensions={"x-obsolete-statuses": 401}),
+            "operation listThings: `x-obsolete-statuses` is no list; list statuses such as '401'",
+        ),
+        (
+            with_operation(extensions={"x-obsolete-statuses": ["401"]}),
+            "operation listThings: the obsolete status 401 has no response; correct `x-reasons` or the responses",
+        ),
+        (
             with_operation(responses=RESPONSES | {"404": ERROR}),
             "operation listThings: status 404 has no reason in x-reasons; correct `x-reasons` or the responses",
         ),
