@@ -80,7 +80,7 @@ def run_tests(repository_dir: Path, tests: Sequence[str]) -> subprocess.Complete
 def find_failures(mutation: SecurityMutation) -> list[str]:
     """Return the failures of the test in the mutated copy. An error of a fixture is not a failure.
 
-    After a mutation of a generator, the code is generated. If its own checks find the defect, their errors are returned.
+    After a mutation of a generator, the code is generated. If its own checks find the defect, these are the errors.
     """
     with copied_repository(mutation) as folder:
         if mutation.file.startswith(GENERATOR_FOLDER):
