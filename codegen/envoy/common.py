@@ -228,10 +228,9 @@ def build_access_log_config(name: str) -> list[Config]:
         "trace_id": "%TRACE_ID%",
     }
     message_name = "extensions.access_loggers.stream.v3.StdoutAccessLog"
-    failed = build_status_filter("GE", 500)
     sampled = {"runtime_key": "access_log.percent", "percent_sampled": {"numerator": "${ACCESS_LOG_PERCENT}"}}
-    filters = [failed, *(build_status_filter("EQ", each) for each in DENIED_STATUSES), {"runtime_filter": sampled}]
-    log_filter = {"or_filter": {"filters": filters}} if name == "edge" else failed
+    statuses = [build_status_filter("GE", 500), *(build_status_filter("EQ", each) for each in DENIED_STATUSES)]
+    log_filter = {"or_filter": {"filters": [*statuses, {"runtime_filter": sampled}]}} if name == "edge" else statuses[0]
     return [build_extension("stdout", message_name, log_format={"json_format": fields}) | {"filter": log_filter}]
 
 
@@ -272,8 +271,9 @@ def build_http_connection_manager(name: str, filters: list[Config], routes: Conf
 def build_listener(
     name: str, bind_address: Config, manager: Config, transport_socket: Config | None = None, **more: Any
 ) -> Config:
-    """Return a listener with one filter chain."""
-    chain = {"filters": [manager], **({"transport_socket": transport_socket} if transport_socket else {})}
+    """Return a listener with one filter chain, which closes connections that do not finish a TLS handshake."""
+    tls = {"transport_socket": transport_socket} if transport_socket else {}
+    chain = {"filters": [manager], "transport_socket_connect_timeout": "10s", **tls}
     return {"name": name, "address": bind_address, "filter_chains": [chain], **more}
 
 
@@ -284,6 +284,8 @@ def build_bootstrap(service: str, listeners: list[Config], clusters: list[Config
         *({"prefix": path} for path in ("/stats", "/clusters", "/config_dump", "/healthcheck/", "/drain_listeners")),
     ]
     runtime = {"tracing.opentelemetry.flush_interval_ms": 1000}
+    # By default, Envoy wakes up each thread several times a second to check that it is not blocked.
+    watchdog = {"miss_timeout": "5s", "megamiss_timeout": "10s"}
     return {
         "node": {"id": service, "cluster": PLACEHOLDER},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime}]},
@@ -292,6 +294,7 @@ def build_bootstrap(service: str, listeners: list[Config], clusters: list[Config
             "allow_paths": paths,
         },
         "static_resources": {"listeners": listeners, "clusters": clusters},
+        "watchdogs": {"main_thread_watchdog": watchdog, "worker_watchdog": watchdog},
         "application_log_config": {
             "log_format": {
                 "json_format": {"time": "%Y-%m-%dT%T.%e%z", "level": "%l", "logger": "envoy.%n", "message": "%j"}

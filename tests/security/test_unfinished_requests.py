@@ -111,6 +111,20 @@ def test_unfinished_request_is_answered_after_timeout(tmp_path: Path) -> None:
     assert response.headers["traceresponse"].split("-")[1] == problem["trace_id"]
 
 
+def test_unfinished_tls_handshake_is_closed_after_timeout(tmp_path: Path) -> None:
+    setting = "transport_socket_connect_timeout: "
+    with (
+        running_test_edge(tmp_path, replacements={f"{setting}10s": f"{setting}0.2s"}) as client,
+        socket.create_connection(("127.0.0.1", int(client.settings["EDGE_TLS_PORT"])), timeout=10) as connection,
+    ):
+        connection.sendall(b"\x16\x03\x01")
+        assert connection.recv(1) == b""
+        response = httpx.get(
+            client.get_url("EDGE_TLS_PORT", "https") + "/docs", verify=client.create_ssl_context(), trust_env=False
+        )
+        assert response.status_code == 200
+
+
 def test_idle_connections_of_one_client_do_not_exhaust_the_edge(tmp_path: Path) -> None:
     """This edge has a fifth of the heap, so that fewer connections fill it. Its admin interface stays reachable."""
     heap = "max_heap_size_bytes: "

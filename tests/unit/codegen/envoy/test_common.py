@@ -179,7 +179,7 @@ def test_listener_has_one_filter_chain(transport_socket: Config | None) -> None:
         "edge", build_unix_address("edge"), {"name": "http"}, transport_socket, traffic_direction="INBOUND"
     )
     (chain,) = config["filter_chains"]
-    assert chain == {"filters": [{"name": "http"}]} | (
+    assert chain == {"filters": [{"name": "http"}], "transport_socket_connect_timeout": "10s"} | (
         {"transport_socket": {"name": "tls"}} if transport_socket else {}
     )
     assert (config["name"], config["traffic_direction"]) == ("edge", "INBOUND")
