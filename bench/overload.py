@@ -109,7 +109,9 @@ def run(mesh: Mesh, seconds: int) -> list[Row]:
         "THINK_TIME_MS": str(THINK_TIME_MS),
     }
     target = Target("mesh", mesh.config.edge_url, environment, mesh.list_pids)
-    rows, goodputs, probes = [], [], []
+    rows: list[Row] = []
+    goodputs: list[float] = []
+    probes: list[Probe] = []
     for level in (*CONNECTIONS, *OVERLOAD_FACTORS):
         connections = level if level in CONNECTIONS else round(level * max(goodputs))
         probes.append(Probe(mesh))
