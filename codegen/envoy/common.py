@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codegen.envoy.access_log_filters import build_edge_log_filter, build_error_filter
 from codegen.mesh import PLACEHOLDER
 
 type Config = dict[str, Any]
@@ -23,9 +24,6 @@ APP_HTTP2_OPTIONS = {"hpack_table_size": 0}
 
 ROUTE_METADATA_KEY: Config = {"key": PLACEHOLDER, "path": [{"key": "route"}]}
 """Key of the path template in the metadata of a route."""
-
-DENIED_STATUSES = (401, 403)
-"""Statuses of rejected credentials and missing rights, which the edge always logs. Rate limits bound their number."""
 
 REDACTED_SPAN_TAGS = ("http.url", "peer.address", "user_agent")
 """Span tags that Envoy sets by default and that may contain personal data; they are overwritten."""
@@ -201,12 +199,6 @@ def build_tracing_config(service: str, percent: str) -> Config:
     }
 
 
-def build_status_filter(op: str, status: int) -> Config:
-    """Return the access log filter of responses whose status is compared with a value."""
-    value = {"default_value": status, "runtime_key": f"access_log.status_{status}"}
-    return {"status_code_filter": {"comparison": {"op": op, "value": value}}}
-
-
 def build_access_log_config(name: str) -> list[Config]:
     """Return the access log: one JSON line for every 5xx response, and at the edge also for others.
 
@@ -228,9 +220,7 @@ def build_access_log_config(name: str) -> list[Config]:
         "trace_id": "%TRACE_ID%",
     }
     message_name = "extensions.access_loggers.stream.v3.StdoutAccessLog"
-    sampled = {"runtime_key": "access_log.percent", "percent_sampled": {"numerator": "${ACCESS_LOG_PERCENT}"}}
-    statuses = [build_status_filter("GE", 500), *(build_status_filter("EQ", each) for each in DENIED_STATUSES)]
-    log_filter = {"or_filter": {"filters": [*statuses, {"runtime_filter": sampled}]}} if name == "edge" else statuses[0]
+    log_filter = build_edge_log_filter() if name == "edge" else build_error_filter()
     return [build_extension("stdout", message_name, log_format={"json_format": fields}) | {"filter": log_filter}]
 
 
