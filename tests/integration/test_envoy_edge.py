@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator, Mapping
 from http.client import HTTPResponse
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -237,3 +238,18 @@ def test_response_is_not_compressed(edge: httpx.Client, method: str, path: str) 
     assert response.status_code == 200
     assert "content-encoding" not in response.headers
     assert response.headers["etag"] == '"1"'
+
+
+def test_denied_requests_are_logged_without_sampling(tmp_path: Path) -> None:
+    with running_test_edge(tmp_path, ACCESS_LOG_PERCENT="0") as mesh, httpx.Client(trust_env=False) as client:
+        url = mesh.get_url("EDGE_PORT") + "/api/v1"
+        assert client.get(f"{url}/orders", headers=build_bearer_headers()).status_code == 200
+        assert client.get(f"{url}/orders").status_code == 401
+        assert client.get(f"{url}/deliveries", headers=build_bearer_headers()).status_code == 403
+        assert client.get(f"{url}/nothing").status_code == 404
+    lines = [json.loads(line) for line in (tmp_path / "gateway.log").read_text(encoding="utf-8").splitlines()]
+    access = [line for line in lines if line.get("logger") == "access.edge"]
+    assert [(line["operation"], line["status"]) for line in access] == [
+        ("listOrders", 401),
+        ("listAvailableDeliveries", 403),
+    ]
