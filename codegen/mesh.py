@@ -11,6 +11,7 @@ import yaml
 from codegen.errors import ContractError
 
 MESH_FILE = "envoy/mesh.yaml"
+REQUIRED_KEYS = ("trust_domain", "sidecars", "settings")
 GATEWAY = "gateway"
 """Service that the edge's sidecar belongs to; no contract calls it."""
 
@@ -27,12 +28,17 @@ NAME_PATTERN = r"[a-z][a-z0-9]{1,30}"
 def load_mesh(root: Path) -> dict[str, Any]:
     """Return the content of the file below `root`.
 
-    Raises ContractError for a name that is not valid and for connections of an unknown service.
+    Raises ContractError for a missing key, a name that is not valid, and connections of an unknown service.
     """
-    mesh: dict[str, Any] = yaml.load((root / MESH_FILE).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    file = root / MESH_FILE
+    if not file.exists():
+        raise ContractError(f"{MESH_FILE} is missing; write it, as in docs/own-contracts.md")
+    mesh: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     name = mesh.get("name")
     if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name) or keyword.iskeyword(name):
         raise ContractError(f"{MESH_FILE}: the name {name!r} is not valid; write a-z and 0-9")
+    if missing := [key for key in REQUIRED_KEYS if key not in mesh]:
+        raise ContractError(f"{MESH_FILE}: the key {missing[0]} is missing; add it")
     if unknown := [*mesh.get("connections", {}).keys() - {*list_services(mesh)}]:
         raise ContractError(f"{MESH_FILE}: connections of unknown services: {', '.join(sorted(unknown))}")
     return mesh

@@ -14,6 +14,7 @@ from codegen.mesh import PLACEHOLDER, insert_name
 from codegen.observability.promql import EDGE_SELECTOR, HTTP_SERVER_DURATION, list_event_streams
 
 SPECIFICATION = "api-specs/observability.yaml"
+REQUIRED_KEYS = ("runbook_url", "objectives", "burn_rates")
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 BASE_WINDOW = "5m"
 """Window of the rates that are computed from metrics. Those of longer windows are averages of them, which is cheap."""
@@ -76,9 +77,11 @@ class Specification:
 def load_specification(path: Path) -> Specification:
     """Read the file.
 
-    Raises ContractError if the runbook's URL is relative or a target is no percentage.
+    Raises ContractError if a key is missing, the runbook's URL is relative or a target is no percentage.
     """
     content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    if missing := [key for key in REQUIRED_KEYS if key not in content]:
+        raise ContractError(f"{path.name}: the key {missing[0]} is missing; add it")
     objectives = content["objectives"]
     for name, objective in objectives.items():
         if not 0 < objective["target"] < 100:

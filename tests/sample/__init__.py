@@ -19,7 +19,7 @@ from services.runtime.rpc.contract_descriptors import get_descriptor_pool
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-MESH = {"name": "sample", "sidecars": ["gateway"]}
+MESH = {"name": "sample", "trust_domain": "sample.local", "sidecars": ["gateway"], "settings": {}}
 OPTIONS = Path("api-specs/proto/delivery/options/v1")
 
 

@@ -15,6 +15,9 @@ def test_services_are_the_sidecars_without_the_one_for_operators() -> None:
     assert mesh.list_callees(MESH) == ["notes"]
 
 
+TEXT = "name: notes\ntrust_domain: notes.local\nsidecars: [gateway, ops]\nsettings: {}\n"
+
+
 def write_mesh(root: Path, text: str) -> Path:
     (root / "envoy").mkdir()
     (root / mesh.MESH_FILE).write_text(text, encoding="utf-8")
@@ -22,7 +25,7 @@ def write_mesh(root: Path, text: str) -> Path:
 
 
 def test_connections_of_unknown_service_are_rejected(tmp_path: Path) -> None:
-    root = write_mesh(tmp_path, "name: notes\nsidecars: [gateway, ops]\nconnections: {notes: {}}\n")
+    root = write_mesh(tmp_path, f"{TEXT}connections: {{notes: {{}}}}\n")
     with pytest.raises(ContractError, match=r"envoy/mesh\.yaml: connections of unknown services: notes"):
         mesh.load_mesh(root)
 
@@ -36,6 +39,18 @@ def test_name_that_is_no_package_name_is_rejected(tmp_path: Path, name: str) -> 
 def test_missing_name_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="the name None is not valid"):
         mesh.load_mesh(write_mesh(tmp_path, "sidecars: [gateway]\n"))
+
+
+@pytest.mark.parametrize("key", mesh.REQUIRED_KEYS)
+def test_missing_key_is_rejected(tmp_path: Path, key: str) -> None:
+    text = "".join(line for line in TEXT.splitlines(keepends=True) if not line.startswith(key))
+    with pytest.raises(ContractError, match=f"the key {key} is missing"):
+        mesh.load_mesh(write_mesh(tmp_path, text))
+
+
+def test_missing_file_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"envoy/mesh\.yaml is missing"):
+        mesh.load_mesh(tmp_path)
 
 
 def test_placeholder_is_replaced_in_keys_and_values_at_any_depth() -> None:

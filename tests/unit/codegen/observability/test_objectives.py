@@ -7,6 +7,7 @@ import yaml
 
 from codegen.errors import ContractError
 from codegen.observability.objectives import (
+    REQUIRED_KEYS,
     SPECIFICATION,
     BurnRate,
     get_specification,
@@ -72,6 +73,14 @@ def test_target_outside_percentages_is_rejected(tmp_path: Path, target: int) -> 
     objectives = CONTENT["objectives"] | {"availability": {"target": target}}
     with pytest.raises(ContractError, match="availability"):
         load_specification(write_specification(tmp_path, objectives=objectives))
+
+
+@pytest.mark.parametrize("key", REQUIRED_KEYS)
+def test_missing_key_is_rejected(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "observability.yaml"
+    path.write_text(yaml.safe_dump({name: each for name, each in CONTENT.items() if name != key}), encoding="utf-8")
+    with pytest.raises(ContractError, match=f"the key {key} is missing"):
+        load_specification(path)
 
 
 def test_relative_runbook_url_is_rejected(tmp_path: Path) -> None:
