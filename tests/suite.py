@@ -39,7 +39,13 @@ type Series = Sequence[Group]
 """Groups that run one after another."""
 
 SUITE: Sequence[Series] = (
-    (Group("unit", ["unit"]), Group("contract", ["contract"]), Group("docs", ["docs"]), Group("chaos", ["chaos"])),
+    (
+        Group("unit", ["unit"]),
+        Group("contract", ["contract"]),
+        Group("docs", ["docs"]),
+        Group("second domain", ["second_domain"]),
+        Group("chaos", ["chaos"]),
+    ),
     (Group("integration", ["integration"]),),
     # The contract coverage reads the traffic of the other parts of its group, so it is the last one there.
     (Group("mesh", ["e2e", "security", "browser", "fuzz", "contract_coverage"]),),

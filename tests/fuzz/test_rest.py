@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT, Mesh
+from tests.fuzz.schemathesis_runner import run_schemathesis
 from tests.users import User
 
 DEMO_ROLES = ("admin", "customer", "deliverer")
@@ -68,21 +67,6 @@ def environment(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client) -> dict[s
         "FUZZ_SECRET": (mesh.state_dir / "secrets/demo-webhook.secret").read_text(encoding="utf-8"),
         "PYTHONPATH": str(ROOT),
     }
-
-
-def run_schemathesis(contract: str, environment: dict[str, str], output_dir: Path, *options: str) -> None:
-    """Fuzz every operation of a contract, given as path or URL."""
-    settings = (ROOT / "tests/fuzz/schemathesis.toml").read_text(encoding="utf-8")
-    if "--seed" in options:
-        settings = settings.replace("deterministic = true", "deterministic = false")
-    configuration = output_dir / "schemathesis.toml"
-    configuration.write_text(settings, encoding="utf-8")
-    program = Path(sys.executable).with_name("schemathesis")
-    command = [program, "--config-file", configuration, "run", contract, "--no-color", *options]
-    completed = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, encoding="utf-8"
-    )
-    assert completed.returncode == 0, completed.stdout[-20_000:] + completed.stderr[-5_000:]
 
 
 @pytest.mark.timeout(300 + int(os.environ.get("FUZZ_SECONDS", "0")))

@@ -1,0 +1,1 @@
+"""Titles of the library, with the numbers of their loans."""
