@@ -1,5 +1,7 @@
 """LISTEN connections on a real PostgreSQL: reconnection after a killed backend and after outages of the server."""
 
+import asyncio
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -131,3 +133,11 @@ async def test_relay_listens_again_after_backend_is_killed(orders: Orders, conne
         await orders.place_order()
         await wait_until_async(is_outbox_empty)
         await wait_until_async(is_backend_killed)  # there is a new one
+
+
+async def test_waiting_listener_takes_no_processor_time(url: str) -> None:
+    async with run_listener(url) as recording:
+        await recording.wait_for_states(True)
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        await asyncio.sleep(1)
+        assert resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before < 5, "the event loop was woken up"

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import override
 
 import psycopg
 from psycopg import sql
+from psycopg.abc import RV, PQGen
 from psycopg.conninfo import make_conninfo
 
 from services.runtime.core import backoff
@@ -16,6 +18,18 @@ INITIAL_RECONNECT_DELAY_S = 0.5
 MAX_RECONNECT_DELAY_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
 """Timeout of a connection attempt, including the LISTEN statement."""
+
+
+WAKEUP_INTERVAL_S = 3600.0
+"""Interval at which psycopg wakes up a waiting listener. Its default is a tenth of a second."""
+
+
+class _Connection(psycopg.AsyncConnection):
+    """Connection that is woken up by its socket only, so that waiting takes no processor time."""
+
+    @override
+    async def wait(self, gen: PQGen[RV], interval: float = WAKEUP_INTERVAL_S, timeout: float | None = None) -> RV:
+        return await super().wait(gen, interval, timeout)
 
 
 class Listener:
@@ -65,7 +79,7 @@ class Listener:
         url = make_conninfo(self._url, keepalives_idle=10, keepalives_interval=5, keepalives_count=3)
         async with (
             asyncio.timeout(CONNECT_TIMEOUT_S) as timeout,
-            await psycopg.AsyncConnection.connect(url, autocommit=True) as connection,
+            await _Connection.connect(url, autocommit=True) as connection,
         ):
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
             timeout.reschedule(None)
