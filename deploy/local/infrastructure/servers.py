@@ -191,6 +191,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             "distribution.listener.interface = 127.0.0.1\n"
             f"load_definitions = {(home / 'definitions.json').relative_to(config.folder)}\n"
             "log.console.level = warning\n"
+            "collect_statistics_interval = 60000\n"
             "disk_free_limit.absolute = 50MB\n",
             encoding="utf-8",
         )

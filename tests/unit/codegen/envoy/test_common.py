@@ -193,3 +193,10 @@ def test_admin_interface_permits_operators_paths_only() -> None:
     assert config["admin"]["address"] == address
     assert config["static_resources"] == {"listeners": [{"name": "ingress"}], "clusters": [{"name": "app"}]}
     assert config["node"]["id"] == "orders"
+
+
+def test_watchdogs_rarely_wake_up_idle_threads() -> None:
+    watchdogs = build_bootstrap("orders", [], [], build_unix_address("orders-admin"))["watchdogs"]
+    timeouts = [timeout for watchdog in watchdogs.values() for timeout in watchdog.values()]
+    assert watchdogs.keys() == {"main_thread_watchdog", "worker_watchdog"}
+    assert min(float(timeout.removesuffix("s")) for timeout in timeouts) >= 5
