@@ -1,6 +1,7 @@
 """References to components of other files, which are copied into the document: `common/money.yaml#/components/…`."""
 
 import copy
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,9 @@ from codegen.yaml_input import Document, build_pointer, list_references, read_do
 
 OPENAPI_FOLDER = "api-specs/openapi"
 """Folder that contains all files which references may name."""
+
+FILE_PATTERN = re.compile(r"[\w. /-]{1,200}\.yaml")
+"""Relative path of a file."""
 
 COMPONENT_DEPTH = 3
 """Length of the pointer of a component: components, section and name."""
@@ -109,10 +113,13 @@ class _Bundle:
 
     def _load(self, path: Path, name: str) -> Path:
         """Read the file that a reference of another file names."""
-        source = (path.parent / unquote(name)).resolve()
-        if "://" in name or not source.is_relative_to(self._folder):
+        if "://" in name:
             raise ContractError(f"leads out of {OPENAPI_FOLDER}; copy the file to this folder")
-        if source.suffix != ".yaml" or not source.is_file():
+        is_valid = FILE_PATTERN.fullmatch(unquote(name)) is not None
+        source = (path.parent / unquote(name)).resolve() if is_valid else path.parent
+        if not source.is_relative_to(self._folder):
+            raise ContractError(f"leads out of {OPENAPI_FOLDER}; copy the file to this folder")
+        if not source.is_file():
             raise ContractError("leads to no .yaml file; correct the path, which is relative to this file")
         if source not in self._files:
             self._files[source] = read_document(self._root.resolve(), source)

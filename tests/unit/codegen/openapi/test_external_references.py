@@ -71,6 +71,8 @@ def test_document_without_references_to_files_is_unchanged(tmp_path: Path) -> No
         ("https://example.com/a.yaml#/components/schemas/A", "leads out of api-specs/openapi; copy the file"),
         ("../../secret.yaml#/components/schemas/A", "leads out of api-specs/openapi; copy the file"),
         ("common/types.json#/components/schemas/Money", "leads to no .yaml file; correct the path"),
+        ("common/%00.yaml#/components/schemas/Money", "leads to no .yaml file; correct the path"),
+        (f"{'a' * 300}.yaml#/components/schemas/Money", "leads to no .yaml file; correct the path"),
         ("common/none.yaml#/components/schemas/Money", "leads to no .yaml file; correct the path"),
         ("common/types.yaml", "leads to no component; write file.yaml#/components/…"),
         ("common/types.yaml#/paths/~1things", "leads to no component; write file.yaml#/components/…"),
