@@ -21,7 +21,7 @@ _TAKEN_MEMBERS = frozenset({*dir(betterproto2.Enum), "mro", "name", "value", "pr
 
 TAKEN_METHODS = frozenset(
     {
-        *("SERVICE", "METHODS", "FIELD_POINTERS", "build_handlers"),
+        *("SERVICE", "METHODS", "FIELD_POINTERS", "build_handlers", "build_unary_handlers"),
         *("call_unary", "call_unary_wire", "call_stream", "call_client_stream", "call_bidi_stream"),
     }
 )
