@@ -9,6 +9,8 @@ from string import Template
 import msgspec
 
 from codegen.contracts import ContractError
+from codegen.mesh import MESH_FILE, load_mesh
+from codegen.proto_rules.locations import PROTO_FOLDER
 from codegen.scaffold.edits import Edit, load_edits
 from codegen.scaffold.service_names import NAME_PATTERN, find_name_error
 
@@ -17,15 +19,12 @@ TEMPLATE_SUFFIX = ".tmpl"
 NAME_PART = "__name__"
 """Part of the path of a template that stands for the name of the service."""
 
-OWN_FOLDERS = ("services", "migrations", "tests/unit", "api-specs/proto/delivery")
-"""Folders with a folder of each service."""
+OWN_FOLDERS = ("services", "migrations", "tests/unit")
+"""Folders with a folder of each service, besides that of the protobuf packages."""
 
 PORTS = {"admin_port": "ADMIN_PORT", "ingress_port": "INGRESS_PORT", "probe_port": "PROBE_PORT"}
 MIN_CALLER_NUMBER = 16
 """Lower numbers are free for external callers, as in docs/call-a-service.md."""
-
-MESH_FILE = "envoy/mesh.yaml"
-OPTIONS_FILE = "api-specs/proto/delivery/options/v1/options.proto"
 
 
 def create_service(root: Path, name: str) -> list[str]:
@@ -61,7 +60,7 @@ def delete_service(root: Path, name: str) -> list[str]:
         (root / path).write_text(text, encoding="utf-8")
     for path in files:
         (root / path).unlink()
-    for folder in OWN_FOLDERS:
+    for folder in (*OWN_FOLDERS, _get_proto_folder(root)):
         shutil.rmtree(root / folder / name, ignore_errors=True)
     return sorted({*contents, *files})
 
@@ -94,9 +93,14 @@ def _read(root: Path, file: str) -> str:
     return (root / file).read_text(encoding="utf-8")
 
 
+def _get_proto_folder(root: Path) -> str:
+    """Return the folder of the protobuf packages."""
+    return f"{PROTO_FOLDER}/{load_mesh(root)['name']}"
+
+
 def _compute_numbers(root: Path) -> dict[str, int]:
     """Return the next free ports and the number of the caller."""
-    mesh, options = _read(root, MESH_FILE), _read(root, OPTIONS_FILE)
+    mesh, options = _read(root, MESH_FILE), _read(root, f"{_get_proto_folder(root)}/options/v1/options.proto")
     used = {int(port) for port in re.findall(r"_PORT: \{\w+: (\d+)", mesh)}
     numbers: dict[str, int] = {}
     for key, suffix in PORTS.items():
@@ -110,7 +114,7 @@ def _compute_numbers(root: Path) -> dict[str, int]:
 
 def _read_numbers(root: Path, name: str) -> dict[str, int]:
     """Return the ports and the number of the caller of an existing service."""
-    mesh, options = _read(root, MESH_FILE), _read(root, OPTIONS_FILE)
+    mesh, options = _read(root, MESH_FILE), _read(root, f"{_get_proto_folder(root)}/options/v1/options.proto")
     found = {
         key: re.search(rf"\b{name.upper()}_{suffix}: \{{default: (\d+)", mesh) for key, suffix in PORTS.items()
     } | {"caller_number": re.search(rf"CALLER_{name.upper()} = (\d+);", options)}

@@ -5,16 +5,17 @@ import keyword
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from codegen.contracts import OPENAPI_FOLDER
 from codegen.envoy.external_callers import RESERVED_NAMES
+from codegen.mesh import load_mesh
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]{1,19}")
 RESERVED = RESERVED_NAMES | frozenset(
     {
-        *("common", "delivery", "demo", "documents", "events", "google", "mesh", "objects", "operator", "options"),
+        *("common", "demo", "documents", "events", "google", "mesh", "objects", "operator", "options"),
         *("authority", "rabbitmq", "postgres", "memcached", "mongo", "runtime", "sandbox", "secrets", "setup"),
         *("sidecars", "spans", "target", "tests", "v1"),
     }
@@ -43,20 +44,18 @@ def _iter_errors(name: str, root: Path) -> Iterator[str]:
     if not NAME_PATTERN.fullmatch(name):
         yield f"{name!r} is not a name of a service: use 2 to 20 of a-z and 0-9, first one of a-z"
         return
-    if name in _load(root / "envoy/mesh.yaml")["sidecars"]:
+    mesh = load_mesh(root)
+    if name in mesh["sidecars"]:
         yield f"the service {name} exists: choose another name, or remove it with: make service NAME={name} DELETE=1"
     if keyword.iskeyword(name) or name in vars(builtins):
         yield f"{name} is a name of Python: choose another name"
-    if name in RESERVED or name in SQL_KEYWORDS:
+    if name in RESERVED or name in SQL_KEYWORDS or name == mesh["name"]:
         yield f"{name} is reserved: choose another name"
     if any((root / f"services/{name}").rglob("*.py")):
         yield f"services/{name} exists: remove it, or choose another name"
-    document = _load(root / "api-specs/openapi/delivery.yaml")
+    path = f"{OPENAPI_FOLDER}/{mesh['name']}.yaml"
+    document = yaml.load((root / path).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     if name in {tag["name"] for tag in document["tags"]}:
-        yield f"{name} is a tag of api-specs/openapi/delivery.yaml: choose another name"
+        yield f"{name} is a tag of {path}: choose another name"
     if f"/users/me/{name}" in document["paths"]:
-        yield f"/users/me/{name} is a path of api-specs/openapi/delivery.yaml: choose another name"
-
-
-def _load(path: Path) -> Any:
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        yield f"/users/me/{name} is a path of {path}: choose another name"

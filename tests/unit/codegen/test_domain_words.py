@@ -25,7 +25,10 @@ COMMON_WORDS = frozenset({"order", "order_by", "product", "products"})
 EXCEPTIONS = {
     "codegen/checks/language.yaml": ("*", "lists verbs of the services, and exceptions for files by name"),
     "codegen/checks/openapi.py": ("redocly_suppress_notifications", "variable of Redocly"),
-    "codegen/scaffold/*": ("*", "extends the files of this repository, and its service consumes an event of them"),
+    "codegen/scaffold/templates/*": (
+        "*",
+        "extend files of this repository, one of whose events they consume",
+    ),
     "services/runtime/messaging/outbox.py": ("*notification*", "NOTIFY of PostgreSQL"),
     "services/runtime/storage/listener.py": ("*notification*", "NOTIFY of PostgreSQL"),
 }
