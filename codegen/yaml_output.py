@@ -8,6 +8,16 @@ import yaml
 class _NoAliasDumper(yaml.CSafeDumper):
     """Dumper without anchors and aliases, which Envoy does not accept."""
 
+    def represent_data(self, data: Any) -> yaml.Node:
+        """Return the node of a value. The representation of the base class takes longer, because it finds aliases."""
+        represent = self.represent_data
+        if type(data) is dict:
+            pairs = [(represent(key), represent(value)) for key, value in data.items()]
+            return yaml.MappingNode("tag:yaml.org,2002:map", pairs, flow_style=False)
+        if type(data) is list:
+            return yaml.SequenceNode("tag:yaml.org,2002:seq", [represent(item) for item in data], flow_style=False)
+        return super().represent_data(data)
+
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
