@@ -1,6 +1,6 @@
 """YAML form of generated files."""
 
-from typing import Any
+from typing import Any, override
 
 import yaml
 
@@ -8,6 +8,7 @@ import yaml
 class _NoAliasDumper(yaml.CSafeDumper):
     """Dumper without anchors and aliases, which Envoy does not accept."""
 
+    @override
     def represent_data(self, data: Any) -> yaml.Node:
         """Return the node of a value. The representation of the base class takes longer, because it finds aliases."""
         represent = self.represent_data
@@ -18,6 +19,7 @@ class _NoAliasDumper(yaml.CSafeDumper):
             return yaml.SequenceNode("tag:yaml.org,2002:seq", [represent(item) for item in data], flow_style=False)
         return super().represent_data(data)
 
+    @override
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
