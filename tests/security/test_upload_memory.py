@@ -18,14 +18,17 @@ from tests.users import User
 
 UPLOADS = 120
 UPLOAD_BYTES = 5 * 2**20
-IDLE_S = 0.5
+IDLE_S = 1.0
 """Time without progress of any upload, after which the edge reads no more of them."""
 
 LIMITS_BYTES = {"gateway": 512 * 2**20, "gateway-envoy": 256 * 2**20}
 """Memory limits of the containers by process."""
 
-MAX_INCREASE_BYTES = 128 * 2**20
-"""Budget of all uploads (48 MiB), once in the process and once in decoding buffers, and a margin."""
+MAX_INCREASE_BYTES = 112 * 2**20
+"""Increase of 79 MiB that was measured with the budget of all uploads (48 MiB), and a margin.
+
+Without the budget it was 162 MiB, since the edge forwards 32 uploads at a time.
+"""
 
 
 def measure_memory() -> dict[str, int]:
