@@ -105,3 +105,26 @@ def test_service_that_was_not_scaffolded_is_not_deleted(root: Path, name: str) -
     with pytest.raises(ContractError):
         delete_service(root, name)
     assert read_tree(root) == before
+
+
+def test_alert_of_service_has_runbook_section_case_and_condition(root: Path) -> None:
+    create_service(root, "sampleone")
+    alert = "SampleoneOrdersNotCounted"
+    assert {path for path, text in read_tree(root).items() if alert in text} == {
+        "api-specs/observability.yaml",
+        "deploy/local/status/service_conditions.py",
+        "docs/runbook.md",
+        "tests/contract/alert_cases.py",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "previous"), [("alpha", "RabbitMQ"), ("offers", "document_store"), ("zeta", "partner_system")]
+)
+def test_consumer_is_drawn_in_the_order_of_service_names(root: Path, name: str, previous: str) -> None:
+    create_service(root, name)
+    lines = (root / "design/5-pay.md").read_text(encoding="utf-8").splitlines()
+    consumers = [line.partition(": ")[0].rpartition(">>")[2] for line in lines if ": orders.paid (" in line]
+    assert consumers == sorted(consumers)
+    participants = [line.split()[1] for line in lines if line.startswith("    participant ")]
+    assert participants[participants.index(name) - 1] == previous
