@@ -93,9 +93,11 @@ def running_jwks_server() -> Iterator[int]:
     with ThreadingHTTPServer(("127.0.0.1", 0), JwksHandler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -103,10 +105,12 @@ def running_echo_server(path: Path, app: Any = echo) -> Iterator[None]:
     server = uvicorn.Server(uvicorn.Config(app, uds=str(path), lifespan="off", log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
-    wait_until(lambda: server.started, TIMEOUT_S, description="echo server started")
-    yield
-    server.should_exit = True
-    thread.join()
+    try:
+        wait_until(lambda: server.started, TIMEOUT_S, description="echo server started")
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @contextmanager
