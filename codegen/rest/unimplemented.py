@@ -9,6 +9,8 @@ HANDLERS_GLOB = "generated/rest/*/handlers.py"
 FORWARDING_GLOB = "generated/rest/*/forwarding_handlers.py"
 CONSUMERS_FILE = "generated/events/consumers.py"
 SERVICERS_GLOB = "generated/proto/*/*/v1/rpc.py"
+FOLDERS_WITHOUT_HANDLERS = ("runtime", "sandbox")
+"""Folders in `services/` that implement no contract of the mesh."""
 
 type ClassName = tuple[str, str]
 """Dotted module name and class name."""
@@ -40,9 +42,13 @@ def iter_abstract_modules(root: Path) -> Iterator[Path]:
 
 
 def iter_service_classes(root: Path) -> Iterator[tuple[ClassName, ClassInfo]]:
-    """Yield all classes in `services/`, and the generated handlers that forward operations."""
-    for path in [*root.glob(FORWARDING_GLOB), *sorted((root / "services").rglob("*.py"))]:
-        tree, module = ast.parse(path.read_text(encoding="utf-8")), get_module_name(root, path)
+    """Yield the classes of all services, and the generated handlers that forward operations."""
+    folders = [each for each in (root / "services").iterdir() if each.name not in FOLDERS_WITHOUT_HANDLERS]
+    for path in [*root.glob(FORWARDING_GLOB), *sorted(path for folder in folders for path in folder.rglob("*.py"))]:
+        text = path.read_text(encoding="utf-8")
+        if "class " not in text:
+            continue
+        tree, module = ast.parse(text), get_module_name(root, path)
         own = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
         imported: dict[str, ClassName] = {}
         for node in tree.body:
@@ -75,11 +81,11 @@ def list_ancestors(classes: dict[ClassName, ClassInfo], name: ClassName) -> set[
 
 def _find_unimplemented(root: Path, path: Path, classes: dict[ClassName, ClassInfo]) -> Iterator[str]:
     module = get_module_name(root, path)
+    ancestors_by_name = {name: list_ancestors(classes, name) for name in classes}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if not isinstance(node, ast.ClassDef):
             continue
         abstract = {item.name: item for item in node.body if isinstance(item, _FUNCTION_NODES) and _is_abstract(item)}
-        ancestors_by_name = {name: list_ancestors(classes, name) for name in classes}
         subclasses = {name for name, bases in ancestors_by_name.items() if (module, node.name) in bases}
         leaves = sorted(
             name for name in subclasses if not any(name in ancestors_by_name[other] for other in subclasses - {name})
