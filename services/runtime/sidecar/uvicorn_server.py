@@ -48,7 +48,7 @@ class UvicornServer:
         self._socket_path.chmod(0o600)
 
     async def stop(self, grace_s: float) -> None:
-        """Stop to listen, drain running requests for up to `grace_s`, then cancel them and stop the application."""
+        """Stop listening, drain running requests for up to `grace_s`, then cancel them and stop the application."""
         self._config.timeout_graceful_shutdown = max(1, round(grace_s))
         await self._server.shutdown()
         self._socket_path.unlink(missing_ok=True)
