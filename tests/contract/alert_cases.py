@@ -5,6 +5,7 @@ from typing import NamedTuple
 EDGE = 'envoy_http_conn_manager_prefix="edge",job="envoy",service="gateway"'
 REQUEST = 'http_server_request_duration_seconds_{part}{{job="delivery",operation="{name}",service="gateway"{more}}}'
 CALL = 'rpc_server_call_duration_seconds_{part}{{job="delivery",rpc_method="{name}",service="orders"{more}}}'
+PROCESSED = "messaging_process_duration_seconds_count"
 GET_ORDER = "delivery.orders.v1.OrdersService/GetOrder"
 
 CONSTANT_RATE = "0+60x60"
@@ -109,7 +110,7 @@ CASES = {
     "QueueBacklog": Case({'delivery_queue_messages{queue="orders.history",service="orders"}': "1000x10 1001x50"}),
     "ConsumerHighRetryRate": Case(
         success_and_failure_counters(
-            "messaging_process_duration_seconds_count",
+            PROCESSED,
             'queue="orders.history",event="orders.paid",outcome="consumed"',
             'queue="orders.history",event="orders.paid",outcome="waiting"',
         )
