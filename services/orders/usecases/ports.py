@@ -63,10 +63,7 @@ class OrderRepository(Protocol):
         """Insert an order and its first transition; return False if the check already has an order."""
 
     async def update(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
-        """Compare-and-set on status and version, and add a transition, at the latest at the end of the unit of work.
-
-        Raises ApiError: ORDER_STATE_CONFLICT, then at the latest.
-        """
+        """Compare-and-set on status and version; adds a transition. The unit may raise ORDER_STATE_CONFLICT later."""
 
     async def list_unpaid_for_update(self, before: datetime, size: int) -> Sequence[Order]:
         """Lock and return pending orders created before that time; orders locked by others are skipped."""
