@@ -1,6 +1,7 @@
 """Events on real servers: publishing after commit, idempotent consumers and poison messages."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -21,6 +22,7 @@ from generated.proto.delivery.events.v1 import (
 from services.orders import usecases
 from services.orders.domain.orders import OrderStatus
 from services.orders.entrypoints.consumers import HistoryConsumer, PaymentsConsumer, ReadinessConsumer
+from services.orders.usecases.event_factory import build_order_snapshot
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
@@ -267,6 +269,22 @@ async def test_concurrent_assignment_has_one_winner(orders: Orders) -> None:
     assert len(winners) == 1
     assert reasons == {Reason.ORDER_STATE_CONFLICT}
     assert await assign(winners[0]) == winners[0]
+
+
+async def test_change_of_outdated_order_is_rejected_without_event(orders: Orders) -> None:
+    order_id = await orders.place_order()
+    outdated = await orders.get_order(order_id)
+    await orders.pay(order_id)
+    pending_events = await orders.count_pending_events()
+    cancelled = replace(outdated, status=OrderStatus.CANCELLED, version=outdated.version + 1)
+    with pytest.raises(ApiError) as raised:  # noqa: PT012
+        async with orders.repository.unit_of_work() as unit:
+            await unit.orders.update(outdated, cancelled, "system")
+            await unit.publish(OrderCancelled(order=build_order_snapshot(cancelled, "system")))
+    assert raised.value.reason is Reason.ORDER_STATE_CONFLICT
+    assert (await orders.get_order(order_id)).status is OrderStatus.PAID
+    assert [each.version for each in await orders.repository.orders.list_transitions(order_id, 0)] == [1, 2]
+    assert await orders.count_pending_events() == pending_events
 
 
 async def test_concurrent_confirmations_create_one_order(orders: Orders) -> None:

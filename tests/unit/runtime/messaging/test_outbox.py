@@ -21,8 +21,10 @@ from services.runtime.messaging.events import Envelope
 from services.runtime.messaging.outbox import Outbox, Relay
 from services.runtime.messaging.topology import QueueMissing
 from services.runtime.storage.database import Database, Statement, Transaction
-from services.runtime.storage.row_parameters import build_rows
+from services.runtime.storage.statements.row_parameters import build_rows
 from services.runtime.telemetry import tracing
+from tests.integration.fixtures.background_tasks import run_in_background
+from tests.wait import wait_until_async
 
 BATCH_SIZE = 3
 TRACE_CONTEXT = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
@@ -100,6 +102,9 @@ class FakeChannel:
         if queue == self.missing_queue:
             raise QueueMissing(queue)
         return 0
+
+    async def wait_while_connected(self, event: asyncio.Event) -> None:
+        await event.wait()
 
     async def _confirm(self, batch: int) -> Set[str]:
         await asyncio.sleep(0)
@@ -189,6 +194,24 @@ async def test_short_batch_ends_the_poll_without_another_query() -> None:
     table = FakeTable([1])
     await create_relay(table)._publish_pending(cast(Channel, FakeChannel()))
     assert table.transactions == 1
+
+
+async def test_event_after_pause_is_published_at_once_and_later_ones_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "COALESCE_INTERVAL_S", 0.2)
+    table, channel = FakeTable([1]), FakeChannel()
+    relay = create_relay(table)
+    loop = asyncio.get_running_loop()
+    async with run_in_background(relay._publish_loop(cast(Channel, channel))):
+        started_at = loop.time()
+        await wait_until_async(lambda: channel.event_ids == ["e1"], interval_s=0)
+        assert loop.time() - started_at < 0.1
+        for row_id in (2, 3):
+            table.row_ids.append(row_id)
+            relay._notified.set()
+            await asyncio.sleep(0.02)
+        await wait_until_async(lambda: channel.event_ids == ["e1", "e2", "e3"], interval_s=0)
+        assert loop.time() - started_at >= 0.2
+    assert [[envelope.id for envelope in batch] for batch in channel.batches if batch] == [["e1"], ["e2", "e3"]]
 
 
 @pytest.mark.parametrize("failing_batch", [1, 2, 3])
