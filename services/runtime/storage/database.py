@@ -30,14 +30,14 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.combined_statements import (
+from services.runtime.storage.statements.combined_statements import (
     CombinedStatement,
     DeferredStatement,
     combine,
     combine_values,
     split_combinable,
 )
-from services.runtime.storage.statement_summary import describe_statement
+from services.runtime.storage.statements.statement_summary import describe_statement
 from services.runtime.telemetry.database_operations import DatabaseOperation, Measurement
 
 log = logging.getLogger(__name__)

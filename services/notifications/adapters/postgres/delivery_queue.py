@@ -19,7 +19,7 @@ from services.runtime.messaging.outbox import EVENT_COLUMNS, build_publication
 from services.runtime.storage.database import Database, Statement, Transaction
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.job_queue import JobQueue, JobTable
-from services.runtime.storage.row_parameters import build_rows, collect_columns
+from services.runtime.storage.statements.row_parameters import build_rows, collect_columns
 
 _JOBS = JobTable(delivery_jobs, lease_end=delivery_jobs.c.due_at)
 _CLAIM = _JOBS.build_claim(

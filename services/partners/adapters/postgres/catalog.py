@@ -15,7 +15,7 @@ from services.partners.domain.opening_hours import OpeningHours
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer
 from services.partners.usecases.ports import AvailabilityRepository, CatalogReader
 from services.runtime.storage.database import Database, Statement, Transaction, build_upsert
-from services.runtime.storage.text_comparison import normalise_case
+from services.runtime.storage.statements.text_comparison import normalise_case
 
 MAX_PRODUCTS_PER_ENTRY = 50
 """Maximum number of products in a catalog entry."""

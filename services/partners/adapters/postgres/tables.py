@@ -9,7 +9,7 @@ from services.runtime.messaging.inbox import define_inbox_table
 from services.runtime.messaging.outbox import define_outbox_table
 from services.runtime.storage.database import TIMESTAMPTZ
 from services.runtime.storage.idempotency import build_keys_table
-from services.runtime.storage.text_comparison import normalise_case
+from services.runtime.storage.statements.text_comparison import normalise_case
 
 SORT_TITLE_LENGTH = 64
 """Length of the start of a title by which lists are ordered, so that a page token is short."""

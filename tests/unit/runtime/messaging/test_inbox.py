@@ -7,7 +7,7 @@ from sqlalchemy import Column, MetaData, Text, select
 
 from services.runtime.messaging import inbox
 from services.runtime.storage.database import Database, Statement, Transaction
-from services.runtime.storage.row_parameters import build_rows
+from services.runtime.storage.statements.row_parameters import build_rows
 
 
 class FakeTransaction:

@@ -9,7 +9,7 @@ from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.database import Database, Statement
 from services.runtime.storage.job_queue import JobQueue, JobTable, Row
-from services.runtime.storage.row_parameters import build_rows
+from services.runtime.storage.statements.row_parameters import build_rows
 from tests.metric_values import read_metric
 from tests.unit.fake_transactions import NOW
 

@@ -4,13 +4,13 @@ from typing import Any
 
 from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, insert, select, update
 
-from services.runtime.storage.combined_statements import (
+from services.runtime.storage.database import Statement, build_upsert
+from services.runtime.storage.statements.combined_statements import (
     DeferredStatement,
     combine,
     combine_values,
     split_combinable,
 )
-from services.runtime.storage.database import Statement, build_upsert
 
 metadata = MetaData()
 orders = Table("orders", metadata, Column("id", Text, primary_key=True), Column("state", Text))

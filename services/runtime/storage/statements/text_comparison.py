@@ -6,8 +6,8 @@ from sqlalchemy import ColumnElement, func, literal_column
 def normalise_case(text: ColumnElement[str]) -> ColumnElement[str]:
     """Return the form in which texts are compared: in NFC, without differences of case.
 
-    Only the database folds case, so that a stored text and a searched one have the same form. `lower` keeps the final
-    form of the Greek sigma, which has the same capital. Both letters are constants, as in the expressions of indexes.
+    Only the database folds case, so that a stored text and a searched one have the same form. `lower` does not change
+    the final form of the Greek sigma, which has the same capital. Both forms are constants, as in indexes.
     """
     lower = func.lower(func.normalize(text))
     return func.translate(lower, literal_column("'ς'"), literal_column("'σ'"))

@@ -1,0 +1,1 @@
+"""Parts of SQL statements: combination, parameters, summaries for spans and comparison of texts."""
