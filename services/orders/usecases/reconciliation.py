@@ -241,25 +241,31 @@ async def _republish(
         await unit.publish(event)
 
 
-async def _raise_alert(unit: ReconciliationUnitOfWork, order_id: str, reason: str, detail: str, now: datetime) -> None:
+async def _raise_alert(unit: ReconciliationUnitOfWork, order_id: str, reason: str, detail: str, now: datetime) -> bool:
+    """Raise an alert about an order; return False if it was raised before."""
     alert = build_order_alert(order_id, reason, detail, now)
-    if await unit.register_alert(alert.subject, alert.reason, now):
-        await unit.publish(alert)
+    if not await unit.register_alert(alert.subject, alert.reason, now):
+        return False
+    await unit.publish(alert)
+    return True
 
 
 async def alert_stuck_orders(repository: ReconciliationRepository, clock: Clock, policy: ReconciliationPolicy) -> int:
-    """Raise an alert for a batch of stuck orders, once per order; return the batch size.
+    """Raise an alert for a batch of stuck orders, once per order; return the number of alerts.
 
-    `orders.paid` of an order whose partner was not notified is published again, in case it was lost.
+    `orders.paid` of an order whose partner was not notified is published again, in case it was lost. A concurrent call
+    may have raised the alert of an order after this one has selected it.
     """
-    now = clock()
+    now, alert_count = clock(), 0
     async with repository.unit_of_work() as unit:
         unnotified = await unit.records.list_unnotified_for_update(
             now - policy.partner_notification_timeout, PARTNER_NOT_NOTIFIED, BATCH_SIZE
         )
         for order in unnotified:
             detail = f"The order is paid, but partner {order.partner.id} has not acknowledged it."
-            await _raise_alert(unit, order.id, PARTNER_NOT_NOTIFIED, detail, now)
+            if not await _raise_alert(unit, order.id, PARTNER_NOT_NOTIFIED, detail, now):
+                continue
+            alert_count += 1
             pending_event_ids = await unit.records.list_pending_event_ids(order.id)
             for transition in select_status_changes((await unit.records.load_for_update(order.id)).transitions):
                 if transition.status is OrderStatus.PAID:
@@ -269,8 +275,8 @@ async def alert_stuck_orders(repository: ReconciliationRepository, clock: Clock,
         )
         for order in unassigned:
             detail = "The order is ready, but no deliverer has accepted it."
-            await _raise_alert(unit, order.id, ORDER_NOT_PICKED_UP, detail, now)
-    return len(unnotified) + len(unassigned)
+            alert_count += await _raise_alert(unit, order.id, ORDER_NOT_PICKED_UP, detail, now)
+    return alert_count
 
 
 async def warn_about_outbox_backlog(

@@ -183,6 +183,17 @@ async def test_stuck_orders_raise_one_alert_each() -> None:
     assert [event.order.order_id for event in repository.events if isinstance(event, OrderPaid)] == ["o1"]
 
 
+async def test_stuck_order_that_another_process_reported_meanwhile_raises_no_alert() -> None:
+    class ConcurrentlyAlerted(FakeRepository):
+        async def register_alert(self, subject: str, reason: str, at: datetime) -> bool:
+            return False
+
+    repository = ConcurrentlyAlerted(build_order(OrderStatus.PAID), build_order(OrderStatus.READY, "o2"))
+    repository.now = NOW + timedelta(days=1)
+    assert await alert_stuck_orders(repository, repository.clock, POLICY) == 0
+    assert repository.events == []
+
+
 async def test_acknowledged_order_is_not_stuck() -> None:
     repository = FakeRepository(build_order(OrderStatus.PAID))
     repository.notified["o1"] = NOW
