@@ -183,7 +183,7 @@ async def test_stuck_orders_raise_one_alert_each() -> None:
     assert [event.order.order_id for event in repository.events if isinstance(event, OrderPaid)] == ["o1"]
 
 
-async def test_stuck_order_that_another_process_reported_meanwhile_raises_no_alert() -> None:
+async def test_stuck_order_reported_by_another_process_raises_no_alert() -> None:
     class ConcurrentlyAlerted(FakeRepository):
         async def register_alert(self, subject: str, reason: str, at: datetime) -> bool:
             return False
