@@ -167,11 +167,8 @@ def check_basket(
     if not partner.is_available:
         raise ApiError(Reason.PARTNER_UNAVAILABLE)
     check_is_open(partner, at)
-    if partner.delivery_fee and partner.delivery_fee_currency != currency:
-        fee_currency = partner.delivery_fee_currency
-        error = FieldError("currency", f"differs from the currency of the delivery fee, {fee_currency}")
-        raise ApiError(Reason.CURRENCY_MISMATCH, errors=[error], members={"currency": fee_currency})
-    return price_basket(lines, offers, total, currency, tip, partner.delivery_fee)
+    fee_currency = partner.delivery_fee_currency if partner.delivery_fee else currency
+    return price_basket(lines, offers, total, currency, tip, partner.delivery_fee, fee_currency)
 
 
 def check_is_open(partner: Partner, at: datetime) -> None:
@@ -194,8 +191,11 @@ def price_basket(
     currency: str,
     tip: int = 0,
     delivery_fee: int = 0,
+    fee_currency: str | None = None,
 ) -> list[PricedLine]:
     """Return the basket lines with the partner's prices, in request order. The total contains tip and delivery fee.
+
+    Products are checked before prices: a caller that accepts changed prices relies on available products.
 
     Raises ApiError: PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, or TOTAL_MISMATCH, whose members contain the correct total.
     """
@@ -207,6 +207,9 @@ def price_basket(
     if unavailable:
         product_ids = [line.product_id for line in lines if line.product_id not in offers]
         raise ApiError(Reason.PRODUCT_UNAVAILABLE, errors=unavailable, members={"product_ids": product_ids})
+    if fee_currency not in (None, currency):
+        error = FieldError("currency", f"differs from the currency of the delivery fee, {fee_currency}")
+        raise ApiError(Reason.CURRENCY_MISMATCH, errors=[error], members={"currency": fee_currency})
     mismatches = [
         FieldError(f"lines[{index}].product_id", f"is sold in {offers[line.product_id].currency}")
         for index, line in enumerate(lines)

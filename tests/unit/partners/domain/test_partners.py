@@ -66,3 +66,9 @@ def test_total_contains_delivery_fee_in_its_currency() -> None:
 def test_currency_of_absent_delivery_fee_does_not_matter() -> None:
     partner = replace(PARTNER, delivery_fee=0, delivery_fee_currency="EUR")
     assert partner_rules.check_basket(partner, NOW, [BasketLine(1, 2)], OFFERS, 200, "USD")
+
+
+def test_withdrawn_product_precedes_currency_of_delivery_fee() -> None:
+    partner = replace(PARTNER, delivery_fee=250, delivery_fee_currency="EUR")
+    with raises_reason(Reason.PRODUCT_UNAVAILABLE):
+        partner_rules.check_basket(partner, NOW, [BasketLine(1, 1), BasketLine(2, 1)], OFFERS, 450, "USD")
