@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import json
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -39,6 +40,16 @@ class _Claims(msgspec.Struct):
 
 
 _decode_claims = msgspec.json.Decoder(_Claims).decode
+_MALFORMED = "malformed payload header from the sidecar"
+
+
+def _is_json(raw: bytes) -> bool:
+    """Return whether the payload conforms to the grammar of JSON, which allows unpaired surrogates in strings."""
+    try:
+        json.loads(raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +72,22 @@ class Principal:
     def from_payload(cls, payload: str | bytes, token: str = "") -> "Principal":
         """Parse the payload header.
 
-        Raises ApiError: UNAUTHENTICATED for claims with other types or ranges than the identity provider's. Raises
-        ValueError for a malformed header, which only a faulty sidecar sends.
+        Raises ApiError: UNAUTHENTICATED for claims with other types, ranges or characters than the identity
+        provider's. Raises ValueError for a malformed header, which only a faulty sidecar sends.
         """
-        raw = payload.encode() if isinstance(payload, str) else payload
+        encoded = payload.encode() if isinstance(payload, str) else payload
         try:
-            claims = _decode_claims(base64.urlsafe_b64decode(raw + b"=" * (-len(raw) % 4)))
+            raw = base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4))
+        except binascii.Error as error:
+            raise ValueError(_MALFORMED) from error
+        try:
+            claims = _decode_claims(raw)
         except msgspec.ValidationError as error:
             raise ApiError(Reason.UNAUTHENTICATED) from error
-        except (binascii.Error, msgspec.DecodeError) as error:
-            raise ValueError("malformed payload header from the sidecar") from error
+        except msgspec.DecodeError as error:
+            if _is_json(raw):
+                raise ApiError(Reason.UNAUTHENTICATED) from error
+            raise ValueError(_MALFORMED) from error
         return cls(
             user_id=claims.sub,
             role=claims.role,

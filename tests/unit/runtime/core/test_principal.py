@@ -81,6 +81,13 @@ def test_claims_without_subject_or_expiry_are_unauthenticated() -> None:
         assert raised.value.reason is Reason.UNAUTHENTICATED
 
 
+@pytest.mark.parametrize("claims", [{"name": "\ud800"}, {"sub": "u\udc00"}, {"email": "\ud800x@delivery.test"}])
+def test_claims_with_unpaired_surrogates_are_unauthenticated(claims: dict[str, str]) -> None:
+    with pytest.raises(ApiError) as raised:
+        Principal.from_payload(encode_claims({"sub": "u1", "exp": 1767225600} | claims))
+    assert raised.value.reason is Reason.UNAUTHENTICATED
+
+
 @pytest.mark.parametrize("payload", ["", "!", "eyJzdWIiOg"])
 def test_malformed_payload_raises_value_error(payload: str) -> None:
     with pytest.raises(ValueError, match="malformed payload header"):
