@@ -23,6 +23,8 @@ from tests.mutation import Mutation, copy_repository
 DEFECTS = Path(__file__).with_name("injected_defects.yaml")
 PORT_OFFSET = 11000
 GENERATOR_FOLDER = "codegen/"
+CONTRACT_ERROR_PREFIX = "contract: "
+"""Prefix of the lines in which `python -m codegen` reports a ContractError."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,27 @@ def find_failures(mutation: SecurityMutation) -> list[str]:
     """Return the failures of the test in the mutated copy. An error of a fixture is not a failure.
 
     After a mutation of a generator, the code is generated. If its own checks find the defect, these are the errors.
+    An exception of the generator is not a failure.
     """
     with copied_repository(mutation) as folder:
         if mutation.file.startswith(GENERATOR_FOLDER):
             generation = run_module(folder, "codegen", "generate")
             if generation.returncode:
-                return generation.stderr.splitlines()
+                return find_contract_errors(generation.stderr)
         output = run_tests(folder, [mutation.found_by]).stdout
-    return [line for line in output.splitlines() if line.startswith("FAILED")]
+    return find_failed_tests(output, mutation.found_by)
+
+
+def find_contract_errors(stderr: str) -> list[str]:
+    """Return the errors that the generator's own checks report."""
+    return [line for line in stderr.splitlines() if line.startswith(CONTRACT_ERROR_PREFIX)]
+
+
+def find_failed_tests(stdout: str, test: str) -> list[str]:
+    """Return the lines of the summary that report a failure of the test, or of the test with parameters."""
+    prefix = f"FAILED {test}"
+    lines = [line for line in stdout.splitlines() if line.startswith(prefix)]
+    return [line for line in lines if line[len(prefix) :][:1] in ("", "[", " ")]
 
 
 def main(words: Sequence[str]) -> int:

@@ -34,3 +34,16 @@ def test_inapplicable_mutation_is_reported(tmp_path: Path) -> None:
 def test_test_that_finds_the_mutation_exists(mutation: security.SecurityMutation) -> None:
     path, _, name = mutation.found_by.partition("::")
     assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_only_reported_errors_of_the_generator_find_a_defect() -> None:
+    traceback = "Traceback (most recent call last):\n  raise ValueError(name)\nValueError: contract: x\n"
+    assert security.find_contract_errors(traceback) == []
+    assert security.find_contract_errors("contract: no limit\n" + traceback) == ["contract: no limit"]
+
+
+def test_only_failures_of_the_named_test_find_a_defect() -> None:
+    test = "tests/unit/test_a.py::test_a"
+    failures = [f"FAILED {test}", f"FAILED {test}[one] - assert 1", f"FAILED {test} - assert 2"]
+    others = [f"FAILED {test}_long - x", f"ERROR {test} - x", "FAILED tests/unit/test_b.py::test_a - x", "1 failed"]
+    assert security.find_failed_tests("\n".join([*others, *failures]), test) == failures
