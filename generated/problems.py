@@ -517,10 +517,10 @@ PROBLEMS: dict[Reason, Problem] = {
         422,
         "FAILED_PRECONDITION",
         "Payment id was used for another payment",
-        "A payment id belongs to one order and amount. The report is recorded, and nothing is refunded.",
+        "A payment id belongs to one order and amount, and does not fail after it has succeeded. The report is recorded, and nothing is refunded.",
         {
-            "en": "This payment id was used for another order or amount. Nothing is refunded.",
-            "de": "Diese Zahlungskennung wurde für eine andere Bestellung oder einen anderen Betrag verwendet. Es wird nichts erstattet.",
+            "en": "This payment id was used for another order, amount or result. Nothing is refunded.",
+            "de": "Diese Zahlungskennung wurde für eine andere Bestellung, einen anderen Betrag oder ein anderes Ergebnis verwendet. Es wird nichts erstattet.",
         },
         {},
     ),

@@ -754,7 +754,7 @@ class CallbacksHandler(ABC):
     async def payment_callback(self, *, webhook: SignedRequest, bank_id: str) -> PaymentReceipt:
         """Receive a payment callback from a bank: POST /callbacks/payments/{bank_id}.
 
-        A repeated `webhook-id` returns the first response and changes nothing; with another payment it is 422 `WEBHOOK_ID_REUSED`. A payment id that is reported for another order or amount is 422 `PAYMENT_ID_REUSED`, recorded, and not refunded. Otherwise 404, 409 and 422 are final: the payment is recorded and refunded.
+        A repeated `webhook-id` returns the first response and changes nothing; with another payment it is 422 `WEBHOOK_ID_REUSED`. A payment id that is reported for another order or amount, or as failed after it has succeeded, is 422 `PAYMENT_ID_REUSED`, recorded, and not refunded. Otherwise 404, 409 and 422 are final: the payment is recorded and refunded.
         """
 
     @abstractmethod

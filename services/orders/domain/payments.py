@@ -98,6 +98,14 @@ class PaymentRecord:
         """Return whether a report of this payment names the same order, amount and currency."""
         return (self.order_id, self.amount, self.currency) == (payment.order_id, payment.amount, payment.currency)
 
+    def is_repeated_by(self, payment: Payment) -> bool:
+        """Return whether a report of this payment has the result that is recorded."""
+        return self.is_for(payment) and payment.succeeded is (self.outcome is not PaymentOutcome.FAILED)
+
+    def is_completed_by(self, payment: Payment) -> bool:
+        """Return whether a report of this payment is the success of one that failed before."""
+        return self.is_for(payment) and payment.succeeded and self.outcome is PaymentOutcome.FAILED
+
 
 class BankPaymentPage(NamedTuple):
     """Page of the payments that a bank has captured; `next_page_token` is None on the last page."""

@@ -161,16 +161,17 @@ def build_order_alert(order_id: str, reason: str, detail: str, at: datetime) -> 
     return SystemAlert(subject=f"order:{order_id}", reason=reason, detail=detail, at=at)
 
 
-def build_duplicate_payment_alert(record: PaymentRecord) -> SystemAlert:
-    """Return the alert about a payment id that a bank has reported for another order or amount."""
+def build_duplicate_payment_alert(payment: Payment, at: datetime) -> SystemAlert:
+    """Return the alert about a payment id that a bank has reported for another order or amount, or as failed later."""
+    result = "succeeded" if payment.succeeded else "failed"
     return SystemAlert(
-        subject=f"payment:{record.bank_id}:{record.payment_id}",
+        subject=f"payment:{payment.bank_id}:{payment.payment_id}",
         reason="PAYMENT_ID_REUSED",
         detail=(
-            f"The bank reported the payment again with {record.amount} {record.currency} for order {record.order_id};"
-            " the report is rejected and nothing is refunded."
+            f"The bank reported the payment again as {result}, with {payment.amount} {payment.currency} for order"
+            f" {payment.order_id}; the report is rejected and nothing is refunded."
         ),
-        at=record.at,
+        at=at,
     )
 
 

@@ -55,8 +55,9 @@ async def process_payment(repository: Repository, clock: Clock, payment: Payment
     """Record a payment that a bank reports, idempotently by webhook id and by payment; return the payment's id.
 
     A rejection is raised after the payment and its refund are committed. A webhook id identifies one payment: another
-    payment with the same id is recorded, refunded and rejected. A payment id identifies one order, amount and currency:
-    a report with others is recorded and rejected, but not refunded, since a refund would be one of the first payment.
+    payment with the same id is recorded, refunded and rejected. A payment id identifies one order, amount and currency,
+    and a payment that has succeeded does not fail later: a report that contradicts the recorded one is recorded and
+    rejected, but not refunded, since a refund would be one of the recorded payment.
 
     Raises ApiError: ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT, WEBHOOK_ID_REUSED, PAYMENT_ID_REUSED.
     """
@@ -76,14 +77,14 @@ async def process_payment(repository: Repository, clock: Clock, payment: Payment
 
 async def _record_payment(unit: UnitOfWork, payment: Payment, at: datetime, *, is_acceptable: bool) -> PaymentOutcome:
     recorded = await unit.payments.get_for_update(payment.bank_id, payment.payment_id)
-    if recorded is None or (recorded.outcome is PaymentOutcome.FAILED and payment.succeeded):
+    if recorded is None or recorded.is_completed_by(payment):
         return await _apply_payment(unit, payment, at, is_acceptable=is_acceptable)
-    if recorded.is_for(payment):
+    if recorded.is_repeated_by(payment):
         return recorded.outcome
     record = PaymentRecord.create(payment, PaymentOutcome.DUPLICATE_ID, 0, at)
     if await unit.payments.add_rejected(record):
         await unit.publish(build_payment_recorded(record))
-        alert = build_duplicate_payment_alert(record)
+        alert = build_duplicate_payment_alert(payment, at)
         if await unit.register_alert(alert.subject, alert.reason, at):
             await unit.publish(alert)
     return record.outcome

@@ -91,7 +91,7 @@ class PaymentRepository(Protocol):
         """Insert or overwrite a payment; a failed payment may succeed later."""
 
     async def add_rejected(self, record: PaymentRecord) -> bool:
-        """Insert a report whose payment id belongs to another payment; return False if it was recorded before."""
+        """Insert a report that contradicts the recorded payment; return False if it was recorded before."""
 
 
 class RefundReader(TimeSortedEntityReader[Refund, RefundFilter], Protocol):

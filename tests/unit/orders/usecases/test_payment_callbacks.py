@@ -1,5 +1,6 @@
 """Payments that banks report: idempotency by webhook and payment, rejections after the commit, and refunds."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 
@@ -153,12 +154,54 @@ async def test_repeated_failure_is_recorded_once() -> None:
     assert [type(event) for event in repository.events] == [PaymentRecorded]
 
 
-async def test_late_failure_does_not_revert_payment() -> None:
+@pytest.mark.parametrize("webhook_id", ["w1", "w2"])
+@pytest.mark.parametrize(
+    ("changes", "rejection"),
+    [({}, None), ({"amount": 100}, Reason.PAYMENT_INSUFFICIENT), ({"order_id": "unknown"}, Reason.ORDER_NOT_FOUND)],
+    ids=["paid", "insufficient", "unknown-order"],
+)
+async def test_failure_after_success_is_rejected_and_recorded(
+    changes: dict[str, object], rejection: Reason | None, webhook_id: str
+) -> None:
     repository = FakeRepository(build_order())
-    await process_payment(repository, repository.clock, PAYMENT, "w1")
-    await process_payment(repository, repository.clock, FAILED, "w2")
-    assert repository.orders["o1"].status is OrderStatus.PAID
-    assert repository.payments["visa", "p1"].outcome is PaymentOutcome.PAID
+    payment = replace(PAYMENT, **changes)
+    with raises_reason(rejection) if rejection else nullcontext():
+        await process_payment(repository, repository.clock, payment, "w1")
+    order, refunds, recorded = repository.orders["o1"], dict(repository.refunds), dict(repository.payments)
+    repository.events.clear()
+    for _ in range(2):
+        with raises_reason(Reason.WEBHOOK_ID_REUSED if webhook_id == "w1" else Reason.PAYMENT_ID_REUSED):
+            await process_payment(repository, repository.clock, replace(payment, succeeded=False), webhook_id)
+    assert (repository.orders["o1"], repository.refunds, repository.payments) == (order, refunds, recorded)
+    (record,) = repository.rejected.values()
+    assert (record.outcome, record.order_id) == (PaymentOutcome.DUPLICATE_ID, payment.order_id)
+    assert [type(event) for event in repository.events] == [PaymentRecorded, SystemAlert]
+    assert "as failed" in repository.events[-1].detail
+
+
+@pytest.mark.parametrize("webhook_id", ["w1", "w2"])
+@pytest.mark.parametrize("changes", [{"order_id": "o2"}, {"amount": 500}, {"currency": "EUR"}], ids=str)
+async def test_success_of_failed_payment_for_other_order_or_amount_is_rejected(
+    changes: dict[str, object], webhook_id: str
+) -> None:
+    repository = FakeRepository(build_order(), build_order(order_id="o2"))
+    await process_payment(repository, repository.clock, FAILED, "w1")
+    with raises_reason(Reason.WEBHOOK_ID_REUSED if webhook_id == "w1" else Reason.PAYMENT_ID_REUSED):
+        await process_payment(repository, repository.clock, replace(PAYMENT, **changes), webhook_id)
+    (failed,), (record,) = repository.payments.values(), repository.rejected.values()
+    assert (failed.outcome, failed.order_id, failed.amount) == (PaymentOutcome.FAILED, "o1", 200)
+    assert (record.outcome, record.is_for(replace(PAYMENT, **changes))) == (PaymentOutcome.DUPLICATE_ID, True)
+    assert {order.status for order in repository.orders.values()} == {OrderStatus.PENDING}
+    assert repository.refunds == {}
+
+
+async def test_other_result_with_used_webhook_id_is_rejected_and_refunded() -> None:
+    repository = FakeRepository(build_order())
+    await process_payment(repository, repository.clock, FAILED, "w1")
+    with raises_reason(Reason.WEBHOOK_ID_REUSED):
+        await process_payment(repository, repository.clock, PAYMENT, "w1")
+    (record,) = repository.payments.values()
+    assert (record.outcome, record.refund_amount) == (PaymentOutcome.CONFLICT, 200)
 
 
 PAYMENTS = st.builds(

@@ -87,7 +87,8 @@ class PaymentOutcome(betterproto2.Enum):
 
     DUPLICATE_ID = 7
     """
-    The id belongs to a payment of another order or amount; the report is rejected, nothing is refunded.
+    The id belongs to a payment of another order or amount, or to one that has succeeded, while this report is one of a
+    failure; the report is rejected, nothing is refunded.
     """
 
     @classmethod
