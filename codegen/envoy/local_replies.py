@@ -27,15 +27,35 @@ REDIRECT_STATUS = 302
 RETRY_AFTER_S = {429: "1", 503: "2"}
 """Seconds, for temporary errors."""
 
-GERMAN_PATTERN = r"(?i)(?:.*,)?\s*de(?:-[a-z0-9-]+)?\s*(?:;\s*q\s*=\s*(?:0\.0*[1-9]|1).*|,.*)?"
-"""Value of Accept-Language that accepts German."""
-ENGLISH_FIRST_PATTERN = r"(?i)(?:.*,)?\s*en\b.*,\s*de\b.*"
-"""Value of Accept-Language that lists English before German. Clients sort languages by weight."""
-_IS_GERMAN = (
-    "'accept-language' in request.headers"
-    f" && request.headers['accept-language'].matches(r'^{GERMAN_PATTERN}\\z')"
-    f" && !request.headers['accept-language'].matches(r'^{ENGLISH_FIRST_PATTERN}\\z')"
+MINIMUM_WEIGHT_PATTERNS = (
+    r"0\.0{0,2}[1-9]\d{0,2}|1(?:\.0{0,3})?",
+    *(rf"0\.[{tenths}-9]\d{{0,2}}|1(?:\.0{{0,3}})?" for tenths in range(1, 10)),
+    r"1(?:\.0{0,3})?",
 )
+"""Weights of at least 0.001, 0.1, 0.2 and so on up to 1 (RFC 9110 12.4.2)."""
+
+
+def build_language_pattern(language: str, weights: str) -> str:
+    """Return a pattern for values of Accept-Language that accept a language with one of the weights, or with none."""
+    return rf"(?i)(?:.*,)?\s*{language}(?:-[a-z0-9-]+)?\s*(?:;\s*q\s*=\s*(?:{weights})\s*)?(?:,.*)?"
+
+
+def _accepts(language: str, weights: str) -> str:
+    return f"request.headers['accept-language'].matches(r'^{build_language_pattern(language, weights)}\\z')"
+
+
+_PREFERS_GERMAN = " || ".join(
+    f"({_accepts('de', weights)} && !{_accepts('en', weights)})" for weights in MINIMUM_WEIGHT_PATTERNS
+)
+LANGUAGE_FORMAT = (
+    f"%CEL('accept-language' in request.headers && {_accepts('de', MINIMUM_WEIGHT_PATTERNS[0])}"
+    f" && ({_PREFERS_GERMAN}) ? 'de' : 'en')%"
+)
+"""Language of a reply: German if it has a higher weight than English, and else English.
+
+CEL has no function that returns a part of a text, so weights are compared in steps of 0.1. `*` is ignored.
+"""
+_IS_GERMAN = "'content-language' in response.headers && response.headers['content-language'] == 'de'"
 
 START_TIME_NS = "%START_TIME(%s%9f)%"
 """Start of the request in nanoseconds: 19 digits, used as a part of a generated trace id."""
@@ -50,16 +70,13 @@ def _build_headers() -> list[Config]:
         set_header(
             "traceresponse", f"00-{'0' * 13}{START_TIME_NS}-{'0' * 7}{START_TIME_SUBSECOND_NS}-00", "ADD_IF_ABSENT"
         ),
-        set_header("content-language", _choose_text("en", "de"), "ADD_IF_ABSENT"),
+        set_header("content-language", LANGUAGE_FORMAT, "ADD_IF_ABSENT"),
         *build_error_headers(vary="Origin, Accept-Language"),
     ]
 
 
 def _choose_text(english: str, german: str) -> str:
-    """Return a format of one of two texts by the request's Accept-Language.
-
-    Envoy compares the order of the languages, and no weights except 0.
-    """
+    """Return a format of one of two texts by the header Content-Language of the reply, which Envoy adds before."""
     texts = (json.dumps(text, ensure_ascii=False).replace("%", r"\x25") for text in (german, english))
     return f"%CEL({_IS_GERMAN} ? {' : '.join(texts)})%"
 

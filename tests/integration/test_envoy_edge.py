@@ -125,16 +125,24 @@ REJECTED_BY_CODEC = {
         "space before colon",
     )
 }
-"""Requests that are rejected before Envoy provides their headers, so that their language is unknown."""
+"""Requests that are rejected before Envoy provides their headers, so that language and origin are unknown."""
 
-WITH_LANGUAGE = {name: each for name, each in REJECTED.items() if name not in REJECTED_BY_CODEC}
+LANGUAGES_BY_HEADER = {
+    "de-DE,de;q=0.9,en;q=0.8": "de",
+    "en;q=0.5, de;q=0.9": "de",
+    "en;q=0, de": "de",
+    "en-GB,en;q=0.9,de;q=0.8": "en",
+    "de;q=0.2, en": "en",
+    "fr": "en",
+}
+WITH_HEADERS = {name: each for name, each in REJECTED.items() if name not in REJECTED_BY_CODEC}
 
 
-@pytest.mark.parametrize(("line", "headers", "_status", "reason"), WITH_LANGUAGE.values(), ids=WITH_LANGUAGE.keys())
+@pytest.mark.parametrize(("line", "headers", "_status", "reason"), WITH_HEADERS.values(), ids=WITH_HEADERS.keys())
 def test_detail_of_rejection_is_in_the_language_of_the_client(
     edge_mesh: MeshClient, line: str, headers: dict[str, str], _status: int, reason: str
 ) -> None:
-    for accepted, language in (("de-DE,de;q=0.9,en;q=0.8", "de"), ("en-GB,en;q=0.9,de;q=0.8", "en"), ("fr", "en")):
+    for accepted, language in LANGUAGES_BY_HEADER.items():
         response, document = send(edge_mesh, line, {"Host": "edge", "Accept-Language": accepted} | headers)
         assert document["detail"] == PROBLEMS[Reason(reason)].detail[language]
         assert response.headers["content-language"] == language
@@ -147,14 +155,24 @@ def test_detail_of_rejection_is_in_the_language_of_the_client(
 def test_detail_of_request_without_readable_headers_is_english(
     edge_mesh: MeshClient, line: str, headers: dict[str, str], _status: int, reason: str
 ) -> None:
-    _, document = send(edge_mesh, line, {"Host": "edge", "Accept-Language": "de"} | headers)
+    response, document = send(edge_mesh, line, {"Host": "edge", "Accept-Language": "de"} | headers)
     assert document["detail"] == PROBLEMS[Reason(reason)].detail["en"]
+    assert response.headers["content-language"] == "en"
 
 
-WITH_ORIGIN = {name: REJECTED[name] for name in ("path", "method", "token", "role", "size", "connect")}
+@pytest.mark.parametrize(
+    ("line", "headers", "status", "_reason"), REJECTED_BY_CODEC.values(), ids=REJECTED_BY_CODEC.keys()
+)
+def test_error_without_readable_headers_has_no_cors_headers(
+    edge_mesh: MeshClient, line: str, headers: dict[str, str], status: int, _reason: str
+) -> None:
+    response, _ = send(edge_mesh, line, {"Host": "edge", "Origin": ORIGIN} | headers)
+    assert response.status == status
+    assert "access-control-allow-origin" not in response.headers
+    assert "origin" in response.headers["vary"].lower()
 
 
-@pytest.mark.parametrize(("line", "headers", "status", "reason"), WITH_ORIGIN.values(), ids=WITH_ORIGIN.keys())
+@pytest.mark.parametrize(("line", "headers", "status", "reason"), WITH_HEADERS.values(), ids=WITH_HEADERS.keys())
 def test_error_of_the_edge_is_readable_for_allowed_origins_only(
     edge_mesh: MeshClient, line: str, headers: dict[str, str], status: int, reason: str
 ) -> None:
@@ -164,6 +182,18 @@ def test_error_of_the_edge_is_readable_for_allowed_origins_only(
         assert ("retry-after" in response.headers.get("access-control-expose-headers", "").lower()) == bool(expected)
         assert "origin" in response.headers["vary"].lower()
         assert response.status == status
+
+
+@pytest.mark.parametrize("path", [ORDERS, "/api/v1/catalog", "/docs", "/nothing"])
+def test_preflight_of_allowed_origins_only_is_accepted(edge: httpx.Client, path: str) -> None:
+    headers = {"access-control-request-method": "GET", "access-control-request-headers": "authorization"}
+    allowed = edge.options(path, headers={"origin": ORIGIN} | headers)
+    assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, ORIGIN)
+    assert "GET" in allowed.headers["access-control-allow-methods"]
+    assert "authorization" in allowed.headers["access-control-allow-headers"]
+    other = edge.options(path, headers={"origin": f"{ORIGIN}.evil.example"} | headers)
+    assert (other.status_code, other.json()["reason"]) == (400, "INVALID_REQUEST"), "answered by the edge"
+    assert not [name for name in other.headers if name.startswith("access-control-")]
 
 
 def test_response_without_caching_headers_is_not_stored(edge: httpx.Client) -> None:
