@@ -40,15 +40,15 @@ def build_language_pattern(language: str, weights: str) -> str:
     return rf"(?i)(?:.*,)?\s*{language}(?:-[a-z0-9-]+)?\s*(?:;\s*q\s*=\s*(?:{weights})\s*)?(?:,.*)?"
 
 
-def _accepts(language: str, weights: str) -> str:
+def _build_match(language: str, weights: str) -> str:
     return f"request.headers['accept-language'].matches(r'^{build_language_pattern(language, weights)}\\z')"
 
 
 _PREFERS_GERMAN = " || ".join(
-    f"({_accepts('de', weights)} && !{_accepts('en', weights)})" for weights in MINIMUM_WEIGHT_PATTERNS
+    f"({_build_match('de', weights)} && !{_build_match('en', weights)})" for weights in MINIMUM_WEIGHT_PATTERNS
 )
 LANGUAGE_FORMAT = (
-    f"%CEL('accept-language' in request.headers && {_accepts('de', MINIMUM_WEIGHT_PATTERNS[0])}"
+    f"%CEL('accept-language' in request.headers && {_build_match('de', MINIMUM_WEIGHT_PATTERNS[0])}"
     f" && ({_PREFERS_GERMAN}) ? 'de' : 'en')%"
 )
 """Language of a reply: German if it has a higher weight than English, and else English.
