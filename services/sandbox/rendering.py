@@ -7,6 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.runtime.core.money import convert_to_major_units
+
 _TEMPLATE_FOLDER = Path(__file__).parent / "templates"
 _SECURITY_HEADERS = {
     "content-security-policy": (
@@ -16,8 +18,6 @@ _SECURITY_HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
-_DEFAULT_DECIMALS = 2
-_DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "OMR": 3, "TND": 3}
 
 DEMO_BANKS = ("visa", "km", "paypal")
 DEMO_PARTNERS = (1, 2)
@@ -26,13 +26,7 @@ DEMO_USERS = ("customer", "deliverer", "admin")
 
 def format_money(amount: int, currency: str) -> str:
     """Return an amount in minor units as text: 1234 and USD give "12.34 USD"."""
-    decimals = _DECIMALS.get(currency, _DEFAULT_DECIMALS)
-    digits = str(amount).rjust(decimals + 1, "0")
-    return (
-        f"{digits[: len(digits) - decimals]}.{digits[len(digits) - decimals :]} {currency}"
-        if decimals
-        else f"{digits} {currency}"
-    )
+    return f"{convert_to_major_units(amount, currency):f} {currency}"
 
 
 class PageRenderer:

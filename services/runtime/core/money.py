@@ -15,6 +15,8 @@ MINOR_UNIT_DIGITS: Mapping[str, int] = {
 }
 """Decimal digits of the minor unit by currency code. Funds and metals, which have no minor unit, are not included."""
 
+_DEFAULT_DIGITS = 2
+
 _CODE_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 """Position of the space that CLDR puts between a currency code and the amount, and Babel does not."""
 
@@ -27,10 +29,14 @@ def _build_pattern(language: str, digits: int) -> NumberPattern:
     return pattern
 
 
+def convert_to_major_units(minor_units: int, currency: str) -> Decimal:
+    """Return an amount with the decimal digits of its currency, or two for an unknown currency."""
+    return Decimal(minor_units).scaleb(-MINOR_UNIT_DIGITS.get(currency, _DEFAULT_DIGITS))
+
+
 def format_amount(minor_units: int, currency: str, language: str = "en") -> str:
     """Return an amount with its currency: 200 USD is "$2.00" in English and "2,00 $" in German."""
-    digits = MINOR_UNIT_DIGITS.get(currency, 2)
-    pattern = _build_pattern(language, digits)
-    amount = Decimal(minor_units).scaleb(-digits)
+    amount = convert_to_major_units(minor_units, currency)
+    pattern = _build_pattern(language, MINOR_UNIT_DIGITS.get(currency, _DEFAULT_DIGITS))
     text = pattern.apply(amount, Locale.parse(language), currency=currency, currency_digits=False)
     return _CODE_BEFORE_DIGIT.sub("\N{NO-BREAK SPACE}", text)

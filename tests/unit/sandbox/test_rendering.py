@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
+from services.runtime.core.money import MINOR_UNIT_DIGITS
 from services.sandbox.rendering import DEMO_BANKS, DEMO_PARTNERS, DEMO_USERS, PageRenderer, format_money
 from tests.unit.sandbox.components import create_client
 
@@ -20,6 +21,9 @@ from tests.unit.sandbox.components import create_client
         (1234, "JPY", "1234 JPY"),
         (0, "JPY", "0 JPY"),
         (5, "KWD", "0.005 KWD"),
+        (1234, "JOD", "1.234 JOD"),
+        (1234, "XOF", "1234 XOF"),
+        (12345, "CLF", "1.2345 CLF"),
         (2**53 - 1, "USD", "90071992547409.91 USD"),
     ],
 )
@@ -27,10 +31,11 @@ def test_format_money_is_exact(amount: int, currency: str, text: str) -> None:
     assert format_money(amount, currency) == text
 
 
-@given(amount=st.integers(0, 2**53 - 1), currency=st.sampled_from(["USD", "JPY", "KWD"]))
+@given(amount=st.integers(0, 2**53 - 1), currency=st.sampled_from(sorted(MINOR_UNIT_DIGITS)))
 def test_digits_of_an_amount_are_unchanged(amount: int, currency: str) -> None:
     digits, _, suffix = format_money(amount, currency).partition(" ")
     assert int(digits.replace(".", "")) == amount
+    assert len(digits.partition(".")[2]) == MINOR_UNIT_DIGITS[currency]
     assert suffix == currency
 
 

@@ -13,6 +13,7 @@ from services.orders.usecases.reconciliation import (
 from services.orders.usecases.reconciliation_run import DOCUMENTS_PER_PAGE, ReconciliationRun
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
+from services.runtime.core.money import format_amount
 
 
 async def run_reconcile(
@@ -37,9 +38,10 @@ async def run_reconcile(
 
     def print_lost_payment(payment: Payment) -> None:
         lost_payments.append(payment)
+        amount = format_amount(payment.amount, payment.currency)
         print(
             f"{payment.order_id}  PAYMENT_NOT_RECORDED  reported  "
-            f"payment {payment.payment_id} of bank {payment.bank_id}: {payment.amount} {payment.currency}"
+            f"payment {payment.payment_id} of bank {payment.bank_id}: {amount}"
         )
 
     def print_failed_bank(bank_id: str, error: ApiError) -> None:

@@ -64,6 +64,6 @@ async def test_payments_that_only_banks_have_recorded_are_printed(capsys: pytest
     assert await reconcile(repository, FakeHistory(), PAYMENTS)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("payments of bank km not compared: UPSTREAM_UNAVAILABLE")
-    assert lines[1] == "o1  PAYMENT_NOT_RECORDED  reported  payment p1 of bank visa: 200 USD"
+    assert lines[1] == "o1  PAYMENT_NOT_RECORDED  reported  payment p1 of bank visa: $2.00"
     assert lines[-1] == "3 payments of banks are not recorded"
     assert {event.reason for event in repository.events} == {"PAYMENT_NOT_RECORDED"}
