@@ -18,7 +18,10 @@ from services.runtime.core.clock import Clock
 log = logging.getLogger(__name__)
 
 MAX_CONSECUTIVE_ERRORS = 3
-"""Single orders that fail one after the other before a store counts as unavailable, which ends the run."""
+"""Single orders that fail one after the other before the run checks that the stores are available."""
+
+_ABSENT_ORDER_ID = "absent"
+"""Id of no order, for which a store that is available returns nothing."""
 
 DOCUMENTS_PER_PAGE = 1000
 """Documents that are read at a time in order to find their orders."""
@@ -28,7 +31,8 @@ class ReconciliationRun:
     """One run over many orders.
 
     After an error the batches become smaller, down to single orders, so that neither a slow store nor a failing order
-    stops the others. An order that fails is not attempted again in the same run.
+    stops the others. An order that fails is not attempted again in the same run. After several orders failed one after
+    the other, a read that concerns none of them decides whether a store is unavailable, which ends the run.
     """
 
     def __init__(
@@ -53,7 +57,7 @@ class ReconciliationRun:
     async def reconcile_next_batch(self, reconciled_before: datetime) -> bool:
         """Reconcile a batch of orders not reconciled since their last change or `reconciled_before`.
 
-        Return False if no order is due. Raises the last error if a store is unavailable.
+        Return False if no order is due. Raises ApiError if a store is unavailable.
         """
         started_at = self._clock()
         order_ids = await self._repository.list_due_order_ids(
@@ -66,7 +70,7 @@ class ReconciliationRun:
         return bool(batch)
 
     async def reconcile_ids(self, order_ids: Sequence[str]) -> None:
-        """Reconcile some orders, whether they are due or not. Raises the last error if a store is unavailable."""
+        """Reconcile some orders, whether they are due or not. Raises ApiError if a store is unavailable."""
         pending = [order_id for order_id in order_ids if order_id not in self.failed_ids]
         while pending:
             batch = pending[: self._batch_size]
@@ -96,17 +100,23 @@ class ReconciliationRun:
                     self._batch_size,
                 )
                 return False
-            self._consecutive_errors += 1
-            if self._consecutive_errors >= MAX_CONSECUTIVE_ERRORS:
-                raise
             log.exception("reconciliation of order %s failed; continuing with the next order", batch[0])
             self.failed_ids.add(batch[0])
+            self._consecutive_errors += 1
+            if self._consecutive_errors == MAX_CONSECUTIVE_ERRORS:
+                await self._check_stores()
+                self._consecutive_errors = 0
             return True
         self._consecutive_errors = 0
         self._batch_size = min(BATCH_SIZE, self._batch_size * 2)
         self.failed_ids |= set(failed_ids)
         self.reconciled_count += len(batch) - len(failed_ids)
         return True
+
+    async def _check_stores(self) -> None:
+        """Read from both stores without reading an order. Raises ApiError if one is unavailable."""
+        await self._history.find_by_orders([_ABSENT_ORDER_ID])
+        await self._repository.load_records([_ABSENT_ORDER_ID])
 
 
 async def reconcile(

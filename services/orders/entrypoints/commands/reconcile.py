@@ -1,5 +1,7 @@
 """`reconcile` command: one run of the periodic reconciliation."""
 
+import logging
+
 from services.orders import usecases
 from services.orders.domain.payments import Payment
 from services.orders.domain.reconciliation import Discrepancy
@@ -15,6 +17,8 @@ from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.money import format_amount
 
+log = logging.getLogger(__name__)
+
 
 async def run_reconcile(
     repository: ReconciliationRepository,
@@ -25,8 +29,8 @@ async def run_reconcile(
 ) -> bool:
     """Reconcile the orders of the window past their quiet period, and the payments of the banks; print discrepancies.
 
-    Safe while the service runs. Return False if a store was unavailable, or the reconciliation of an order failed. A
-    bank that is unavailable is printed only.
+    Safe while the service runs. Return False if a store was unavailable, or the reconciliation of an order failed. An
+    unexpected error is also logged. A bank that is unavailable is printed only.
     """
     started_at, reported = clock(), set[tuple[str, str]]()
     lost_payments: list[Payment] = []
@@ -59,8 +63,12 @@ async def run_reconcile(
         stuck = await drain(lambda: usecases.alert_stuck_orders(repository, clock, policy))
         overdue = await repository.count_overdue_events(unchanged_since)
         skipped = await repository.count_recent_orders(unchanged_since)
-    except ApiError as error:
-        print(f"incomplete: {error}; {run.reconciled_count} orders reconciled, {len(reported)} discrepancies")
+    # Boundary of the command: any error is one line of its output.
+    except Exception as error:
+        if not isinstance(error, ApiError):
+            log.exception("reconciliation failed")
+        cause = error if isinstance(error, ApiError) else f"{type(error).__name__}: {error}"
+        print(f"incomplete: {cause}; {run.reconciled_count} orders reconciled, {len(reported)} discrepancies")
         return False
     print(f"{due_count} orders reconciled, {len(reported)} discrepancies, {stuck} stuck; {overdue} overdue events")
     if lost_payments:

@@ -1,13 +1,15 @@
 """Runs of reconciliation: progress past slow stores and failing orders, and orders that only documents name."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+
+import pytest
 
 from generated.problems import Reason
 from services.orders.domain.orders import HistoryEntry, Order, OrderStatus
 from services.orders.domain.payments import PaymentOutcome, PaymentRecord
-from services.orders.domain.reconciliation import DiscrepancyKind
+from services.orders.domain.reconciliation import DiscrepancyKind, OrderRecords
 from services.orders.usecases.reconciliation_run import MAX_CONSECUTIVE_ERRORS
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW, raises_reason
@@ -31,6 +33,18 @@ class SlowHistory(FakeHistory):
         return await super().find_by_orders(order_ids)
 
 
+class UnreadableRepository(FakeRepository):
+    """Repository that lists due orders, but fails to load any rows."""
+
+    def __init__(self, *orders: Order) -> None:
+        super().__init__(*orders)
+        self.requested: list[int] = []
+
+    async def load_records(self, order_ids: Sequence[str]) -> Mapping[str, OrderRecords]:
+        self.requested.append(len(order_ids))
+        raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
+
+
 def build_orders(count: int) -> list[Order]:
     return [build_order(order_id=f"o{number}") for number in range(count)]
 
@@ -52,12 +66,42 @@ async def test_orders_that_always_fail_do_not_block_others() -> None:
     assert reconciler.successes == []
 
 
+@pytest.mark.parametrize("failing_count", [MAX_CONSECUTIVE_ERRORS, 40])
+async def test_consecutive_failing_orders_do_not_block_others(failing_count: int) -> None:
+    reconciler = Reconciler(FakeRepository(*build_orders(250)))
+    reconciler.history = SlowHistory(250, failing_ids=[f"o{number}" for number in range(failing_count)])
+    for _ in range(3):
+        assert await reconciler.run_again() == 250 - failing_count
+        assert len(reconciler.repository.reconciled_ids) == 250 - failing_count
+    assert reconciler.successes == []
+
+
+async def test_consecutive_failing_documents_do_not_block_others() -> None:
+    reconciler = Reconciler(FakeRepository(*build_orders(10)))
+    reconciler.history = history = SlowHistory(250, failing_ids=["o0", "o1", "o2", "o3"])
+    for order in reconciler.repository.orders.values():
+        entry = HistoryEntry(order.id, 1, OrderStatus.PENDING, NOW, "test")
+        await history.save_history_entry(entry)
+    reconciler.repository.now += timedelta(microseconds=1)
+    reconciler.repository.transitions.clear()
+    await reconciler.run_documents()
+    assert {order_id for order_id, _ in reconciler.reported} == {f"o{number}" for number in range(4, 10)}
+
+
+async def test_database_that_becomes_unavailable_ends_run_after_few_attempts() -> None:
+    repository = UnreadableRepository(*build_orders(250))
+    reconciler = Reconciler(repository)
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        await reconciler.run()
+    assert repository.requested == [100, 25, 6, *([1] * MAX_CONSECUTIVE_ERRORS), 1]
+
+
 async def test_unavailable_document_store_ends_run_after_few_attempts() -> None:
     reconciler = Reconciler(FakeRepository(*build_orders(250)))
     reconciler.history = history = SlowHistory(0)
     with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
         await reconciler.run()
-    assert history.requested == [100, 25, 6, *([1] * MAX_CONSECUTIVE_ERRORS)]
+    assert history.requested == [100, 25, 6, *([1] * MAX_CONSECUTIVE_ERRORS), 1]
     assert (reconciler.repository.reconciled_ids, reconciler.successes) == ([], [])
 
 

@@ -25,6 +25,19 @@ class UnavailableHistory(FakeHistory):
         raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
 
 
+class BrokenHistory(FakeHistory):
+    """Document store in which the documents of some orders cause an unexpected error."""
+
+    def __init__(self, *failing_ids: str) -> None:
+        super().__init__()
+        self.failing_ids = failing_ids
+
+    async def find_by_orders(self, order_ids: Sequence[str]) -> tuple[list[HistoryEntry], list[PaymentRecord]]:
+        if not {*order_ids}.isdisjoint(self.failing_ids):
+            raise ValueError("unexpected")
+        return await super().find_by_orders(order_ids)
+
+
 async def reconcile(repository: FakeRepository, history: FakeHistory, payments: Sequence[Payment] = ()) -> bool:
     repository.now = NOW + POLICY.quiet_period
     return await run_reconcile(repository, history, FakeLister(payments), repository.clock, POLICY)
@@ -57,6 +70,31 @@ async def test_failed_orders_are_named(capsys: pytest.CaptureFixture[str]) -> No
     repository = FakeRepository(build_order(), build_order(order_id="o2"))
     assert not await reconcile(repository, SlowHistory(10, failing_ids=["o2"]))
     assert "1 orders failed: o2" in capsys.readouterr().out
+
+
+async def test_orders_with_unexpected_errors_are_failed_orders(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    repository = FakeRepository(*(build_order(order_id=f"o{number}") for number in range(6)))
+    assert not await reconcile(repository, BrokenHistory("o0", "o1", "o2", "o3"))
+    lines = capsys.readouterr().out.splitlines()
+    assert "2 orders reconciled, 2 discrepancies, 0 stuck; 2 overdue events" in lines
+    assert lines[-1] == "4 orders failed: o0 o1 o2 o3"
+    assert [record.exc_info is not None for record in caplog.records if "order o0 failed" in record.message] == [True]
+
+
+async def test_unexpected_error_of_the_run_is_one_line_and_logged(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> int:
+        raise ValueError("unexpected")
+
+    repository = FakeRepository(build_order())
+    monkeypatch.setattr(repository, "count_overdue_events", fail)
+    assert not await reconcile(repository, FakeHistory())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "incomplete: ValueError: unexpected; 1 orders reconciled, 1 discrepancies"
+    assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
 async def test_payments_that_only_banks_have_recorded_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
