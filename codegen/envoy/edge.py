@@ -134,10 +134,11 @@ def build_edge_routes(contracts: Contracts) -> list[Config]:
             "prefix": "/",
             "headers": [
                 build_method_matcher(["OPTIONS"]),
-                {"name": "origin", "present_match": True},
-                {"name": "access-control-request-method", "present_match": True},
+                {"name": "origin", "string_match": {"safe_regex": {"regex": CORS_ALLOWED_ORIGINS}}},
+                {"name": "access-control-request-method", "string_match": {"safe_regex": {"regex": ".+"}}},
             ],
         },
+        # The CORS filter answers all requests of this route, but does not process those of a direct response.
         "route": {"cluster": "app"},
         "typed_per_filter_config": authorization.allow_public(),
     }
