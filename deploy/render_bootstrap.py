@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from services.runtime.config.origins import ORIGINS_ERROR, is_origin_list
 from services.runtime.config.production_checks import is_emulated, is_local_name
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +29,8 @@ FORBIDDEN_CHARACTERS_PATTERN = re.compile(r"[\"'`\\\x00-\x1f\x7f]")
 
 HOPS_PATTERN = re.compile(r"\d|10", re.ASCII)
 FACTOR_PATTERN = re.compile(r"[1-9]\d{0,4}", re.ASCII)
+SECONDS_PATTERN = re.compile(r"\d{1,10}", re.ASCII)
+HOST_NAME_PATTERN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
 PRODUCT_PATTERN = re.compile(r"\$\{RATE_LIMIT_FACTOR\}\*(\d+)")
 
 SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a message name)
@@ -83,6 +86,12 @@ def iter_value_errors(environment: Mapping[str, str]) -> Iterator[str]:
             yield f"{name}: is not a number from 0 to 10"
         elif name == "RATE_LIMIT_FACTOR" and not FACTOR_PATTERN.fullmatch(value):
             yield f"{name}: is not a number from 1 to 99999"
+        elif name == "HSTS_MAX_AGE_S" and not SECONDS_PATTERN.fullmatch(value):
+            yield f"{name}: is not a number of seconds"
+        elif name == "ALLOWED_ORIGINS" and not is_origin_list(value):
+            yield f"{name}: {ORIGINS_ERROR}"
+        elif name.endswith("_HOST") and not (HOST_NAME_PATTERN.fullmatch(value) or is_ip_address(value)):
+            yield f"{name}: is not a host name or an IP address"
         elif FORBIDDEN_CHARACTERS_PATTERN.search(value):
             yield f"{name}: contains a quote, a backslash or a control character"
 

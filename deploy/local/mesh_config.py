@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy import render_bootstrap
+from services.runtime.config.document_store import URL_ERROR, is_documents_url
+from services.runtime.config.origins import ORIGINS_ERROR, is_origin_list
 from services.runtime.config.settings import SettingsError
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +76,9 @@ class MeshConfig:
         for name, path in (("DELIVERY_STATE", self.folder), ("the path of the repository", ROOT)):
             if FORBIDDEN_PATH_PATTERN.search(str(path)):
                 yield f"{name}: contains a quote, a backslash, a colon, a dollar sign or a control character"
+        state = self._environment.get("DELIVERY_STATE", "")
+        if state != state.strip():
+            yield "DELIVERY_STATE: begins or ends with a space"
         if self.folder.exists() and not self.folder.is_dir():
             yield "DELIVERY_STATE: is not a folder"
         errors = [*render_bootstrap.iter_value_errors(self._environment)]
@@ -85,6 +90,22 @@ class MeshConfig:
         yield from errors
         if not errors and any(number > render_bootstrap.MAX_PORT for number, _ in self.ports.values()):
             yield f"PORT_OFFSET: is too high: every port is at most {render_bootstrap.MAX_PORT}"
+        elif not errors:
+            yield from self._iter_equal_ports()
+        if (url := self._environment.get("MONGODB_URL")) and not is_documents_url(url.replace("{service}", "service")):
+            yield f"MONGODB_URL: {URL_ERROR}"
+        if (targets := self._environment.get("ALLOWED_TARGETS")) and not is_origin_list(targets):
+            yield f"ALLOWED_TARGETS: {ORIGINS_ERROR}"
+
+    def _iter_equal_ports(self) -> Iterator[str]:
+        """Yield an error for each changed port that equals another one. JWKS_PORT is a port of the sandbox."""
+        listeners = [(name, number) for name, (number, _) in self.ports.items() if name != "JWKS_PORT"]
+        # The default ports differ, so that a changed port is the second one of every equal pair.
+        listeners.sort(key=lambda listener: bool(self._environment.get(listener[0])))
+        names: dict[int, str] = {}
+        for name, number in listeners:
+            if (other := names.setdefault(number, name)) != name:
+                yield f"{name}: is the same port as {other}"
 
     @cached_property
     def mesh_settings(self) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from pydantic import Field
 from services.runtime.config.document_store import DocumentStoreSettings
 from services.runtime.config.production_checks import EMULATED, is_emulated
 from services.runtime.config.settings import InboxDays
-from services.runtime.config.urls import HttpUrl, SmtpUrl
+from services.runtime.config.urls import HttpUrl, MailAddress, SmtpUrl
 
 
 class Settings(DocumentStoreSettings):
@@ -26,7 +26,7 @@ class Settings(DocumentStoreSettings):
     apns_team_id: str = Field(default="", description="id of the Apple developer team, ten characters")
     apns_topic: str = Field(default="", description="bundle id of the app")
     smtp_url: SmtpUrl = Field(description="SMTP server: smtp://[user:password@]host:port or smtps://")
-    mail_from: str = Field(default="Delivery <no-reply@delivery.test>", description="sender of mails")
+    mail_from: MailAddress = Field(default="Delivery <no-reply@delivery.test>", description="sender of mails")
     operators_email: str = Field(default="", description="recipient of system alerts; disabled if empty")
     history_days: int = Field(default=90, ge=1, description="retention of the notification history, in days")
     inbox_days: InboxDays = 30

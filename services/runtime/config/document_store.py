@@ -12,6 +12,18 @@ URL_ERROR = (
 )
 
 
+def is_documents_url(url: str) -> bool:
+    """Return whether pymongo can parse a URL, and it contains a database.
+
+    Options are not parsed, and `mongodb+srv` is parsed without its DNS query.
+    """
+    base_url = url.partition("?")[0].replace("mongodb+srv:", "mongodb:", 1)
+    try:
+        return bool(parse_uri(base_url)["database"])
+    except (PyMongoError, ValueError):
+        return False
+
+
 class DocumentStoreSettings(ServiceSettings):
     """Settings of every service with a document store."""
 
@@ -20,15 +32,7 @@ class DocumentStoreSettings(ServiceSettings):
     @field_validator("documents_url")
     @classmethod
     def _validate_documents_url(cls, url: SecretStr) -> SecretStr:
-        """Ensure that pymongo can parse the URL: its own error messages contain parts of the URL.
-
-        Options are not parsed, and `mongodb+srv` is parsed without its DNS query.
-        """
-        base_url = url.get_secret_value().partition("?")[0].replace("mongodb+srv:", "mongodb:", 1)
-        try:
-            database = parse_uri(base_url)["database"]
-        except (PyMongoError, ValueError):
-            raise ValueError(URL_ERROR) from None
-        if not database:
+        """Ensure that pymongo can parse the URL: its own error messages contain parts of the URL."""
+        if not is_documents_url(url.get_secret_value()):
             raise ValueError(URL_ERROR)
         return url

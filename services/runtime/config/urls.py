@@ -1,6 +1,7 @@
-"""Types of URLs in settings; error messages do not contain parts of the URL, which may be a password."""
+"""Types of URLs and addresses in settings; error messages do not contain parts of them, which may be a password."""
 
 import re
+from email.utils import parseaddr
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -10,6 +11,8 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
+
+from services.runtime.config.origins import ORIGIN_ERROR, ORIGIN_PATTERN
 
 MAX_PORT = 65535
 DATABASE_URL_ERROR = (
@@ -25,7 +28,6 @@ SMTP_URL_ERROR = (
     " and password are percent-encoded"
 )
 HTTP_URL_ERROR = "is not a URL that starts with http:// or https://"
-ORIGIN_PATTERN = re.compile(r"https?://[^\s/?#@]+")
 
 
 def _split(url: str, schemes: tuple[str, ...], error: str) -> SplitResult:
@@ -85,7 +87,7 @@ def _validate_optional_http_url(url: str) -> str:
 
 def _validate_origin(origin: str) -> str:
     if not ORIGIN_PATTERN.fullmatch(origin):
-        raise ValueError("is not an origin: scheme, host and port, such as http://localhost:3000")
+        raise ValueError(ORIGIN_ERROR)
     return origin
 
 
@@ -94,6 +96,14 @@ def _validate_host_and_port(address: str) -> str:
     if not re.fullmatch(r"\S+", host) or not re.fullmatch(r"\d{1,5}", port, re.ASCII) or not 0 < int(port) <= MAX_PORT:
         raise ValueError("is not a host and a port, such as localhost:11211")
     return address
+
+
+def _validate_mail_address(text: str) -> str:
+    _, address = parseaddr(text)
+    local_part, _, domain = address.rpartition("@")
+    if not (text.isprintable() and local_part and domain):
+        raise ValueError("is not a mail address, such as Delivery <no-reply@delivery.example>")
+    return text
 
 
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_normalise_database_url)]
@@ -116,3 +126,6 @@ Origin = Annotated[str, AfterValidator(_validate_origin)]
 
 HostAndPort = Annotated[str, AfterValidator(_validate_host_and_port)]
 """Host and port, separated by a colon."""
+
+MailAddress = Annotated[str, AfterValidator(_validate_mail_address)]
+"""Mail address with an optional name."""
