@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from firebase_admin import auth, exceptions
 from sqlalchemy import LargeBinary, Text, column, select, table
 
 from generated.events import EVENTS, GatewayEvent
@@ -273,6 +274,40 @@ async def test_concurrent_password_resets_apply_one_password(gateway: Gateway, e
     accepted = [password for password, result in zip(new_passwords, results, strict=True) if result is None]
     assert len(accepted) == 1, results
     await gateway.identity.sign_in(email, accepted[0])
+
+
+async def test_change_of_password_invalidates_requested_change_of_address(gateway: Gateway, email: str) -> None:
+    principal = await gateway.sign_up(email)
+    verification = await gateway.get_code(principal.user_id)
+    request = (gateway.repository, CodePurpose.EMAIL_CHANGE, f"new-{email}", principal.user_id)
+    await verification_codes.request_code(*request)
+    while await verification_codes.send_requested_codes(gateway.repository, now):
+        pass
+    code = await gateway.get_code(principal.user_id)
+    await verification_codes.request_code(*request)
+    await passwords.change_password(
+        gateway.repository, gateway.identity, gateway.rate_limiter, now, principal, PASSWORD, f"new-{PASSWORD}", "::1"
+    )
+    assert await verification_codes.send_requested_codes(gateway.repository, now) == 0
+    confirm = accounts.confirm_email(gateway.repository, gateway.identity, now, code)
+    assert await get_error_reason(confirm) is Reason.CODE_INVALID
+    await accounts.confirm_email(gateway.repository, gateway.identity, now, verification)
+    assert (await profiles.get_profile(gateway.repository, principal)).email == email
+
+
+async def test_new_password_and_end_of_sessions_are_one_request(
+    gateway: Gateway, email: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise exceptions.UnavailableError("second request")
+
+    principal = await gateway.sign_up(email)
+    tokens = await gateway.sign_in(email)
+    monkeypatch.setattr(auth, "revoke_refresh_tokens", fail)
+    await gateway.identity.set_password(principal.user_id, f"new-{PASSWORD}")
+    assert (
+        await get_error_reason(gateway.identity.refresh_session(tokens.refresh_token)) is Reason.REFRESH_TOKEN_INVALID
+    )
 
 
 async def test_expired_code_is_rejected(gateway: Gateway, email: str) -> None:

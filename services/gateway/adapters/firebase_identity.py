@@ -6,6 +6,7 @@ not affect authentication, since the sidecar and not this process verifies token
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, override
@@ -112,8 +113,8 @@ class FirebaseIdentityProvider(IdentityProvider):
 
     @override
     async def set_password(self, user_id: str, password: str) -> None:
-        await self._update_user(user_id, password=password)
-        await self.revoke_refresh_tokens(user_id)
+        # One request, so that no failure leaves sessions with the former password.
+        await self._update_user(user_id, password=password, valid_since=int(time.time()))
 
     @override
     async def set_role(self, user_id: str, role: str) -> None:

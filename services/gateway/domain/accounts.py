@@ -34,6 +34,9 @@ class CodePurpose(StrEnum):
     PASSWORD_RESET = "password"  # noqa: S105 (not a password)
 
 
+TAKEOVER_PURPOSES = (CodePurpose.EMAIL_CHANGE, CodePurpose.PASSWORD_RESET)
+"""Purposes of the codes with which another person could take over the account."""
+
 CODE_TTL = {
     CodePurpose.EMAIL_VERIFICATION: timedelta(days=1),
     CodePurpose.EMAIL_CHANGE: timedelta(days=1),

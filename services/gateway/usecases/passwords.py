@@ -41,7 +41,7 @@ async def refresh_session(
 
 
 async def sign_out(repository: Repository, identity: IdentityProvider, clock: Clock, principal: Principal) -> None:
-    """End every session of the account; a deleted account has none.
+    """End every session of the account, and invalidate its codes; a deleted account has none.
 
     Access tokens are revoked last, since a session can be refreshed until it has ended.
     """
@@ -51,6 +51,7 @@ async def sign_out(repository: Repository, identity: IdentityProvider, clock: Cl
         if error.reason is not Reason.USER_NOT_FOUND:
             raise
     async with repository.unit_of_work() as unit:
+        await unit.invalidate_codes(principal.user_id)
         await unit.revoke_tokens(principal.user_id, clock())
 
 
@@ -64,16 +65,24 @@ async def change_password(
     new_password: str,
     client_address: str,
 ) -> None:
-    """Change the password, end every session and mail the account's address.
+    """Change the password, end every session, invalidate codes and mail the account's address.
+
+    The database is changed first, since an interrupted change cannot be repeated with the old password.
 
     Raises ApiError: USER_NOT_FOUND, PASSWORD_WRONG, TOO_MANY_REQUESTS.
     """
     account = await profiles.get_profile(repository, principal)
     await reauthentication.check_password(identity, rate_limiter, account, old_password, client_address)
-    await identity.set_password(account.id, new_password)
     async with repository.unit_of_work() as unit:
+        await unit.invalidate_codes(account.id)
         await unit.revoke_tokens(account.id, clock())
         await unit.publish(account_rules.build_password_changed_mail(account))
+    try:
+        await identity.set_password(account.id, new_password)
+    finally:
+        # Until the change, which may have succeeded without a response, tokens could be issued to earlier sessions.
+        async with repository.unit_of_work() as unit:
+            await unit.revoke_tokens(account.id, clock())
 
 
 async def reset_password(
@@ -93,5 +102,9 @@ async def reset_password(
         code = await verification_codes.get_code(repository, clock, plain_code)
         if code.purpose is not CodePurpose.PASSWORD_RESET:
             raise ApiError(Reason.CODE_INVALID)
+        # The code remains valid, and the reset can be repeated, if one of the next steps fails.
+        async with repository.unit_of_work() as unit:
+            await unit.invalidate_codes(code.user_id, (CodePurpose.EMAIL_CHANGE,))
+            await unit.revoke_tokens(code.user_id, clock())
         async with verification_codes.use_code(repository, clock, code):
             await identity.set_password(code.user_id, password)

@@ -1,12 +1,18 @@
 """Ports of the use cases: protocols that the outbound adapters implement."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from generated.events import GatewayEvent
-from services.gateway.domain.accounts import Account, AccountFilter, SessionTokens
+from services.gateway.domain.accounts import (
+    TAKEOVER_PURPOSES,
+    Account,
+    AccountFilter,
+    CodePurpose,
+    SessionTokens,
+)
 from services.gateway.domain.images import Image
 from services.gateway.domain.provider_sign_in import ProviderSession, ProviderSignIn
 from services.runtime.core.repository import EntityRepository, TimeSortedEntityReader
@@ -106,12 +112,18 @@ class AccountRepository(EntityRepository[str, Account], Protocol):
 
 
 class UnitOfWork(PublishingUnitOfWork[GatewayEvent], Protocol):
-    """One transaction over accounts and token revocations."""
+    """One transaction over accounts, token revocations and the invalidation of codes."""
 
     accounts: AccountRepository
 
     async def revoke_tokens(self, user_id: str, revoked_at: datetime) -> None:
         """Revoke the user's access tokens that were issued until `revoked_at`."""
+
+    async def invalidate_codes(self, user_id: str, purposes: Collection[CodePurpose] = TAKEOVER_PURPOSES) -> None:
+        """Delete the user's codes with these purposes, and the requests for codes that change the user's address.
+
+        Precedes `revoke_tokens`, so that concurrent transactions lock rows in the same order.
+        """
 
 
 class Repository(UnitOfWorkFactory[UnitOfWork], Protocol):

@@ -80,7 +80,7 @@ async def list_accounts(
 async def set_role(
     repository: Repository, identity: IdentityProvider, clock: Clock, user_id: str, role: str
 ) -> Account:
-    """Assign a role and revoke the account's access tokens. Returns the changed account.
+    """Assign a role, revoke the account's access tokens and invalidate its codes. Returns the changed account.
 
     The identity provider is updated first, so that repeating an interrupted request makes both stores consistent.
 
@@ -90,6 +90,7 @@ async def set_role(
     await identity.set_role(user_id, role)
     async with repository.unit_of_work() as unit:
         account = await lock_account(unit, user_id)
+        await unit.invalidate_codes(user_id)
         await unit.revoke_tokens(user_id, clock())
         return await save_account(unit, account.with_changes(role=role))
 
@@ -108,7 +109,9 @@ async def verify_email(repository: Repository, identity: IdentityProvider, user_
 async def set_disabled(
     repository: Repository, identity: IdentityProvider, clock: Clock, user_id: str, *, disabled: bool
 ) -> None:
-    """Disable or enable an account. Disabling ends every session of the account and revokes its access tokens.
+    """Disable or enable an account.
+
+    Disabling ends every session of the account, revokes its access tokens and invalidates its codes.
 
     Raises ApiError: USER_NOT_FOUND.
     """
@@ -116,4 +119,5 @@ async def set_disabled(
     await identity.set_disabled(user_id, disabled=disabled)
     if disabled:
         async with repository.unit_of_work() as unit:
+            await unit.invalidate_codes(user_id)
             await unit.revoke_tokens(user_id, clock())

@@ -1,7 +1,7 @@
 """In-memory fakes of the gateway's repository, identity provider, rate limiter, image store and check cache."""
 
 from collections import UserDict, UserList
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ from typing import Self
 from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import CheckedBasket
 from services.gateway.domain.accounts import (
+    TAKEOVER_PURPOSES,
     Account,
     AccountFilter,
     AccountState,
@@ -17,6 +18,7 @@ from services.gateway.domain.accounts import (
     CodeRequest,
     SessionTokens,
     VerificationCode,
+    generate_code,
 )
 from services.gateway.domain.images import Image
 from services.gateway.domain.provider_sign_in import ProviderSession, ProviderSignIn
@@ -112,6 +114,13 @@ class FakeCodes(UserDict[bytes, VerificationCode]):
     async def delete_all(self, user_id: str) -> None:
         self.data = {digest: code for digest, code in self.data.items() if code.user_id != user_id}
 
+    async def delete_purposes(self, user_id: str, purposes: Collection[CodePurpose]) -> None:
+        self.data = {
+            digest: code
+            for digest, code in self.data.items()
+            if code.user_id != user_id or code.purpose not in purposes
+        }
+
     async def delete_expired(self, user_id: str, now: datetime) -> None:
         expired = [code for code in self.data.values() if code.user_id == user_id and not code.is_valid(now)]
         for code in expired:
@@ -128,6 +137,9 @@ class FakeCodeRequests(UserList[CodeRequest]):
 
     async def add(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
         self.data.append(CodeRequest(len(self.data), purpose, email, user_id, {}))
+
+    async def delete_all(self, user_id: str) -> None:
+        self.data = [request for request in self.data if request.user_id != user_id]
 
     async def claim(self, size: int) -> Sequence[CodeRequest]:
         return self.data[:size]
@@ -156,6 +168,29 @@ class FakeRepository(FakeTransactions):
 
     async def revoke_tokens(self, user_id: str, revoked_at: datetime) -> None:
         self.revocations[user_id] = revoked_at
+
+    async def invalidate_codes(self, user_id: str, purposes: Collection[CodePurpose] = TAKEOVER_PURPOSES) -> None:
+        await self.code_requests.delete_all(user_id)
+        await self.codes.delete_purposes(user_id, purposes)
+
+
+def add_pending_codes(repository: FakeRepository) -> list[bytes]:
+    """Add a code and a request for each purpose. Returns the digests: change, verification, reset."""
+    digests = []
+    for purpose in (CodePurpose.EMAIL_CHANGE, CodePurpose.EMAIL_VERIFICATION, CodePurpose.PASSWORD_RESET):
+        is_change = purpose is CodePurpose.EMAIL_CHANGE
+        email, user_id = ("new@delivery.test", ADA.id) if is_change else (ADA.email, None)
+        _, code = generate_code(purpose, ADA.id, NOW, email if is_change else None)
+        repository.codes[code.digest] = code
+        repository.code_requests.append(CodeRequest(len(digests), purpose, email, user_id, {}))
+        digests.append(code.digest)
+    return digests
+
+
+def assert_only_verification_is_pending(repository: FakeRepository) -> None:
+    """Check that no code and no request is pending that changes the address, and no code that resets the password."""
+    assert {code.purpose for code in repository.codes.values()} == {CodePurpose.EMAIL_VERIFICATION}
+    assert CodePurpose.EMAIL_CHANGE not in {request.purpose for request in repository.code_requests}
 
 
 class FakeIdentityProvider:

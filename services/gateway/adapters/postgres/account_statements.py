@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from sqlalchemy import Boolean, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import ARRAY, Boolean, Text, any_, bindparam, cast, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 
 from services.gateway.adapters.postgres.tables import accounts, code_requests, codes
@@ -26,6 +26,11 @@ ACTIVATE_ACCOUNT = Statement(
     .values(state="active")
 )
 DELETE_CODES = Statement(delete(codes).where(codes.c.user_id == bindparam("user_id")))
+DELETE_CODES_OF_PURPOSES = Statement(
+    delete(codes).where(
+        codes.c.user_id == bindparam("user_id"), codes.c.purpose == any_(bindparam("purposes", type_=ARRAY(Text)))
+    )
+)
 DELETE_UNFINISHED_ACCOUNT = Statement(
     delete(accounts).where(accounts.c.id == bindparam("user_id"), accounts.c.state != AccountState.ACTIVE)
 )
@@ -92,4 +97,5 @@ ADD_CODE_REQUEST = Statement(
 CLAIM_CODE_REQUESTS = Statement(
     select(code_requests).order_by(code_requests.c.id).limit(bindparam("size")).with_for_update(skip_locked=True)
 )
+DELETE_CODE_REQUESTS = Statement(delete(code_requests).where(code_requests.c.user_id == bindparam("user_id")))
 DELETE_CODE_REQUEST = Statement(delete(code_requests).where(code_requests.c.id == bindparam("request_id")))

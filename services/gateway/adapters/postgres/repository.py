@@ -1,12 +1,13 @@
 """Repository and unit of work of the gateway in PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import override
 
 from generated.events import GatewayEvent
+from services.gateway.adapters.postgres import account_statements as statements
 from services.gateway.adapters.postgres import token_revocations
 from services.gateway.adapters.postgres.accounts import PostgresAccountReader, PostgresAccountRepository
 from services.gateway.adapters.postgres.codes import (
@@ -14,6 +15,7 @@ from services.gateway.adapters.postgres.codes import (
     PostgresCodeRepository,
     PostgresCodeRequestQueue,
 )
+from services.gateway.domain.accounts import TAKEOVER_PURPOSES, CodePurpose
 from services.gateway.usecases.token_revocations import TokenRevocation
 from services.gateway.usecases.verification_codes import VerificationRepository, VerificationUnitOfWork
 from services.runtime.messaging.outbox import Outbox
@@ -46,6 +48,14 @@ class PostgresUnitOfWork(VerificationUnitOfWork):
         revocation = TokenRevocation(user_id, revoked_at)
         await token_revocations.revoke(self._transaction, revocation)
         self._transaction.add_after_commit_hook(lambda: self._on_tokens_revoked(revocation))
+
+    @override
+    async def invalidate_codes(self, user_id: str, purposes: Collection[CodePurpose] = TAKEOVER_PURPOSES) -> None:
+        # A transaction that sends a requested code has locked the request. Its code exists when the lock is released.
+        await self._transaction.execute(statements.DELETE_CODE_REQUESTS, user_id=user_id)
+        await self._transaction.execute(
+            statements.DELETE_CODES_OF_PURPOSES, user_id=user_id, purposes=list(map(str, purposes))
+        )
 
     @override
     async def publish(self, event: GatewayEvent) -> None:

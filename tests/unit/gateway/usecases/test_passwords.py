@@ -1,15 +1,29 @@
 """Sign-in, sign-out and passwords: rate limits, and errors that do not reveal whether an account exists."""
 
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Self, override
 
 import pytest
 
 from generated.problems import Reason
-from services.gateway.domain.accounts import CodePurpose, build_password_changed_mail, generate_code
+from services.gateway.domain.accounts import (
+    CodePurpose,
+    build_password_changed_mail,
+    generate_code,
+)
 from services.gateway.usecases import passwords
 from services.gateway.usecases.token_revocations import RevokedTokens, TokenRevocation
+from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW, build_principal, raises_reason
-from tests.unit.gateway.fakes import ADA, FakeIdentityProvider, FakeLoginRateLimiter, FakeRepository
+from tests.unit.gateway.fakes import (
+    ADA,
+    FakeIdentityProvider,
+    FakeLoginRateLimiter,
+    FakeRepository,
+    add_pending_codes,
+    assert_only_verification_is_pending,
+)
 
 PRINCIPAL = build_principal("customer")
 ADDRESS = "192.0.2.1"
@@ -20,6 +34,20 @@ def get_now() -> datetime:
 
 
 REVOKED_TOKENS = RevokedTokens(get_now)
+
+
+class FailingRepository(FakeRepository):
+    """Repository whose database fails as soon as the identity provider has set the password."""
+
+    def __init__(self, identity: FakeIdentityProvider) -> None:
+        super().__init__(ADA)
+        self.identity = identity
+
+    @override
+    def unit_of_work(self) -> AbstractAsyncContextManager[Self]:
+        if any(operation == "set_password" for operation, *_ in self.identity.calls):
+            raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
+        return super().unit_of_work()
 
 
 async def test_sign_in_is_limited_by_normalised_email() -> None:
@@ -54,6 +82,13 @@ async def test_sign_out_revokes_tokens_also_of_deleted_account(errors: dict[str,
     repository = FakeRepository(ADA)
     await passwords.sign_out(repository, FakeIdentityProvider(**errors), get_now, PRINCIPAL)
     assert repository.revocations == {"ada": NOW}
+
+
+async def test_sign_out_invalidates_codes_for_changes() -> None:
+    repository = FakeRepository(ADA)
+    add_pending_codes(repository)
+    await passwords.sign_out(repository, FakeIdentityProvider(), get_now, PRINCIPAL)
+    assert_only_verification_is_pending(repository)
 
 
 async def test_sign_out_without_identity_provider_raises() -> None:
@@ -98,6 +133,55 @@ async def test_failed_check_of_old_password_changes_nothing(provider_error: Reas
         )
     assert identity.calls == [("sign_in", ADA.email, "old")]
     assert limiter.failures == [provider_error]
+
+
+async def test_password_change_invalidates_codes_for_changes() -> None:
+    repository, limiter = FakeRepository(ADA), FakeLoginRateLimiter()
+    add_pending_codes(repository)
+    await passwords.change_password(
+        repository, FakeIdentityProvider(), limiter, get_now, PRINCIPAL, "old", "new", ADDRESS
+    )
+    assert_only_verification_is_pending(repository)
+
+
+@pytest.mark.parametrize("errors", [{}, {"set_password": Reason.UPSTREAM_UNAVAILABLE}])
+async def test_interrupted_password_change_revokes_access(errors: dict[str, Reason]) -> None:
+    identity = FakeIdentityProvider(**errors)
+    repository = FailingRepository(identity)
+    add_pending_codes(repository)
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        await passwords.change_password(
+            repository, identity, FakeLoginRateLimiter(), get_now, PRINCIPAL, "old", "new", ADDRESS
+        )
+    assert repository.revocations == {"ada": NOW}
+    assert repository.events == [build_password_changed_mail(ADA)]
+    assert_only_verification_is_pending(repository)
+
+
+@pytest.mark.parametrize("errors", [{}, {"set_password": Reason.UPSTREAM_UNAVAILABLE}])
+async def test_token_issued_during_password_change_is_revoked(errors: dict[str, Reason]) -> None:
+    times = [NOW, NOW + timedelta(seconds=3)]
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider(**errors)
+    with suppress(ApiError):
+        await passwords.change_password(
+            repository, identity, FakeLoginRateLimiter(), lambda: times.pop(0), PRINCIPAL, "old", "new", ADDRESS
+        )
+    assert repository.revocations == {"ada": NOW + timedelta(seconds=3)}
+
+
+async def test_interrupted_password_reset_revokes_access_and_is_repeatable() -> None:
+    identity = FakeIdentityProvider(set_password=Reason.UPSTREAM_UNAVAILABLE)
+    repository = FakeRepository(ADA)
+    change, _, reset = add_pending_codes(repository)
+    plain_code, code = generate_code(CodePurpose.PASSWORD_RESET, "ada", NOW)
+    repository.codes[code.digest] = code
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        await passwords.reset_password(
+            repository, identity, FakeLoginRateLimiter(), repository.clock, plain_code, "new", ADDRESS
+        )
+    assert repository.revocations == {"ada": NOW}
+    assert change not in repository.codes
+    assert {code.digest, reset} <= repository.codes.keys()
 
 
 async def test_password_change_of_unknown_user_raises() -> None:

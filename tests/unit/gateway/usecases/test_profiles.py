@@ -11,7 +11,13 @@ from services.gateway.domain.accounts import AccountFilter
 from services.gateway.usecases import profiles
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW, build_principal, raises_reason
-from tests.unit.gateway.fakes import ADA, FakeIdentityProvider, FakeRepository
+from tests.unit.gateway.fakes import (
+    ADA,
+    FakeIdentityProvider,
+    FakeRepository,
+    add_pending_codes,
+    assert_only_verification_is_pending,
+)
 
 PRINCIPAL = build_principal("customer")
 
@@ -94,6 +100,22 @@ async def test_role_is_set_at_identity_provider_first() -> None:
     assert changed == repository.accounts["ada"] == replace(ADA, role="admin", version=2)
     assert identity.calls == [("set_role", "ada", "admin")] * 2
     assert repository.revocations == {"ada": NOW}
+
+
+async def test_change_of_role_invalidates_codes_for_changes() -> None:
+    repository = FakeRepository(ADA)
+    add_pending_codes(repository)
+    await profiles.set_role(repository, FakeIdentityProvider(), repository.clock, "ada", "admin")
+    assert_only_verification_is_pending(repository)
+
+
+async def test_only_disabling_invalidates_codes_for_changes() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
+    codes = add_pending_codes(repository)
+    await profiles.set_disabled(repository, identity, repository.clock, "ada", disabled=False)
+    assert list(repository.codes) == codes
+    await profiles.set_disabled(repository, identity, repository.clock, "ada", disabled=True)
+    assert_only_verification_is_pending(repository)
 
 
 async def test_role_of_unknown_user_raises() -> None:
