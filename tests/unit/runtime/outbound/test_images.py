@@ -31,7 +31,7 @@ def open_image(data: bytes) -> Image.Image:
 
 
 @pytest.mark.parametrize("image_format", FORMATS)
-@pytest.mark.parametrize("size", [(1, 1), (1, 900), (640, 480), (4000, 3000)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (640, 480), (1600, 1200)])
 def test_output_is_square_webp_and_deterministic(image_format: str, size: tuple[int, int]) -> None:
     data = create_image(image_format, size)
     normalised = normalise_image(data)
