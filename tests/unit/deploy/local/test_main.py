@@ -4,6 +4,7 @@ import fcntl
 import os
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,31 +22,43 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
     return MeshConfig({"DELIVERY_STATE": str(tmp_path)})
 
 
-def test_second_start_waits_for_the_first(config: MeshConfig, capsys: pytest.CaptureFixture[str]) -> None:
-    entered: list[bool] = []
-
-    def start() -> None:
-        with runner.lock_start(config):
-            entered.append(True)
-
-    with (config.folder / "start.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        second = threading.Thread(target=start)
-        second.start()
-        error = wait_until(lambda: capsys.readouterr().err, description="the second start waits")
-        assert error == "another command is starting this mesh; waiting until it has ended\n"
-        assert not entered
-    second.join(10)
-    assert entered
-
-
-def test_running_mesh_is_not_reused_with_other_ports(config: MeshConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def write_running_state(config: MeshConfig) -> MeshConfig:
+    """Write the state of a running mesh; return a configuration of the same folder with other ports."""
     ports = {"EDGE_PORT": config.get_port("EDGE_PORT")}
     start_time = get_start_time(os.getpid())
     assert start_time is not None
     write_supervisor_state(config, SupervisorState(os.getpid(), start_time, "all", "ready", ports=ports))
-    other = MeshConfig({"DELIVERY_STATE": str(config.folder), "PORT_OFFSET": "1000"})
-    assert runner.start_mesh(other, "all") == 1
+    return MeshConfig({"DELIVERY_STATE": str(config.folder), "PORT_OFFSET": "1000"})
+
+
+def start_with_other_ports(config: MeshConfig) -> int:
+    """Start a mesh, which is rejected because it is running with other ports."""
+    return runner.start_mesh(write_running_state(config), "all")
+
+
+@pytest.mark.parametrize(
+    ("command", "exit_code"), [(start_with_other_ports, 1), (runner.stop_mesh, 0)], ids=["start", "stop"]
+)
+def test_second_command_waits_for_the_first(
+    config: MeshConfig,
+    capsys: pytest.CaptureFixture[str],
+    command: Callable[[MeshConfig], int],
+    exit_code: int,
+) -> None:
+    exit_codes: list[int] = []
+    with (config.folder / "start.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = threading.Thread(target=lambda: exit_codes.append(command(config)))
+        second.start()
+        error = wait_until(lambda: capsys.readouterr().err, description="the second command waits")
+        assert error == "another command is starting this mesh; waiting until it has ended\n"
+        assert not exit_codes
+    second.join(10)
+    assert exit_codes == [exit_code]
+
+
+def test_running_mesh_is_not_reused_with_other_ports(config: MeshConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    assert start_with_other_ports(config) == 1
     error = capsys.readouterr().err
     assert "EDGE_PORT is 8080, not 9080" in error
     assert "make down" in error
