@@ -14,6 +14,7 @@ from generated.proto.delivery.events.v1 import PartnerNotified, SystemAlert
 from services.orders import usecases
 from services.orders.adapters.history_repository import MongoHistoryRepository
 from services.orders.adapters.postgres.reconciliation import PostgresReconciliationRepository
+from services.orders.domain.payments import Payment
 from services.orders.domain.reconciliation import REPORTED_KINDS, Discrepancy, DiscrepancyKind
 from services.orders.entrypoints.consumers import PartnersConsumer
 from services.orders.usecases.reconciliation import ReconciliationPolicy, drain
@@ -331,6 +332,21 @@ async def test_payment_for_unknown_order_is_reconciled(orders: Orders, reconcile
     payment_system = FakePaymentSystem()
     await send_all_refunds(orders, payment_system)
     assert list(payment_system.refunded_amounts.values()) == [200]
+
+
+async def test_payments_that_only_a_bank_has_recorded_are_unknown(orders: Orders, reconciler: Reconciler) -> None:
+    order_id = await orders.place_order()
+    failed_id = await orders.pay(order_id, status="failed")
+    recorded = Payment("visa", await orders.pay(order_id), order_id, 200, "USD", succeeded=True)
+    unknown = [
+        replace(recorded, payment_id=generate_id()),
+        replace(recorded, bank_id="km"),
+        replace(recorded, payment_id=failed_id),
+    ]
+    payments = [unknown[0], recorded, *unknown[1:]]
+    assert await reconciler.repository.find_unknown_payments(payments) == unknown
+    assert await reconciler.repository.find_unknown_payments([recorded]) == []
+    assert await reconciler.repository.find_unknown_payments([]) == []
 
 
 async def test_paid_order_without_partner_ack_alerts_once_and_republishes(
