@@ -59,6 +59,14 @@ def is_bound(servers: Servers, event_type: str) -> bool:
     return True
 
 
+async def is_history_received(servers: Servers, order_id: str) -> bool:
+    """Return whether the history queue has received a message about an order. Messages stay in the queue."""
+    with open_admin_channel(servers) as channel:
+        messages = iter(lambda: channel.basic_get(HISTORY_QUEUE), (None, None, None))
+        # Closing the channel requeues the messages.
+        return any(properties.headers["cloudEvents:subject"] == order_id for _, properties, _ in [*messages])
+
+
 @pytest.fixture
 async def partners_broker(servers: Servers) -> AsyncIterator[Broker]:
     broker = Broker(servers.settings("partners")["BROKER_URL"], "partners")
@@ -77,6 +85,9 @@ async def wait_until_outbox_is_empty(orders: Orders) -> None:
 async def test_event_without_one_of_its_queues_waits_for_the_owner(
     orders: Orders, servers: Servers, partners_broker: Broker
 ) -> None:
+    async def are_only_paid_orders_pending() -> bool:
+        return {row["type"] for row in await orders.execute_sql("SELECT type FROM outbox")} == {ORDER_PAID.type}
+
     assert {HISTORY_QUEUE, PARTNER_QUEUE} < {*ORDER_PAID.queues}
     order_id = await orders.place_order()
     unroutable_before = read_metric("delivery_outbox_unroutable_events_total", event=ORDER_PAID.type)
@@ -93,6 +104,9 @@ async def test_event_without_one_of_its_queues_waits_for_the_owner(
             lambda: read_metric("delivery_outbox_unroutable_events_total", event=ORDER_PAID.type) > unroutable_before
         )
         assert await orders.count_pending_events() > 0, "the event would be lost"
+        later_order_id = await orders.place_order()
+        await wait_until_async(lambda: is_history_received(servers, later_order_id))
+        await wait_until_async(are_only_paid_orders_pending)
         await partners_broker.declare_topology()
         await wait_until_outbox_is_empty(orders)
     assert await asyncio.to_thread(count_messages_about, servers, PARTNER_QUEUE, order_id) == 1

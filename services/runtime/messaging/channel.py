@@ -44,12 +44,22 @@ class Message(NamedTuple):
 class Channel:
     """A channel in confirm mode. After the connection is lost, all methods raise BrokerUnavailable."""
 
-    def __init__(self, channel: PikaChannel, connection_lost: asyncio.Future[None]) -> None:
+    def __init__(
+        self,
+        channel: PikaChannel,
+        connection_lost: asyncio.Future[None],
+        open_channel: Callable[[], Awaitable["Channel"]],
+    ) -> None:
         self._channel = channel
+        self._open_channel = open_channel
         self._connection_lost = connection_lost
         self._confirms = PublisherConfirms()
         self._acknowledgements = Acknowledgements(self._send_acknowledgement)
         self._loop = asyncio.get_running_loop()
+
+    async def open_sibling(self) -> "Channel":
+        """Open another channel on the same connection, for operations after which the broker may close it."""
+        return await self._race_with_connection_loss(self._open_channel(), CONFIRM_TIMEOUT_S)
 
     async def enable_confirms(self) -> None:
         """Enable confirm mode; mandatory messages that reach no queue are returned before their confirm."""

@@ -148,12 +148,15 @@ class Broker:
 
 
 async def _open_channel(connection: AsyncioConnection, pending: list[asyncio.Future[Any]]) -> Channel:
-    """Open a channel. Its futures are added to `pending`, which fail when the connection closes."""
+    """Open a channel. Its futures are added to `pending`, which fail when the connection closes.
+
+    Futures of channels that are closed are removed.
+    """
     loop = asyncio.get_running_loop()
     opened: asyncio.Future[PikaChannel] = loop.create_future()
     lost: asyncio.Future[None] = loop.create_future()
     lost.add_done_callback(mark_exception_retrieved)
-    pending += (opened, lost)
+    pending[:] = [*(future for future in pending if not future.done()), opened, lost]
 
     def on_open(channel: PikaChannel) -> None:
         channel.add_on_close_callback(lambda _channel, error: _fail_pending([opened, lost], error))
@@ -163,7 +166,7 @@ async def _open_channel(connection: AsyncioConnection, pending: list[asyncio.Fut
             opened.set_result(channel)
 
     connection.channel(on_open_callback=on_open)
-    return Channel(await opened, lost)
+    return Channel(await opened, lost, lambda: _open_channel(connection, pending))
 
 
 def _fail_pending(futures: Iterable[asyncio.Future[Any]], error: BaseException | str) -> None:

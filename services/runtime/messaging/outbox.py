@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import (
+    ARRAY,
     CTE,
     BigInteger,
     Column,
@@ -100,10 +101,18 @@ class _PendingEvent(NamedTuple):
 
 
 _oldest_rows = (
-    select(_table.c.id).order_by(_table.c.id).limit(bindparam("batch")).with_for_update(skip_locked=True).cte("oldest")
+    select(_table.c.id)
+    .where(_table.c.type != bindparam("held_types", type_=ARRAY(Text)).all_())
+    .order_by(_table.c.id)
+    .limit(bindparam("batch"))
+    .with_for_update(skip_locked=True)
+    .cte("oldest")
 )
 _CLAIM = Statement(delete(_table).where(_table.c.id == _oldest_rows.c.id).returning(_table), row_type=_PendingEvent)
-"""Deletes the oldest unlocked rows; the transaction commits after the broker has confirmed their events."""
+"""Deletes the oldest unlocked rows of types that are not held.
+
+The transaction commits after the broker has confirmed their events.
+"""
 
 
 def _to_insert_row(row: _PendingEvent) -> Mapping[str, object]:
@@ -195,11 +204,13 @@ class Relay:
             await asyncio.sleep(started_at + COALESCE_INTERVAL_S - loop.time())
 
     async def _check_routing(self, channel: Channel) -> None:
-        """Insert events again that did not reach each of their queues. Raises MessageUnroutable if one is missing."""
-        missing = await self._routing_check.find_missing_queue(channel)
+        """Insert events again that did not reach each of their queues; they are held until these exist."""
+        held_before = self._routing_check.held_types
+        missing = await self._routing_check.find_missing_queues(channel.open_sibling)
         await self._insert_unrouted()
-        if missing is not None:
-            raise MessageUnroutable(f"queue {missing} is missing")
+        if missing and self._routing_check.held_types != held_before:
+            held = ", ".join(self._routing_check.held_types)
+            log.error("queues %s are missing; events %s wait in the outbox", ", ".join(missing), held)
 
     async def _insert_unrouted(self) -> None:
         unrouted = self._routing_check.unrouted
@@ -238,11 +249,13 @@ class Relay:
         """Publish one batch. Return whether it was full.
 
         Rows are claimed and published under the lock, which preserves their order unless a batch fails.
-        Events that reached no queue are inserted again. Raises MessageUnroutable for them after the commit.
+        Events of held types stay pending. Events that reached no queue are inserted again; after the commit,
+        MessageUnroutable is raised for them.
         """
         async with self._database.transaction() as transaction:
             async with claim_lock:
-                rows = sorted(await transaction.fetch_all(_CLAIM, batch=BATCH_SIZE))
+                held_types = self._routing_check.held_types
+                rows = sorted(await transaction.fetch_all(_CLAIM, batch=BATCH_SIZE, held_types=held_types))
                 confirmed = channel.publish(
                     Envelope(row.event_id, self._source, row.type, row.subject, row.at, row.trace, row.payload)
                     for row in rows
@@ -256,6 +269,7 @@ class Relay:
         for event_type, count in Counter(row.type for row in published).items():
             metrics.count_sent(event_type, count)
         if returned:
+            self._routing_check.add_unroutable(returned)
             _report_unroutable(returned)
             raise MessageUnroutable(f"{len(returned)} events reached no queue")
         return len(rows) == BATCH_SIZE

@@ -72,11 +72,18 @@ class QueueMissing(Exception):
     """The queue does not exist. The broker has closed the channel; the connection is open."""
 
 
-class TopologyChannel(Protocol):
-    """The channel methods that declare the topology."""
+class QueueReader(Protocol):
+    """The channel methods that check a queue."""
 
     async def count_messages(self, queue: str) -> int:
         """Return the number of messages in a queue. Raises QueueMissing, and closes the channel."""
+
+    def close(self) -> None:
+        """Close the channel."""
+
+
+class TopologyChannel(QueueReader, Protocol):
+    """The channel methods that declare the topology."""
 
     async def declare_queue(self, name: str, arguments: Mapping[str, object]) -> None:
         """Declare a durable queue. Raises QueueArgumentMismatch if it exists with other arguments."""
@@ -86,9 +93,6 @@ class TopologyChannel(Protocol):
 
     async def delete_queue(self, name: str) -> None:
         """Delete a queue and its messages, if the queue exists."""
-
-    def close(self) -> None:
-        """Close the channel."""
 
 
 def get_owner(queue: str) -> str:
@@ -129,7 +133,7 @@ async def declare(service: str, open_channel: Callable[[], Awaitable[TopologyCha
     queues = {queue.name: queue.arguments for queue in _DEFINITIONS.queues if get_owner(queue.name) == service}
     if not queues:
         return
-    if missing := await _find_missing_queues(open_channel, sorted(queues)):
+    if missing := await find_missing_queues(open_channel, sorted(queues)):
         for name in missing:
             metrics.count_missing_queue(name)
         log.error("queues %s are missing; declaring them in %.1f s", ", ".join(missing), RESTORE_DELAY_S)
@@ -152,9 +156,8 @@ async def declare(service: str, open_channel: Callable[[], Awaitable[TopologyCha
     channel.close()
 
 
-async def _find_missing_queues(
-    open_channel: Callable[[], Awaitable[TopologyChannel]], names: Iterable[str]
-) -> list[str]:
+async def find_missing_queues(open_channel: Callable[[], Awaitable[QueueReader]], names: Iterable[str]) -> list[str]:
+    """Return the queues that do not exist. Each of them closes a channel, after which another one is opened."""
     missing = []
     channel = await open_channel()
     for name in names:

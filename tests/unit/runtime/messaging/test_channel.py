@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from pika.spec import Basic
@@ -60,7 +61,7 @@ def build_envelope(event_id: str, event_type: str = "test.happened") -> Envelope
 async def channel_under_test(monkeypatch: pytest.MonkeyPatch) -> ChannelUnderTest:
     monkeypatch.setattr("services.runtime.messaging.channel.CONFIRM_TIMEOUT_S", TIMEOUT_S)
     pika_channel, connection_lost = FakePikaChannel(), asyncio.get_running_loop().create_future()
-    channel = Channel(pika_channel, connection_lost)
+    channel = Channel(pika_channel, connection_lost, AsyncMock())
     await channel.enable_confirms()
     return pika_channel, channel, connection_lost
 

@@ -1,7 +1,7 @@
 """Outbox rows, and batches of the relay with a fake database and a fake channel."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Set
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Set
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.trace import SpanKind
 from sqlalchemy import literal, select
 
-from generated.events import EVENTS, USER_DELETED
+from generated.events import EVENTS, ORDER_CREATED, USER_DELETED
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import OrderPaid, OrderSnapshot, UserDeleted
 from services.runtime.core.errors import ApiError
@@ -30,10 +30,10 @@ BATCH_SIZE = 3
 TRACE_CONTEXT = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 
 
-def build_row(row_id: int) -> outbox._PendingEvent:
+def build_row(row_id: int, event_type: str = USER_DELETED.type) -> outbox._PendingEvent:
     payload = USER_DELETED.encode(UserDeleted(user_id=str(row_id)))
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    return outbox._PendingEvent(row_id, f"e{row_id}", USER_DELETED.type, str(row_id), payload, TRACE_CONTEXT, at)
+    return outbox._PendingEvent(row_id, f"e{row_id}", event_type, str(row_id), payload, TRACE_CONTEXT, at)
 
 
 class FakeTable:
@@ -41,6 +41,7 @@ class FakeTable:
 
     def __init__(self, row_ids: Iterable[int]) -> None:
         self.row_ids = [*row_ids]
+        self.types: dict[int, str] = {}
         self.url = "postgresql://database.test/orders"
         self.error: Exception | None = None
         self.transactions = 0
@@ -66,10 +67,13 @@ class FakeTransaction:
         self.claimed: list[int] = []
         self.inserted: list[Any] = []
 
-    async def fetch_all(self, _: object, *, batch: int) -> list[outbox._PendingEvent]:
+    async def fetch_all(self, _: object, *, batch: int, held_types: Collection[str]) -> list[outbox._PendingEvent]:
         assert self._table is not None
-        self.claimed, self._table.row_ids = self._table.row_ids[:batch], self._table.row_ids[batch:]
-        return [build_row(row_id) for row_id in reversed(self.claimed)]
+        rows = [build_row(each, self._table.types.get(each, USER_DELETED.type)) for each in self._table.row_ids]
+        claimed = [row for row in rows if row.type not in held_types][:batch]
+        self.claimed = [row.id for row in claimed]
+        self._table.row_ids = [row_id for row_id in self._table.row_ids if row_id not in self.claimed]
+        return claimed[::-1]
 
     def defer(self, _: object, **row: Any) -> None:
         self.inserted.append(row)
@@ -98,6 +102,11 @@ class FakeChannel:
         self.batches.append([*envelopes])
         return self._confirm(len(self.batches))
 
+    async def open_sibling(self) -> "FakeChannel":
+        return self
+
+    def close(self) -> None: ...
+
     async def count_messages(self, queue: str) -> int:
         if queue == self.missing_queue:
             raise QueueMissing(queue)
@@ -120,6 +129,11 @@ class FakeChannel:
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "BATCH_SIZE", BATCH_SIZE)
+
+
+@pytest.fixture
+def _frequent_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing_check, "CHECK_INTERVAL_S", 0.05)
 
 
 def create_relay(table: FakeTable) -> Relay:
@@ -247,13 +261,43 @@ async def test_events_are_pending_again_when_one_of_their_queues_is_missing() ->
     relay = create_relay(table)
     await relay._publish_pending(cast(Channel, channel))
     assert table.row_ids == []
-    with pytest.raises(MessageUnroutable):
-        await relay._check_routing(cast(Channel, channel))
+    await relay._check_routing(cast(Channel, channel))
     assert table.row_ids == [1, 2]
+    await relay._publish_pending(cast(Channel, channel))
+    assert (table.row_ids, channel.event_ids) == ([1, 2], ["e1", "e2"])
     channel.missing_queue = ""
     await relay._check_routing(cast(Channel, channel))
     await relay._publish_pending(cast(Channel, channel))
     assert channel.event_ids == ["e1", "e2", "e1", "e2"]
+
+
+@pytest.mark.usefixtures("_frequent_checks")
+async def test_events_with_existing_queues_do_not_wait_for_a_missing_one() -> None:
+    table, channel = FakeTable([1]), FakeChannel(missing_queue=USER_DELETED.queues[0])
+    table.types = dict.fromkeys((3, 4), ORDER_CREATED.type)
+    assert USER_DELETED.queues[0] not in ORDER_CREATED.queues
+    relay = create_relay(table)
+    await relay._publish_pending(cast(Channel, channel))
+    async with run_in_background(relay._publish_loop(cast(Channel, channel))):
+        await wait_until_async(lambda: table.row_ids == [1], interval_s=0)
+        table.row_ids += [2, 3, 4]
+        relay._notified.set()
+        await wait_until_async(lambda: channel.event_ids == ["e1", "e3", "e4"], interval_s=0)
+        assert table.row_ids == [1, 2]
+        channel.missing_queue = ""
+        await wait_until_async(lambda: channel.event_ids == ["e1", "e3", "e4", "e1", "e2"], interval_s=0)
+
+
+async def test_type_of_unroutable_event_is_held_until_its_queue_exists() -> None:
+    table, channel = FakeTable([1]), FakeChannel(returned_ids={"e1"}, missing_queue=USER_DELETED.queues[0])
+    table.types = {2: ORDER_CREATED.type}
+    relay = create_relay(table)
+    with pytest.raises(MessageUnroutable):
+        await relay._publish_pending(cast(Channel, channel))
+    await relay._check_routing(cast(Channel, channel))
+    table.row_ids.append(2)
+    await relay._publish_pending(cast(Channel, channel))
+    assert (table.row_ids, channel.event_ids) == ([1], ["e1", "e2"])
 
 
 async def test_unrouted_events_are_inserted_when_the_database_is_available_again() -> None:
@@ -261,8 +305,7 @@ async def test_unrouted_events_are_inserted_when_the_database_is_available_again
     relay = create_relay(table)
     await relay._publish_pending(cast(Channel, channel))
     table.error, channel.missing_queue = ApiError(Reason.UPSTREAM_UNAVAILABLE), USER_DELETED.queues[0]
-    with pytest.raises(MessageUnroutable):
-        await relay._check_routing(cast(Channel, channel))
+    await relay._check_routing(cast(Channel, channel))
     assert table.row_ids == []
     table.error, channel.missing_queue = None, ""
     await relay._check_routing(cast(Channel, channel))

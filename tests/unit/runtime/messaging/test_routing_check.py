@@ -11,7 +11,7 @@ from services.runtime.messaging.channel import BrokerUnavailable
 from services.runtime.messaging.routing_check import CHECK_INTERVAL_S, RoutingCheck
 from services.runtime.messaging.topology import RESTORE_DELAY_S, QueueMissing
 
-MISSING, CREATED_QUEUE = "orders.payments", "orders.history"
+MISSING = "orders.payments"
 
 
 class FakeEvent(NamedTuple):
@@ -30,11 +30,20 @@ class FakeChannel:
         self.missing = missing
         self.error = error
         self.checked: list[str] = []
+        self.open_count = 0
+
+    async def open(self) -> "FakeChannel":
+        self.open_count += 1
+        return self
+
+    def close(self) -> None:
+        self.open_count -= 1
 
     async def count_messages(self, queue: str) -> int:
         if self.error is not None:
             raise self.error
         if queue in self.missing:
+            self.close()
             raise QueueMissing(queue)
         self.checked.append(queue)
         return 0
@@ -48,45 +57,71 @@ def check() -> RoutingCheck[FakeEvent]:
 async def test_each_queue_of_published_events_is_checked_once(check: RoutingCheck[FakeEvent]) -> None:
     check.add([PAID, PAID, DELETED])
     channel = FakeChannel()
-    assert await check.find_missing_queue(channel) is None
+    assert await check.find_missing_queues(channel.open) == []
     assert channel.checked == sorted({*PAYMENT_RECORDED.queues, *USER_DELETED.queues})
+    assert channel.open_count == 0
     assert check.seconds_until_due == math.inf
-    assert check.unrouted == []
+    assert (check.unrouted, check.held_types) == ([], [])
 
 
-async def test_events_with_missing_or_unchecked_queue_are_unrouted(check: RoutingCheck[FakeEvent]) -> None:
+async def test_nothing_is_opened_without_queues_to_check(check: RoutingCheck[FakeEvent]) -> None:
+    async def fail() -> FakeChannel:
+        raise AssertionError
+
+    assert await check.find_missing_queues(fail) == []
+
+
+async def test_only_events_with_missing_queue_are_unrouted_and_held(check: RoutingCheck[FakeEvent]) -> None:
     check.add([CREATED, PAID, DELETED])
-    assert ORDER_CREATED.queues == (CREATED_QUEUE,)
-    assert CREATED_QUEUE < MISSING
-    assert max(USER_DELETED.queues) > MISSING
-    assert await check.find_missing_queue(FakeChannel(MISSING)) == MISSING
+    channel = FakeChannel(MISSING)
+    assert await check.find_missing_queues(channel.open) == [MISSING]
+    assert channel.open_count == 0
+    assert check.unrouted == [PAID]
+    assert check.held_types == [PAID.type]
+
+
+async def test_all_missing_queues_are_found(check: RoutingCheck[FakeEvent]) -> None:
+    check.add([CREATED, PAID, DELETED])
+    assert await check.find_missing_queues(FakeChannel(MISSING, "orders.users").open) == [MISSING, "orders.users"]
     assert check.unrouted == [PAID, DELETED]
+    assert {*check.held_types} == {PAID.type, DELETED.type}
 
 
 async def test_missing_queue_is_checked_until_it_exists(check: RoutingCheck[FakeEvent]) -> None:
     check.add([PAID])
-    assert await check.find_missing_queue(FakeChannel(MISSING)) == MISSING
+    assert await check.find_missing_queues(FakeChannel(MISSING).open) == [MISSING]
     check.unrouted.clear()
-    assert await check.find_missing_queue(FakeChannel(MISSING)) == MISSING
+    assert check.seconds_until_due <= CHECK_INTERVAL_S
+    assert await check.find_missing_queues(FakeChannel(MISSING).open) == [MISSING]
     channel = FakeChannel()
-    assert await check.find_missing_queue(channel) is None
-    assert channel.checked == [MISSING]
-    assert await check.find_missing_queue(channel) is None
+    assert await check.find_missing_queues(channel.open) == []
+    assert (channel.checked, check.held_types) == ([MISSING], [])
+    assert await check.find_missing_queues(channel.open) == []
     assert channel.checked == [MISSING], "a queue that exists again is checked after the next event only"
 
 
-async def test_event_confirmed_while_queue_is_missing_is_unrouted(check: RoutingCheck[FakeEvent]) -> None:
+async def test_event_confirmed_while_its_queue_is_missing_is_unrouted(check: RoutingCheck[FakeEvent]) -> None:
     check.add([PAID])
-    await check.find_missing_queue(FakeChannel(MISSING))
-    check.add([DELETED])
-    assert check.unrouted == [PAID, DELETED]
+    await check.find_missing_queues(FakeChannel(MISSING).open)
+    check.add([DELETED, PAID])
+    assert check.unrouted == [PAID, PAID]
+
+
+async def test_types_of_unroutable_events_are_held_until_checked(check: RoutingCheck[FakeEvent]) -> None:
+    check.add_unroutable([PAID])
+    assert check.held_types == [PAID.type]
+    assert check.is_due
+    assert await check.find_missing_queues(FakeChannel(MISSING).open) == [MISSING]
+    assert check.unrouted == []
+    assert await check.find_missing_queues(FakeChannel().open) == []
+    assert (check.held_types, check.seconds_until_due) == ([], math.inf)
 
 
 async def test_events_remain_unchecked_when_the_connection_is_lost(check: RoutingCheck[FakeEvent]) -> None:
     check.add([PAID])
     with pytest.raises(BrokerUnavailable):
-        await check.find_missing_queue(FakeChannel(error=BrokerUnavailable("lost")))
-    assert await check.find_missing_queue(FakeChannel(MISSING)) == MISSING
+        await check.find_missing_queues(FakeChannel(error=BrokerUnavailable("lost")).open)
+    assert await check.find_missing_queues(FakeChannel(MISSING).open) == [MISSING]
     assert check.unrouted == [PAID]
 
 
@@ -103,7 +138,7 @@ async def test_checks_are_limited_to_one_per_interval(
         assert check.seconds_until_due == CHECK_INTERVAL_S * 3 / 4
         clock[0] += CHECK_INTERVAL_S
         assert check.is_due
-        await check.find_missing_queue(FakeChannel())
+        await check.find_missing_queues(FakeChannel().open)
         assert not check.is_due
 
 
