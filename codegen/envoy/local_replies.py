@@ -28,11 +28,11 @@ RETRY_AFTER_S = {429: "1", 503: "2"}
 """Seconds, for temporary errors."""
 
 MINIMUM_WEIGHT_PATTERNS = (
-    r"0\.0{0,2}[1-9]\d{0,2}|1(?:\.0{0,3})?",
-    *(rf"0\.[{tenths}-9]\d{{0,2}}|1(?:\.0{{0,3}})?" for tenths in range(1, 10)),
     r"1(?:\.0{0,3})?",
+    *(rf"0\.[{tenths}-9]\d{{0,2}}|1(?:\.0{{0,3}})?" for tenths in range(9, 0, -1)),
+    r"0\.0{0,2}[1-9]\d{0,2}|1(?:\.0{0,3})?",
 )
-"""Weights of at least 0.001, 0.1, 0.2 and so on up to 1 (RFC 9110 12.4.2)."""
+"""Weights of at least 1, 0.9, 0.8 and so on to 0.1, and 0.001 (RFC 9110 12.4.2)."""
 
 
 def build_language_pattern(language: str, weights: str) -> str:
@@ -48,12 +48,13 @@ _PREFERS_GERMAN = " || ".join(
     f"({_build_match('de', weights)} && !{_build_match('en', weights)})" for weights in MINIMUM_WEIGHT_PATTERNS
 )
 LANGUAGE_FORMAT = (
-    f"%CEL('accept-language' in request.headers && {_build_match('de', MINIMUM_WEIGHT_PATTERNS[0])}"
-    f" && ({_PREFERS_GERMAN}) ? 'de' : 'en')%"
+    f"%CEL('accept-language' in request.headers && {_build_match('de', MINIMUM_WEIGHT_PATTERNS[-1])}"
+    f" && !{_build_match('en', MINIMUM_WEIGHT_PATTERNS[0])} && ({_PREFERS_GERMAN}) ? 'de' : 'en')%"
 )
 """Language of a reply: German if it has a higher weight than English, and else English.
 
-CEL has no function that returns a part of a text, so weights are compared in steps of 0.1. `*` is ignored.
+CEL has no function that returns a part of a text, so weights are compared in steps of 0.1. `*` is ignored. The first
+two conditions are sufficient for most requests; each costs time.
 """
 _IS_GERMAN = "'content-language' in response.headers && response.headers['content-language'] == 'de'"
 

@@ -155,12 +155,12 @@ ACCEPT_LANGUAGE = [
 
 
 def choose_language(accept_language: str) -> str:
-    """Return the language that LANGUAGE_FORMAT yields: pairs of patterns for German and English, after one for both."""
+    """Return the language that LANGUAGE_FORMAT yields: pairs of patterns for German and English."""
     patterns = re.findall(r"\.matches\(r'\^(.+?)\\z'\)", LANGUAGE_FORMAT)
-    accepts_german, *matches = (re.fullmatch(pattern, accept_language) is not None for pattern in patterns)
+    matches = [re.fullmatch(pattern, accept_language) is not None for pattern in patterns]
     german, english = matches[::2], matches[1::2]
-    is_preferred = any(de and not en for de, en in zip(german, english, strict=True))
-    return "de" if accepts_german and is_preferred else "en"
+    (is_accepted, *is_preferred) = (de and not en for de, en in zip(german, english, strict=True))
+    return "de" if is_accepted and any(is_preferred) else "en"
 
 
 @pytest.mark.parametrize(("accept_language", "language"), ACCEPT_LANGUAGE)
