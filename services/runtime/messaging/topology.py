@@ -145,15 +145,21 @@ async def declare(service: str, open_channel: Callable[[], Awaitable[TopologyCha
             await channel.declare_queue(name, queues[name])
         except QueueArgumentMismatch:
             channel = await open_channel()
-    for name in queues.keys() - dead_letter_queues:
+        await _bind(channel, name)
+    for name in sorted(queues.keys() - dead_letter_queues):
         await channel.declare_queue(name, queues[name])
-    for binding in _DEFINITIONS.bindings:
-        if binding.destination in queues:
-            await channel.bind(binding.destination, binding.source, binding.routing_key)
+        await _bind(channel, name)
     for name in mesh.OBSOLETE_QUEUES:
         if get_owner(name) == service:
             await channel.delete_queue(name)
     channel.close()
+
+
+async def _bind(channel: TopologyChannel, queue: str) -> None:
+    """Bind a queue directly after its declaration, since relays publish its events again once it exists."""
+    for binding in _DEFINITIONS.bindings:
+        if binding.destination == queue:
+            await channel.bind(queue, binding.source, binding.routing_key)
 
 
 async def find_missing_queues(open_channel: Callable[[], Awaitable[QueueReader]], names: Iterable[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from itertools import groupby
 
 import pytest
 
@@ -185,6 +186,23 @@ async def test_missing_queues_are_counted_and_declared_after_delay(
     after = [read_metric("delivery_queues_missing_total", queue=queue) for queue in missing]
     assert after == [count + 1 for count in before]
     assert "queues orders.history, orders.history.dead are missing; declaring them in 5.0 s" in caplog.text
+
+
+async def test_queue_is_bound_before_the_next_one_is_declared() -> None:
+    calls: list[str] = []
+
+    class OrderedChannel(RecordingChannel):
+        async def declare_queue(self, name: str, arguments: Mapping[str, object]) -> None:
+            calls.append(name)
+
+        async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
+            calls.append(queue)
+
+    async def open_channel() -> OrderedChannel:
+        return OrderedChannel(Recorder())
+
+    await topology.declare("orders", open_channel)
+    assert len([queue for queue, _ in groupby(calls)]) == len({*calls}), "a relay may publish to a queue that exists"
 
 
 async def test_unused_queues_are_deleted_by_their_service() -> None:
