@@ -2,8 +2,9 @@
 
 The broker returns an event that reaches no queue. An event with several queues, of which one was deleted, reaches the
 others and is not returned. Therefore the queues of published events are checked soon afterwards. While a queue is
-missing, events that are routed to it are held, and others are published. A service waits before it declares a missing
-queue of its own (`topology.RESTORE_DELAY_S`), so that the check finds it missing.
+missing, events that are routed to it are held, and others are published. They are held until two checks in succession
+have found the queue, since a queue is bound after its declaration. A service waits before it declares a missing queue
+of its own (`topology.RESTORE_DELAY_S`), so that the check finds it missing.
 """
 
 import math
@@ -37,6 +38,8 @@ class RoutingCheck[Event: PublishedEvent]:
         """Events to publish again, since one of their queues was missing."""
         self._unchecked: list[Event] = []
         self._missing: set[str] = set()
+        self._unbound: set[str] = set()
+        """Missing queues that existed at the last check, and may not have had their bindings yet."""
         self._due_at = 0.0
 
     @property
@@ -77,7 +80,9 @@ class RoutingCheck[Event: PublishedEvent]:
         self._due_at = time.monotonic() + CHECK_INTERVAL_S
         queues = self._missing.union(*map(_get_queues, self._unchecked))
         missing = await topology.find_missing_queues(open_channel, sorted(queues)) if queues else []
-        self._missing = {*missing}
+        existing = self._missing.difference(missing)
+        self._unbound = existing - self._unbound
+        self._missing = self._unbound.union(missing)
         self.unrouted += (event for event in self._unchecked if self._is_held(event))
         self._unchecked.clear()
         return missing

@@ -266,7 +266,8 @@ async def test_events_are_pending_again_when_one_of_their_queues_is_missing() ->
     await relay._publish_pending(cast(Channel, channel))
     assert (table.row_ids, channel.event_ids) == ([1, 2], ["e1", "e2"])
     channel.missing_queue = ""
-    await relay._check_routing(cast(Channel, channel))
+    for _ in range(2):
+        await relay._check_routing(cast(Channel, channel))
     await relay._publish_pending(cast(Channel, channel))
     assert channel.event_ids == ["e1", "e2", "e1", "e2"]
 

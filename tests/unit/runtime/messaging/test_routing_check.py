@@ -94,10 +94,19 @@ async def test_missing_queue_is_checked_until_it_exists(check: RoutingCheck[Fake
     assert check.seconds_until_due <= CHECK_INTERVAL_S
     assert await check.find_missing_queues(FakeChannel(MISSING).open) == [MISSING]
     channel = FakeChannel()
-    assert await check.find_missing_queues(channel.open) == []
-    assert (channel.checked, check.held_types) == ([MISSING], [])
-    assert await check.find_missing_queues(channel.open) == []
-    assert channel.checked == [MISSING], "a queue that exists again is checked after the next event only"
+    for held_types in ([PAID.type], [], []):
+        assert await check.find_missing_queues(channel.open) == []
+        assert check.held_types == held_types
+    assert channel.checked == [MISSING] * 2, "a queue that exists again is checked after the next event only"
+
+
+async def test_queue_that_exists_once_between_checks_stays_held(check: RoutingCheck[FakeEvent]) -> None:
+    check.add([PAID])
+    for channel in (FakeChannel(MISSING), FakeChannel(), FakeChannel(MISSING), FakeChannel()):
+        await check.find_missing_queues(channel.open)
+        assert check.held_types == [PAID.type]
+    await check.find_missing_queues(FakeChannel().open)
+    assert check.held_types == []
 
 
 async def test_event_confirmed_while_its_queue_is_missing_is_unrouted(check: RoutingCheck[FakeEvent]) -> None:
@@ -113,7 +122,8 @@ async def test_types_of_unroutable_events_are_held_until_checked(check: RoutingC
     assert check.is_due
     assert await check.find_missing_queues(FakeChannel(MISSING).open) == [MISSING]
     assert check.unrouted == []
-    assert await check.find_missing_queues(FakeChannel().open) == []
+    for _ in range(2):
+        assert await check.find_missing_queues(FakeChannel().open) == []
     assert (check.held_types, check.seconds_until_due) == ([], math.inf)
 
 
