@@ -51,7 +51,9 @@ MUTATIONS = (
         "outbox deletes events before they are published",
         "services/runtime/messaging/outbox.py",
         {
-            "            async with claim_lock:\n                held_types": "            if True:\n                held_types",
+            "            async with claim_lock:\n                held_types": (
+                "            if True:\n                held_types"
+            ),
             "                confirmed =": (
                 f"        {DELAY_STATEMENT}"
                 "        async with claim_lock:\n            if True:\n                confirmed ="
