@@ -102,7 +102,7 @@ def _validate_mail_address(text: str) -> str:
     _, address = parseaddr(text)
     local_part, _, domain = address.rpartition("@")
     if not (text.isprintable() and local_part and domain):
-        raise ValueError("is not a mail address, such as Delivery <no-reply@delivery.example>")
+        raise ValueError("is not a mail address, such as Support <no-reply@example.com>")
     return text
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import grpc
 import httpx
@@ -133,7 +134,8 @@ class FakePikaChannel:
 
 
 async def test_publish_span_has_attributes_of_the_convention(exporter: InMemorySpanExporter) -> None:
-    channel = Channel(cast(Any, FakePikaChannel()), asyncio.get_running_loop().create_future())
+    connection_lost = asyncio.get_running_loop().create_future()
+    channel = Channel(cast(Any, FakePikaChannel()), connection_lost, AsyncMock())
     envelope = Envelope("e1", "/orders", "orders.paid", "o1", datetime.now(UTC), {}, b"")
     publishing = asyncio.ensure_future(channel.publish([envelope]))
     await asyncio.sleep(0)
