@@ -6,13 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from generated.events import GatewayEvent
-from services.gateway.domain.accounts import (
-    TAKEOVER_PURPOSES,
-    Account,
-    AccountFilter,
-    CodePurpose,
-    SessionTokens,
-)
+from services.gateway.domain.accounts import TAKEOVER_PURPOSES, Account, AccountFilter, CodePurpose, SessionTokens
 from services.gateway.domain.images import Image
 from services.gateway.domain.provider_sign_in import ProviderSession, ProviderSignIn
 from services.runtime.core.repository import EntityRepository, TimeSortedEntityReader

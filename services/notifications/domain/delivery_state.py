@@ -23,6 +23,9 @@ from services.notifications.domain.notifications import (
 )
 from services.runtime.core import backoff
 
+type SourceKey = tuple[str, str]
+"""Queue and id of a consumed event."""
+
 MAX_STORED_ATTEMPTS = 100
 """Number of attempts stored with a notification, the most recent ones. The contract has the same limit."""
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Protocol
 
 from generated.events import NotificationsEvent
-from services.notifications.domain.delivery_state import DeliveryJob, Lease
-from services.notifications.usecases.ports import PreparedEvent, Repository, SourceKey
+from services.notifications.domain.delivery_state import DeliveryJob, Lease, SourceKey
+from services.notifications.usecases.ports import PreparedEvent, Repository
 from services.runtime.concurrency.micro_batching import MicroBatcher
 
 

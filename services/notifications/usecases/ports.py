@@ -5,16 +5,13 @@ from datetime import datetime
 from typing import Protocol
 
 from generated.events import NotificationsEvent
-from services.notifications.domain.delivery_state import DeliveryJob, Lease
+from services.notifications.domain.delivery_state import DeliveryJob, Lease, SourceKey
 from services.notifications.domain.notifications import Device, HistoryFilter, Notification, RegisteredDevice, User
 from services.runtime.core.repository import EntityReader, TimeKey
 from services.runtime.core.unit_of_work import PublishingUnitOfWork, UnitOfWorkFactory
 
 type PreparedEvent = Mapping[str, object]
 """Event with its trace context."""
-
-type SourceKey = tuple[str, str]
-"""Queue and id of a consumed event."""
 
 
 class UserReader(EntityReader[str, User], Protocol):
@@ -67,10 +64,7 @@ class JobStore(Protocol):
     """Delivery jobs. Each method is a transaction of its own."""
 
     async def add_new(self, jobs: Mapping[SourceKey, DeliveryJob]) -> set[SourceKey]:
-        """Mark the events as processed, and insert the jobs of those that were not processed before; return these.
-
-        Nothing was sent for the jobs before. They are due unless they are leased.
-        """
+        """Mark the events as processed, and insert the jobs, due unless leased, of the others; return these."""
 
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
         """Store the job's state and release it until `due_at`; return False if the lease is lost."""

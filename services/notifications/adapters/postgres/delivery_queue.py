@@ -10,10 +10,10 @@ from sqlalchemy import Column, Text, bindparam, delete, false, insert, literal, 
 from sqlalchemy.dialects.postgresql import array
 
 from services.notifications.adapters.postgres.tables import delivery_jobs
-from services.notifications.domain.delivery_state import DeliveryJob, Lease
+from services.notifications.domain.delivery_state import DeliveryJob, Lease, SourceKey
 from services.notifications.domain.notifications import Mail, Notification, Provider
 from services.notifications.usecases.delivery_jobs import DueJobsQueue
-from services.notifications.usecases.ports import JobRepository, JobStore, PreparedEvent, SourceKey
+from services.notifications.usecases.ports import JobRepository, JobStore, PreparedEvent
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import EVENT_COLUMNS, build_publication
 from services.runtime.storage.database import Database, Statement, Transaction
