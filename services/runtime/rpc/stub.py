@@ -4,6 +4,7 @@ A stub's method takes a message and raises the ApiError that the servicer raised
 """
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any, ClassVar
@@ -135,16 +136,14 @@ class Stub:
             rpc_spans.start_client_span(method.path, metadata) as span,
             self._histograms[method.path].start_timer(CANCELLED) as timer,
         ):
-            call = make_call(
-                request,
-                timeout=compute_effective_timeout_s(timeout_s, method.timeout_s),
-                metadata=grpc.aio.Metadata(*metadata.items()),
-            )
+            timeout_s = compute_effective_timeout_s(timeout_s, method.timeout_s)
+            deadline = _compute_deadline(timeout_s)
+            call = make_call(request, timeout=timeout_s, metadata=grpc.aio.Metadata(*metadata.items()))
             try:
                 async for data in call:
                     yield get_codec().decode(method.response, data)
             except (grpc.aio.AioRpcError, DecodeError) as error:
-                raise _map_call_error(error, span, timer) from error
+                raise _map_call_error(error, span, timer, deadline) from error
             finally:
                 call.cancel()
             rpc_spans.end_client_span(span, grpc.StatusCode.OK)
@@ -186,9 +185,23 @@ def _build_metadata(method: Method[Any, Any]) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"} if token else {}
 
 
-def _map_call_error(error: grpc.aio.AioRpcError | DecodeError, span: Span, timer: Timer[str]) -> ApiError:
-    """Return the error of a failed call, and record its status on the span and the timer."""
+def _compute_deadline(timeout_s: float | None) -> float:
+    """Return the time of the event loop at which a call ends; infinite without a timeout."""
+    return math.inf if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+
+
+def _map_call_error(
+    error: grpc.aio.AioRpcError | DecodeError, span: Span, timer: Timer[str], deadline: float = math.inf
+) -> ApiError:
+    """Return the error of a failed call, and record its status on the span and the timer.
+
+    A sidecar has the same deadline. If it resets a stream first, the status is INTERNAL instead of DEADLINE_EXCEEDED.
+    """
     code = grpc.StatusCode.INTERNAL if isinstance(error, DecodeError) else error.code()
+    if code is grpc.StatusCode.INTERNAL and asyncio.get_running_loop().time() >= deadline:
+        rpc_spans.end_client_span(span, grpc.StatusCode.DEADLINE_EXCEEDED)
+        timer.outcome = grpc.StatusCode.DEADLINE_EXCEEDED.name
+        return ApiError(Reason.UPSTREAM_TIMEOUT)
     rpc_spans.end_client_span(span, code)
     timer.outcome = code.name
     if isinstance(error, DecodeError):

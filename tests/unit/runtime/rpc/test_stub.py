@@ -202,6 +202,16 @@ async def test_failed_stream_raises_after_its_messages(response: bytes | Excepti
     assert channel.stream_call.cancelled, "a malformed message leaves the call open"
 
 
+@pytest.mark.parametrize(("timeout_s", "reason"), [(0, Reason.UPSTREAM_TIMEOUT), (60, Reason.UPSTREAM_ERROR)])
+async def test_stream_that_is_reset_at_its_deadline_has_timed_out(timeout_s: float, reason: Reason) -> None:
+    stub, _ = create_stub(b"", build_call_error(grpc.StatusCode.INTERNAL))
+    messages = stub.call_stream(WATCH_ORDER, WatchOrderRequest(), timeout_s)
+    assert await anext(messages) == WatchOrderResponse()
+    with pytest.raises(ApiError) as raised:
+        await anext(messages)
+    assert raised.value.reason is reason
+
+
 async def test_closing_the_iterator_cancels_the_call() -> None:
     stub, channel = create_stub(b"", b"")
     messages = cast(Any, watch(stub))
