@@ -16,6 +16,6 @@ def upgrade() -> None:
     op.create_index(
         "products_by_folded_title",
         "products",
-        [sa.text("translate(lower(normalize(title)), 'ς', 'σ') gin_trgm_ops")],
+        [sa.text("translate(lower(normalize(title)), 'ς'::text, 'σ'::text) gin_trgm_ops")],
         postgresql_using="gin",
     )

@@ -14,6 +14,7 @@ from tests.envoy_test_mesh import MeshClient, echo, running_test_edge
 from tests.wait import wait_until_async
 
 REQUESTS = 240
+MAX_CONNECTIONS: int = LIMITS["app"]["max_connections"]
 MAX_ADMITTED = sum(LIMITS["app"].values())
 MAX_REJECTION_S, MAX_CALLBACK_S = 0.1, 1.0
 CALLBACK_PATH = "/api/v1/callbacks/payments/visa"
@@ -61,7 +62,10 @@ async def overload_app(
         httpx.AsyncClient(base_url=url, limits=limits, trust_env=False, timeout=30) as client,
         httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as bank,
     ):
-        tasks = [asyncio.create_task(client.post("/api/v1/sessions", json={})) for _ in range(REQUESTS)]
+        tasks = [asyncio.create_task(client.post("/api/v1/sessions", json={})) for _ in range(MAX_CONNECTIONS)]
+        # A request waits in the queue until its connection is open, so a burst could fill the queue too early.
+        await wait_until_async(lambda: app.received == MAX_CONNECTIONS, 20)
+        tasks += [asyncio.create_task(client.post("/api/v1/sessions", json={})) for _ in range(REQUESTS - len(tasks))]
         pending = set(tasks)
         while len(pending) > MAX_ADMITTED:
             _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,7 @@
 """SQL expression in which texts are searched without regard to case and Unicode form."""
 
-from sqlalchemy import ColumnElement, func, literal_column
+from sqlalchemy import ColumnElement, func
+from sqlalchemy import text as text_clause
 
 
 def normalise_case(text: ColumnElement[str]) -> ColumnElement[str]:
@@ -10,4 +11,4 @@ def normalise_case(text: ColumnElement[str]) -> ColumnElement[str]:
     the final form of the Greek sigma, which has the same capital. Both forms are constants, as in indexes.
     """
     lower = func.lower(func.normalize(text))
-    return func.translate(lower, literal_column("'ς'"), literal_column("'σ'"))
+    return func.translate(lower, text_clause("'ς'::text"), text_clause("'σ'::text"))
