@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import ROOT, STATE_DIR
 
 TESTS = ROOT / "tests"
-LARGEST_UNITS = ("deploy", "partners", "runtime")
+LARGEST_UNITS = ("deploy", "runtime")
 """Packages whose unit tests take as long as those of all others."""
 DURATION_PREFIX = "duration: "
 """Start of the lines with durations that tests/conftest.py prints."""
