@@ -62,10 +62,12 @@ async def overload_app(
         httpx.AsyncClient(base_url=url, limits=limits, trust_env=False, timeout=30) as client,
         httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as bank,
     ):
-        tasks = [asyncio.create_task(client.post("/api/v1/sessions", json={})) for _ in range(MAX_CONNECTIONS)]
-        # A request waits in the queue until its connection is open, so a burst could fill the queue too early.
-        await wait_until_async(lambda: app.received == MAX_CONNECTIONS, 20)
-        tasks += [asyncio.create_task(client.post("/api/v1/sessions", json={})) for _ in range(REQUESTS - len(tasks))]
+        tasks: list[asyncio.Task[httpx.Response]] = []
+        # A request waits in the queue until its connection is open, so one burst would fill the queue too early.
+        for count in (MAX_CONNECTIONS // 2, MAX_CONNECTIONS, REQUESTS):
+            tasks += [asyncio.create_task(client.post("/api/v1/sessions", json={})) for _ in range(count - len(tasks))]
+            expected = min(count, MAX_CONNECTIONS)
+            await wait_until_async(lambda expected=expected: app.received == expected, 20)
         pending = set(tasks)
         while len(pending) > MAX_ADMITTED:
             _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
