@@ -20,6 +20,7 @@ from services.orders.domain.payments import (
     create_payment_refund,
     summarise_refunds,
 )
+from services.runtime.core.money import format_amount
 
 
 class DiscrepancyKind(StrEnum):
@@ -221,12 +222,12 @@ def _compare_refunds(records: OrderRecords) -> Iterator[Discrepancy]:
             RefundStatus.REQUESTED,
         )
         detail = (
-            f"{refund.amount} {refund.currency} of payment {refund.payment_id} are owed, but have no refund;"
-            f" restored as {status}"
+            f"{format_amount(refund.amount, refund.currency)} of payment {refund.payment_id} is owed, but has no"
+            f" refund; restored as {status}"
         )
         yield Discrepancy(DiscrepancyKind.REFUND_MISSING, detail, refund=replace(refund, status=status))
     for bank_id, payment_id, amount, currency in unmatched.elements():
-        detail = f"a refund of {amount} {currency} of payment {payment_id} of {bank_id} is not owed"
+        detail = f"a refund of {format_amount(amount, currency)} of payment {payment_id} of {bank_id} is not owed"
         yield Discrepancy(DiscrepancyKind.REFUND_UNEXPECTED, detail)
 
 
@@ -251,18 +252,25 @@ def _compare_totals(records: OrderRecords) -> Iterator[Discrepancy]:
         detail = f"payment {order.payment_id}, which paid the order, has no row"
         yield Discrepancy(DiscrepancyKind.PAYMENT_MISSING, detail)
     elif captured != order.paid_amount:
-        detail = f"the order's paid amount is {order.paid_amount} {order.currency}, its payments amount to {captured}"
+        detail = (
+            f"the order's paid amount is {format_amount(order.paid_amount, order.currency)},"
+            f" its payments amount to {format_amount(captured, order.currency)}"
+        )
         yield Discrepancy(DiscrepancyKind.PAID_AMOUNT_MISMATCH, detail)
     refunds = [refund for refund in records.refunds if refund.bank_id == order.bank_id]
     status, refunded = summarise_refunds(order, refunds)
     if (status, refunded) != (order.refund_status, order.refunded_amount):
         if refunded > order.paid_amount:
-            detail = f"{refunded} {order.currency} were refunded, but only {order.paid_amount} were paid"
+            detail = (
+                f"{format_amount(refunded, order.currency)} was refunded, but only"
+                f" {format_amount(order.paid_amount, order.currency)} was paid"
+            )
             yield Discrepancy(DiscrepancyKind.REFUND_UNEXPECTED, detail)
         else:
             detail = (
-                f"the order's refunds are {order.refund_status} ({order.refunded_amount}), but should be"
-                f" {status} ({refunded})"
+                f"the order's refunds are {order.refund_status}"
+                f" ({format_amount(order.refunded_amount, order.currency)}), but should be {status}"
+                f" ({format_amount(refunded, order.currency)})"
             )
             yield Discrepancy(DiscrepancyKind.REFUND_TOTAL_MISMATCH, detail)
 

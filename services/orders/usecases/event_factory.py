@@ -25,6 +25,7 @@ from generated.proto.delivery.events.v1 import (
 from services.orders.domain import payments
 from services.orders.domain.orders import HistoryEntry, Order, OrderStatus
 from services.orders.domain.payments import Payment, PaymentRecord, PaymentResult, Refund
+from services.runtime.core.money import format_amount
 
 REFUND_FAILED = "REFUND_FAILED"
 """Reason of the alert about a failed refund."""
@@ -149,8 +150,8 @@ def build_refund_alert(refund: Refund, response: str, at: datetime) -> SystemAle
         subject=format_refund_subject(refund),
         reason=REFUND_FAILED,
         detail=(
-            f"The refund {refund.id} of {refund.amount} {refund.currency} to the customer of order {refund.order_id}"
-            f" (payment {refund.payment_id} of bank {refund.bank_id}) failed: {response}."
+            f"The refund {refund.id} of {format_amount(refund.amount, refund.currency)} to the customer of order"
+            f" {refund.order_id} (payment {refund.payment_id} of bank {refund.bank_id}) failed: {response}."
         ),
         at=at,
     )
@@ -168,8 +169,8 @@ def build_duplicate_payment_alert(payment: Payment, at: datetime) -> SystemAlert
         subject=f"payment:{payment.bank_id}:{payment.payment_id}",
         reason="PAYMENT_ID_REUSED",
         detail=(
-            f"The bank reported the payment again as {result}, with {payment.amount} {payment.currency} for order"
-            f" {payment.order_id}; the report is rejected and nothing is refunded."
+            f"The bank reported the payment again as {result}, with {format_amount(payment.amount, payment.currency)}"
+            f" for order {payment.order_id}; the report is rejected and nothing is refunded."
         ),
         at=at,
     )
@@ -181,8 +182,8 @@ def build_lost_payment_alert(payment: Payment, at: datetime) -> SystemAlert:
         subject=f"payment:{payment.bank_id}:{payment.payment_id}",
         reason="PAYMENT_NOT_RECORDED",
         detail=(
-            f"The bank has captured {payment.amount} {payment.currency} for order {payment.order_id}, but the payment"
-            " is not recorded: its callback was not received, or the database was restored from a backup."
+            f"The bank has captured {format_amount(payment.amount, payment.currency)} for order {payment.order_id}, but"
+            " the payment is not recorded: its callback was not received, or the database was restored from a backup."
         ),
         at=at,
     )
@@ -190,9 +191,10 @@ def build_lost_payment_alert(payment: Payment, at: datetime) -> SystemAlert:
 
 def build_unknown_order_alert(record: PaymentRecord) -> SystemAlert:
     """Return the alert about a payment for an unknown order."""
+    amount = format_amount(record.amount, record.currency)
     return SystemAlert(
         subject=f"payment:{record.bank_id}:{record.payment_id}",
         reason="PAYMENT_FOR_UNKNOWN_ORDER",
-        detail=f"A payment of {record.amount} {record.currency} for an unknown order was received; it is refunded.",
+        detail=f"A payment of {amount} for an unknown order was received; it is refunded.",
         at=record.at,
     )

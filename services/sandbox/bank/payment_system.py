@@ -29,7 +29,7 @@ from services.sandbox.http_helpers import (
     read_body,
     read_json_body,
 )
-from services.sandbox.rendering import PageRenderer
+from services.sandbox.rendering import PageRenderer, format_money
 from services.sandbox.store import SqliteDatabase, format_now, format_time
 from services.sandbox.webhooks import CallbackResponse, SetSecretRequest, WebhookClient
 
@@ -123,7 +123,7 @@ class Bank:
     async def _pay(self, bank_id: str, checkout: Checkout) -> CheckoutResult:
         amount = checkout.amount + _AMOUNT_OFFSETS.get(checkout.outcome, 0)
         if not 0 <= amount <= MAX_AMOUNT:
-            raise HttpError(422, f"{checkout.outcome} would pay {amount}")
+            raise HttpError(422, f"{checkout.outcome} would pay {format_money(amount, checkout.currency)}")
         failed = checkout.outcome is CheckoutOutcome.FAIL
         callback = PaymentCallback(
             f"pay_{secrets.token_hex(12)}",

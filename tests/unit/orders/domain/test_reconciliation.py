@@ -344,11 +344,26 @@ def test_unrepairable_discrepancy_is_reported(kind: DiscrepancyKind, corrupt: Ca
     assert kind in REPORTED_KINDS
 
 
+@pytest.mark.parametrize(
+    ("corrupt", "detail"),
+    [
+        (lambda records: records.refunds.clear(), "$0.50 of payment p0 is owed"),
+        (add_refund, "a refund of $0.50 of payment p0"),
+        (increase_paid_amount, "paid amount is $2.51, its payments amount to $2.50"),
+    ],
+)
+def test_detail_of_discrepancy_has_amounts_in_major_units(corrupt: Callable[[OrderRecords], None], detail: str) -> None:
+    records = build_paid_records()
+    corrupt(records)
+    assert any(detail in discrepancy.detail for discrepancy in find_discrepancies(records))
+
+
 def test_refund_above_paid_amount_is_not_applied_to_order() -> None:
     records = build_cancelled_records()
     excess_refund = replace(records.refunds[0], id="another", amount=1000, status=RefundStatus.REFUNDED)
     records.refunds.append(excess_refund)
     assert set(find_kinds(records)) == {DiscrepancyKind.REFUND_UNEXPECTED}
+    assert any("$10.00 was refunded, but only" in each.detail for each in find_discrepancies(records))
 
 
 def test_refund_totals_of_order_are_corrected() -> None:
@@ -357,6 +372,7 @@ def test_refund_totals_of_order_are_corrected() -> None:
     records.order = replace(records.order, refunded_amount=0, refund_status=RefundStatus.REQUESTED)
     discrepancies = find_discrepancies(records)
     assert [discrepancy.kind for discrepancy in discrepancies] == [DiscrepancyKind.REFUND_TOTAL_MISMATCH]
+    assert "refunds are requested ($0.00), but should be refunded ($0.50)" in discrepancies[0].detail
     assert find_discrepancies(repair(records, discrepancies)) == []
 
 

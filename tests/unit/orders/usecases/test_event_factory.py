@@ -17,7 +17,7 @@ from generated.proto.delivery.events.v1 import (
 )
 from services.orders.domain import payments
 from services.orders.domain.orders import HistoryEntry, OrderStatus, RefundStatus
-from services.orders.domain.payments import PaymentRecord, Refund
+from services.orders.domain.payments import Payment, PaymentRecord, Refund
 from services.orders.usecases import event_factory
 from services.orders.usecases.event_ids import derive_event_id
 from tests.unit.fake_transactions import NOW
@@ -33,6 +33,7 @@ ORDER = replace(
 )
 REFUND = Refund("r1", "visa", "p1", "o1", 200, "USD", RefundStatus.REQUESTED, NOW)
 RECORD = PaymentRecord("visa", "p1", "o1", 250, "USD", payments.PaymentOutcome.OVERPAID, 50, NOW)
+YEN = Payment("visa", "p1", "o1", 250, "JPY", succeeded=True)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +119,10 @@ def test_refund_events_contain_refund() -> None:
 @pytest.mark.parametrize(
     ("alert", "subject", "reason", "detail"),
     [
-        (event_factory.build_refund_alert(REFUND, "404", NOW), "refund:r1", "REFUND_FAILED", "200 USD"),
-        (event_factory.build_unknown_order_alert(RECORD), "payment:visa:p1", "PAYMENT_FOR_UNKNOWN_ORDER", "250 USD"),
+        (event_factory.build_refund_alert(REFUND, "404", NOW), "refund:r1", "REFUND_FAILED", "of $2.00 to"),
+        (event_factory.build_unknown_order_alert(RECORD), "payment:visa:p1", "PAYMENT_FOR_UNKNOWN_ORDER", "of $2.50"),
+        (event_factory.build_duplicate_payment_alert(YEN, NOW), "payment:visa:p1", "PAYMENT_ID_REUSED", "¥250 for"),
+        (event_factory.build_lost_payment_alert(YEN, NOW), "payment:visa:p1", "PAYMENT_NOT_RECORDED", "¥250 for"),
         (event_factory.build_order_alert("o1", "R", "D", NOW), "order:o1", "R", "D"),
     ],
 )
