@@ -1,8 +1,10 @@
 /** The client of the API with the session's token, and the rules for retries. */
-import { createDelivery, type Problem, ProblemError, unwrap } from "@delivery/client";
+import { type components, createDelivery, type Problem, ProblemError, unwrap } from "@delivery/client";
 import { QueryClient } from "@tanstack/react-query";
 
-import { endSession, getSession, renewSession } from "./session";
+import { endSession, renewSession, session } from "./session";
+
+export type Schemas = components["schemas"];
 
 /** Origin of the API: that of the page, or the one in the page's `<meta name="api-origin">`. */
 export const API_ORIGIN =
@@ -10,7 +12,7 @@ export const API_ORIGIN =
 
 export const delivery = createDelivery({
   baseUrl: `${API_ORIGIN}/api/v1`,
-  token: () => getSession()?.access_token,
+  token: () => session.get()?.access_token,
   renew: () => renewSession(refresh),
   fetch: async (request) => {
     const response = await fetch(request);

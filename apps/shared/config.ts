@@ -6,9 +6,9 @@ import { API_ORIGIN } from "./api";
 export interface AppConfig {
   /** Firebase web app for push notifications. */
   firebase?: { apiKey: string; appId: string; projectId: string; messagingSenderId: string; vapidKey: string };
-  /** Base URL of the sandbox, whose devices emulate push notifications in development. */
-  sandbox_url?: string;
-  /** Base URL of the trace viewer. */
+  /** URL of the sandbox's devices, which emulate push notifications in development. */
+  devices_url?: string;
+  /** URL of the trace viewer, to which the id of a trace is added. */
   traces_url?: string;
 }
 

@@ -7,16 +7,16 @@ import { createRoot } from "react-dom/client";
 
 import { queryClient } from "./api";
 import { LOCALE } from "./language";
-import { getSession, onSessionChange } from "./session";
+import { session } from "./session";
 
 import "./styles.css";
 
 /** Renders the app into `<div id="app">`. */
 export function startApp(router: AnyRouter): void {
-  let userId = getSession()?.user_id;
-  onSessionChange(() => {
-    if (getSession()?.user_id === userId) return;
-    userId = getSession()?.user_id;
+  let userId = session.get()?.user_id;
+  session.subscribe(() => {
+    if (session.get()?.user_id === userId) return;
+    userId = session.get()?.user_id;
     queryClient.clear();
     void router.invalidate();
   });

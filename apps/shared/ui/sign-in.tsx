@@ -1,12 +1,16 @@
 /** Sign-in and sign-out. */
+import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
+import type { ReactNode } from "react";
 
 import { delivery, unwrap } from "../api";
+import { forgetDevice } from "../push";
 import { shared } from "../messages";
-import { getSession, setSession } from "../session";
+import { session, useSession } from "../session";
 import { Button } from "./button";
 import { TextField } from "./fields";
 import { Form } from "./form";
+import { Page } from "./page";
 
 /** The form of e-mail address and password. `onSignIn` is called after the session is stored. */
 export function SignInForm({ onSignIn }: { onSignIn?: () => void }) {
@@ -14,7 +18,7 @@ export function SignInForm({ onSignIn }: { onSignIn?: () => void }) {
     <Form
       action={shared.signIn}
       onSubmit={async ({ email = "", password = "" }) => {
-        setSession(await unwrap(delivery.POST("/sessions", { body: { email, password } })));
+        session.set(await unwrap(delivery.POST("/sessions", { body: { email, password } })));
       }}
       onSuccess={onSignIn}
     >
@@ -24,21 +28,32 @@ export function SignInForm({ onSignIn }: { onSignIn?: () => void }) {
   );
 }
 
+/** The sign-in form for visitors, and the children for signed-in users. */
+export function RequireSession({ children, footer }: { children: ReactNode; footer?: ReactNode }) {
+  if (useSession() !== undefined) return children;
+  return (
+    <Page title={shared.signIn}>
+      <SignInForm />
+      {footer}
+    </Page>
+  );
+}
+
 /** Ends the session. The server ends all sessions of the account; without it, the session ends on this device only. */
 export async function signOut(): Promise<void> {
-  const session = getSession();
-  if (session === undefined) return;
   try {
+    await forgetDevice();
     await delivery.DELETE("/sessions");
   } finally {
-    setSession(undefined);
+    session.set(undefined);
   }
 }
 
 export function SignOutButton() {
   const navigate = useNavigate();
+  const mutation = useMutation({ mutationFn: signOut, onSettled: () => navigate({ to: "/" }) });
   return (
-    <Button kind="plain" onPress={() => void signOut().finally(() => void navigate({ to: "/" }))}>
+    <Button kind="plain" isPending={mutation.isPending} onPress={() => mutation.mutate()}>
       {shared.signOut}
     </Button>
   );
