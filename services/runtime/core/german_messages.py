@@ -60,6 +60,9 @@ GERMAN_MESSAGES = {
     "The database cannot store a value of the request.": "Ein Wert der Anfrage kann nicht gespeichert werden.",
     "The secret of the first request is no longer valid.": "Das Geheimnis der ersten Anfrage gilt nicht mehr.",
     "The image is animated; only still images are accepted.": "Das Bild ist animiert; nur Standbilder sind möglich.",
+    "The image has HDR or video colours; only SDR images are accepted.": (
+        "Das Bild hat Farben für HDR oder Video; nur SDR-Bilder sind möglich."
+    ),
     "The image has too many pixels.": "Das Bild hat zu viele Pixel.",
     "The image has {0} pixels; the maximum is {1} per side and {2} million in total.": (
         "Das Bild hat {0} Pixel; höchstens {1} je Seite und insgesamt {2} Millionen sind möglich."

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from PIL import ExifTags, Image, ImageCms
 
+from services.runtime.outbound import colour_spaces
+
 OUTPUT_SIZE_PX = 400
 """Side length of the output in pixels."""
 
@@ -82,6 +84,10 @@ class AnimatedImage(InvalidImage):
     """The image is animated."""
 
 
+class UnsupportedColours(InvalidImage):
+    """The colours cannot be converted to sRGB."""
+
+
 class CorruptImage(InvalidImage):
     """The file is truncated, damaged or not an image in spite of its signature."""
 
@@ -141,9 +147,11 @@ def normalise_image(data: bytes, media_type: str | None = None) -> bytes:
     try:
         with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
             _check_limits(image)
-            return _encode_webp(image)
+            return _encode_webp(image, data)
     except InvalidImage:
         raise
+    except colour_spaces.UnsupportedColourSpace as error:
+        raise UnsupportedColours("The image has HDR or video colours; only SDR images are accepted.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLarge("The image has too many pixels.") from error
     except Exception as error:  # decoders raise any type for malformed files
@@ -183,21 +191,22 @@ def _check_limits(image: Image.Image) -> None:
         raise AnimatedImage("The image is animated; only still images are accepted.")
 
 
-def _encode_webp(image: Image.Image) -> bytes:
+def _encode_webp(image: Image.Image, data: bytes) -> bytes:
     image.draft("RGB", (2 * OUTPUT_SIZE_PX, 2 * OUTPUT_SIZE_PX))  # the JPEG decoder can scale down
     image.load()
-    square = _crop_to_square(image)
+    square = _crop_to_square(image, data)
     transpose = _TRANSPOSE_BY_ORIENTATION.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     output = io.BytesIO()
     (square if transpose is None else square.transpose(transpose)).save(output, "WEBP", quality=85, method=4)
     return output.getvalue()
 
 
-def _crop_to_square(image: Image.Image) -> Image.Image:
+def _crop_to_square(image: Image.Image, data: bytes) -> Image.Image:
     """Return the centre square in sRGB, reduced strip by strip to avoid a second full-size image in memory."""
     mode = "RGBA" if image.has_transparency_data else "RGB"
     source_mode = _SOURCE_MODES.get(image.mode, mode)
-    transform = _build_srgb_transform(image, source_mode, mode)
+    profile = colour_spaces.find_profile(image, data, is_grey=source_mode == "L")
+    transform = None if profile is None else _build_srgb_transform(profile, source_mode, mode)
     factor = max(1, min(image.size) // (2 * OUTPUT_SIZE_PX))
     side = min(image.size) // factor
     left, top = ((length - side * factor) // 2 for length in image.size)
@@ -213,11 +222,8 @@ def _crop_to_square(image: Image.Image) -> Image.Image:
     return square.resize((OUTPUT_SIZE_PX, OUTPUT_SIZE_PX), Image.Resampling.LANCZOS)
 
 
-def _build_srgb_transform(image: Image.Image, source_mode: str, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform of the embedded ICC profile to sRGB, or None without a usable one."""
-    content = image.info.get("icc_profile")
-    if not content:
-        return None
+def _build_srgb_transform(content: bytes, source_mode: str, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform of an ICC profile to sRGB, or None if it is not usable."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
         if profile.profile.xcolor_space.strip() != _PROFILE_COLOUR_SPACES[source_mode]:
