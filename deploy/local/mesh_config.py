@@ -92,8 +92,11 @@ class MeshConfig:
             yield f"PORT_OFFSET: is too high: every port is at most {render_bootstrap.MAX_PORT}"
         elif not errors:
             yield from self._iter_equal_ports()
-        if (url := self._environment.get("MONGODB_URL")) and not is_documents_url(url.replace("{service}", "service")):
-            yield f"MONGODB_URL: {URL_ERROR}"
+        if url := self.mongodb_url:
+            if not is_documents_url(url.replace("{service}", "service")):
+                yield f"MONGODB_URL: {URL_ERROR}"
+            elif "{service}" not in url:
+                yield "MONGODB_URL: does not contain {service}, but each service needs a database of its own"
         if (targets := self._environment.get("ALLOWED_TARGETS")) and not is_origin_list(targets):
             yield f"ALLOWED_TARGETS: {ORIGINS_ERROR}"
 
@@ -192,14 +195,8 @@ class MeshConfig:
 
     @property
     def mongodb_url(self) -> str | None:
-        """Return the URL of an existing MongoDB, with `{service}` for the name of a service, or None to start mongod.
-
-        Exits the process if the URL does not contain `{service}`.
-        """
-        url = self._environment.get("MONGODB_URL")
-        if url and "{service}" not in url:
-            raise SettingsError("MONGODB_URL does not contain {service}: each service needs a database of its own")
-        return url or None
+        """Return the URL of an existing MongoDB, with `{service}` for a service's name, or None to start mongod."""
+        return self._environment.get("MONGODB_URL") or None
 
     @property
     def edge_url(self) -> str:

@@ -71,8 +71,8 @@ def test_mongodb_url_needs_database_per_service(config: MeshConfig, monkeypatch:
     monkeypatch.setenv("MONGODB_URL", "mongodb://app:s3cret@host/{service}?authSource=admin")
     assert MeshConfig().mongodb_url == "mongodb://app:s3cret@host/{service}?authSource=admin"
     monkeypatch.setenv("MONGODB_URL", "mongodb://app:s3cret@host/delivery")
-    with pytest.raises(SystemExit, match=r"MONGODB_URL .* \{service\}") as raised:
-        _ = MeshConfig().mongodb_url
+    with pytest.raises(SettingsError, match=r"MONGODB_URL: .* \{service\}") as raised:
+        MeshConfig().validate()
     assert "s3cret" not in str(raised.value)
 
 
@@ -166,6 +166,7 @@ INVALID_SETTINGS = [
     ("MONGODB_URL", '"mongodb://app:s3cret@host/{service}"'),
     ("MONGODB_URL", "postgres://app:s3cret@host/{service}"),
     ("MONGODB_URL", "mongodb://app:s3cret@host"),
+    ("MONGODB_URL", "mongodb://app:s3cret@host/delivery"),
     ("DELIVERY_STATE", " "),
     ("DELIVERY_STATE", "/nonexistent/state "),
 ]
