@@ -44,10 +44,10 @@ def build_bearer_headers(*args: Any, **changes: Any) -> dict[str, str]:
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """ASGI application that reads the request and responds with its headers as JSON and with an ETag."""
+    """ASGI application that reads the request and responds with its headers and path as JSON and with an ETag."""
     while (await receive()).get("more_body"):
         pass
-    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]} | {":path": scope["path"]}
     response_headers = [(b"content-type", b"application/json"), (b"etag", b'"1"')]
     await send({"type": "http.response.start", "status": 200, "headers": response_headers})
     await send({"type": "http.response.body", "body": json.dumps(headers).encode()})

@@ -22,7 +22,7 @@ from codegen.envoy.common import (
     strip_headers,
 )
 from codegen.envoy.compression import build_compression_filters, enable_compression, is_compressible
-from codegen.envoy.local_replies import REDIRECT_STATUS, build_local_replies
+from codegen.envoy.local_replies import build_local_replies
 from codegen.envoy.response_headers import (
     CORS_ALLOWED_ORIGINS,
     CORS_EXPOSED_HEADERS,
@@ -40,9 +40,10 @@ DEFAULT_TIMEOUT = "15s"
 EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 STREAM_IDLE_TIMEOUT = "60s"
 """Longer than the interval of the heartbeats, which is 15 seconds."""
-PUBLIC_PATHS = ("/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs")
-START_PAGE = "/docs"
-PUBLIC_PATH_PREFIXES = ("/problems/", "/docs/", "/openapi/")
+APPS = ("shop", "courier", "console")
+"""Web apps below `apps/`."""
+PUBLIC_PATHS = ("/", "/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs", "/apps.json")
+PUBLIC_PATH_PREFIXES = ("/problems/", "/docs/", "/openapi/", *(f"/{app}/assets/" for app in APPS))
 DOCUMENT_LIMITS = (RateLimit("address", 300, 60),)
 """Limits of each document, since the compression of the largest ones takes tens of milliseconds."""
 
@@ -168,31 +169,28 @@ def build_edge_routes(contracts: Contracts) -> list[Config]:
 
 def build_static_document_routes() -> list[Config]:
     """Return the routes of the public documents outside the API."""
-    matches = {path: {"path": path} for path in PUBLIC_PATHS} | {
-        path: {"prefix": path} for path in PUBLIC_PATH_PREFIXES
-    }
+    apps = {f"/{app}": {"path_separated_prefix": f"/{app}"} for app in APPS}
+    prefixes = {path: {"prefix": path} for path in PUBLIC_PATH_PREFIXES}
+    matches = {path: {"path": path} for path in PUBLIC_PATHS} | prefixes | apps
     methods = {"GET", "HEAD"}
     document_routes = [
         {
             "name": f"document: {path}",
             "match": match | {"headers": [build_method_matcher(methods)]},
-            "route": {"cluster": "app", "timeout": DEFAULT_TIMEOUT},
+            "route": {"cluster": "app", "timeout": DEFAULT_TIMEOUT} | (rewrite_path(path) if path in apps else {}),
             "typed_per_filter_config": authorization.allow_public()
             | enable_compression()
             | rate_limits.build_route_limits(DOCUMENT_LIMITS),
         }
         for path, match in matches.items()
     ]
-    start_page = {
-        "name": "start page",
-        "match": {"path": "/", "headers": [build_method_matcher(methods)]},
-        "direct_response": {"status": REDIRECT_STATUS},
-        "response_headers_to_add": [set_header("location", START_PAGE)],
-        "typed_per_filter_config": authorization.allow_public(),
-    }
-    matches["/"] = {"path": "/"}
     not_allowed = (build_direct_405_route(path, match, methods) for path, match in matches.items())
-    return [start_page, *document_routes, *not_allowed]
+    return [*document_routes, *not_allowed]
+
+
+def rewrite_path(path: str) -> Config:
+    """Replace the path of requests: every path of an app is a view of its one page."""
+    return {"regex_rewrite": {"pattern": {"regex": "^.*$"}, "substitution": path}}
 
 
 def build_cors_policy(operations: Iterable[Operation]) -> Config:

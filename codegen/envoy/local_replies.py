@@ -23,7 +23,6 @@ REASON_BY_STATUS = {
 }
 OTHER_STATUSES = ((500, "INTERNAL"), (400, "INVALID_REQUEST"))
 """Lower bounds of the statuses that the contract does not have, with the reason whose status replaces them."""
-REDIRECT_STATUS = 302
 RETRY_AFTER_S = {429: "1", 503: "2"}
 """Seconds, for temporary errors."""
 
@@ -127,13 +126,8 @@ def build_local_replies(catalogue: dict[str, Any]) -> Config:
         if status != role["status_code"]
     ]
     others = [_build_mapper(_build_status_filter(bound, "GE"), reason, catalogue) for bound, reason in OTHER_STATUSES]
-    redirect = {
-        "filter": _build_status_filter(REDIRECT_STATUS),
-        "headers_to_add": build_error_headers(),
-        "body_format_override": {"text_format_source": {"inline_string": "See %RESP(LOCATION)%.\n"}},
-    }
     return {
-        "mappers": [audience, role, *by_status, redirect, *others],
+        "mappers": [audience, role, *by_status, *others],
         "body_format": build_problem_body("INTERNAL", catalogue, "%RESPONSE_CODE%"),
     }
 

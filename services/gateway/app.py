@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 import httpx
 from starlette.types import ASGIApp
 
+from generated import mesh
 from generated.events import EVENTS, GatewayEvent
 from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
@@ -32,6 +33,7 @@ from services.gateway.entrypoints.commands import demo_data, make_admin
 from services.gateway.entrypoints.rest.catalog import Catalog
 from services.gateway.entrypoints.rest.orders import Orders
 from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Users
+from services.gateway.entrypoints.rest.web_apps import AppConfig, load_web_apps
 from services.gateway.settings import ROOT, Settings
 from services.gateway.usecases import accounts, avatars, catalog_pictures, verification_codes
 from services.gateway.usecases.catalog_pictures import PictureRegistries
@@ -114,7 +116,8 @@ async def serve(settings: Settings) -> None:
             load_openapi_documents(OPENAPI_FOLDER, "delivery", *SYSTEM_CONTRACTS, WEBHOOKS)
             | load_asyncapi_document(ASYNCAPI_FOLDER, "delivery")
             | build_problem_pages()
-            | load_swagger_ui(settings.swagger_ui_folder),
+            | load_swagger_ui(settings.swagger_ui_folder)
+            | load_web_apps(settings.apps_folder, build_app_config(settings), mesh.NAME),
             response_caches,
             validate_responses=settings.validate_responses,
             token_revocations=revoked_tokens,
@@ -191,6 +194,20 @@ async def open_account_adapters(
     async with database, httpx.AsyncClient(trust_env=False) as client:
         with closing(build_firebase(settings, client)) as identity:
             yield repository, identity
+
+
+def build_app_config(settings: Settings) -> AppConfig:
+    """Build the configuration of the web apps from the settings."""
+    firebase = {
+        "apiKey": settings.firebase_api_key.get_secret_value(),
+        "projectId": settings.firebase_project_id,
+        "appId": settings.firebase_web_app_id,
+        "messagingSenderId": settings.firebase_sender_id,
+        "vapidKey": settings.firebase_vapid_key,
+    }
+    return AppConfig(
+        firebase if settings.firebase_web_app_id else None, settings.device_emulator_url, settings.trace_viewer_url
+    )
 
 
 def build_request_limits(settings: Settings) -> RequestLimits:

@@ -38,6 +38,21 @@ class Settings(StorageSettings):
     )
     swagger_ui_folder: Path = Field(
         default=ROOT / "node_modules/swagger-ui-dist", description="the folder of the npm package swagger-ui-dist"
+    apps_folder: Path = Field(default=ROOT / "dist/apps", description="the folder of the built web apps")
+    firebase_web_app_id: str = Field(
+        default="", description="id of the Firebase web app, for push notifications in browsers; empty without these"
+    )
+    firebase_sender_id: str = Field(default="", description="Firebase sender id (messagingSenderId) of the web app")
+    firebase_vapid_key: str = Field(default="", description="Firebase public key of web push (vapidKey) of the web app")
+    device_emulator_url: OptionalHttpUrl = Field(
+        default="",
+        json_schema_extra=EMULATED,
+        description="URL of the sandbox's devices, which emulate push notifications in browsers",
+    )
+    trace_viewer_url: OptionalHttpUrl = Field(
+        default="",
+        description="URL of a trace viewer for links of the console, to which the id of a trace is added",
+    )
     )
     validate_responses: bool = Field(
         default=False,

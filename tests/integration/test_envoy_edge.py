@@ -226,14 +226,13 @@ def test_tls_listener_requires_https_from_browsers(edge_mesh: MeshClient) -> Non
             assert response.headers["strict-transport-security"] == f"max-age={edge_mesh.settings['HSTS_MAX_AGE_S']}"
 
 
-def test_start_page_redirects_to_the_documentation(edge: httpx.Client) -> None:
-    for method in ("GET", "HEAD"):
-        response = edge.request(method, "/")
-        assert (response.status_code, response.headers["location"]) == (302, "/docs")
-        assert response.headers["content-type"].startswith("text/plain")
+@pytest.mark.parametrize("path", ["/shop", "/shop/", "/shop/orders/1?order_id=1"])
+def test_every_path_of_an_app_requests_its_page(edge: httpx.Client, path: str) -> None:
+    assert edge.get(path).json()[":path"] == "/shop"
+    assert edge.get("/shop/assets/a.js").json()[":path"] == "/shop/assets/a.js"
 
 
-STATIC_PATHS = ("/", *edge_routes.PUBLIC_PATHS, *(f"{prefix}x" for prefix in edge_routes.PUBLIC_PATH_PREFIXES))
+STATIC_PATHS = ("/shop", *edge_routes.PUBLIC_PATHS, *(f"{prefix}x" for prefix in edge_routes.PUBLIC_PATH_PREFIXES))
 
 
 @pytest.mark.parametrize("path", STATIC_PATHS)

@@ -88,13 +88,15 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
             "FIREBASE_AUTH_EMULATOR_HOST": config.sandbox_url.removeprefix("http://"),
             "GOOGLE_APPLICATION_CREDENTIALS": str(secrets.service_account),
             "IDENTITY_URL": config.sandbox_url,
+            "DEVICE_EMULATOR_URL": f"{config.sandbox_url}/devices",
+            "TRACE_VIEWER_URL": f"{config.traces_url}/trace/",
             "STORAGE_BUCKET": BUCKET,
             "STORAGE_URL": f"http://{config.bind_address}:{config.get_port('STORAGE_PORT')}",
         },
         "orders": {
             "DOCUMENTS_URL": build_documents_url(config, secrets, "orders"),
             "ALLOWED_TARGETS": list_allowed_targets(config),
-            "RETURN_URL_ORIGINS": config.get_setting("ALLOWED_ORIGINS"),
+            "RETURN_URL_ORIGINS": f"{config.get_setting('ALLOWED_ORIGINS')},{config.edge_url}",
         },
         "partners": {"ALLOWED_TARGETS": list_allowed_targets(config)},
         "notifications": {

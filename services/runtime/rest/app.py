@@ -22,8 +22,8 @@ from services.runtime.rest.operation import CompiledOperation
 from services.runtime.rest.problem_details import ProblemDetailsMiddleware
 from services.runtime.rest.response_cache import CachesByEvent
 from services.runtime.rest.routing import TableRouter
-from services.runtime.rest.static_documents import StaticDocuments
-from services.runtime.rest.types import BinaryResponse, Operation
+from services.runtime.rest.static_documents import Document, StaticDocuments
+from services.runtime.rest.types import Operation
 
 _VALIDATORS = {"3.0": OpenAPIV30SpecValidator, "3.1": OpenAPIV31SpecValidator}
 
@@ -123,7 +123,7 @@ def build_app(
     specification: dict[str, Any],
     handlers: Sequence[object],
     operations: Mapping[str, Operation],
-    documents: Mapping[str, BinaryResponse],
+    documents: Mapping[str, Document],
     caches: CachesByEvent,
     *,
     validate_responses: bool,

@@ -62,17 +62,18 @@ def build_problem_pages() -> dict[str, BinaryResponse]:
     }
     rows = sorted(values_by_reason.values(), key=lambda values: (values["status"], values["reason"]))
     pages = {
-        f"/problems/{reason}": _render_page(reason, _PROBLEM_TEMPLATE.format_map(values))
+        f"/problems/{reason}": render_page(reason, _PROBLEM_TEMPLATE.format_map(values))
         for reason, values in values_by_reason.items()
     }
     return pages | {
-        "/problems/": _render_page(
+        "/problems/": render_page(
             "Problems", _INDEX_TEMPLATE.format(rows="\n".join(map(_ROW_TEMPLATE.format_map, rows)))
         )
     }
 
 
-def _render_page(title: str, body: str) -> BinaryResponse:
+def render_page(title: str, body: str) -> BinaryResponse:
+    """Return a page with the title and the HTML of its body, in the style of all pages of the API."""
     return BinaryResponse(
         "text/html; charset=utf-8", _HTML_TEMPLATE.format(title=title, style=_STYLE, body=body).encode()
     )
@@ -94,25 +95,16 @@ def load_asyncapi_document(directory: Path, name: str) -> dict[str, BinaryRespon
     return {"/asyncapi.yaml": BinaryResponse("application/yaml", (directory / f"{name}.yaml").read_bytes())}
 
 
+type Document = BinaryResponse | Response[BinaryResponse]
+"""Content of a document, with headers that replace those of all documents."""
+
+
 class StaticDocuments:
     """Middleware that serves cacheable documents at fixed paths and passes other paths on."""
 
-    def __init__(self, app: ASGIApp, documents: Mapping[str, BinaryResponse]) -> None:
+    def __init__(self, app: ASGIApp, documents: Mapping[str, Document]) -> None:
         self._app = app
-        self._responses = {
-            path: Response(
-                document,
-                {
-                    "ETag": f'"{hashlib.sha256(document.content).hexdigest()[:16]}"',
-                    "Cache-Control": "public, max-age=300",
-                    "Content-Security-Policy": _DOCS_CONTENT_SECURITY_POLICY
-                    if path.startswith("/docs")
-                    else _CONTENT_SECURITY_POLICY,
-                    "X-Content-Type-Options": "nosniff",
-                },
-            )
-            for path, document in documents.items()
-        }
+        self._responses = {path: _add_headers(path, document) for path, document in documents.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request.
@@ -128,3 +120,16 @@ class StaticDocuments:
         status, headers, body = encode_response(self._responses[scope["path"]], 200, if_none_match)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _add_headers(path: str, document: Document) -> Response[BinaryResponse]:
+    response = document if isinstance(document, Response) else Response(document)
+    headers = {
+        "ETag": f'"{hashlib.sha256(response.body.content).hexdigest()[:16]}"',
+        "Cache-Control": "public, max-age=300",
+        "Content-Security-Policy": _DOCS_CONTENT_SECURITY_POLICY
+        if path.startswith("/docs")
+        else _CONTENT_SECURITY_POLICY,
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(response.body, headers | dict(response.headers))

@@ -34,6 +34,8 @@ def matches(match: Config, method: str, path: str, headers: frozenset[str] = fro
         return bool(match["path"] == path)
     if "prefix" in match:
         return path.startswith(match["prefix"])
+    if "path_separated_prefix" in match:
+        return f"{path}/".startswith(f"{match['path_separated_prefix']}/")
     return re.fullmatch(match["safe_regex"]["regex"], path) is not None
 
 
@@ -62,7 +64,12 @@ def find_route(name: str) -> Config:
         ("GET", "/api/v1/notes/", "not found"),
         ("GET", "/api/v1/notes", "not found"),
         ("GET", "/notes/1", "not found"),
-        ("GET", "/", "start page"),
+        ("GET", "/", "document: /"),
+        ("GET", "/shop", "document: /shop"),
+        ("GET", "/shop/orders/1", "document: /shop"),
+        ("GET", "/shop/assets/a.js", "document: /shop/assets/"),
+        ("GET", "/shopping", "not found"),
+        ("POST", "/shop/orders/1", "not allowed: /shop"),
         ("POST", "/", "not allowed: /"),
         ("POST", "/nothing", "not found"),
         ("GET", "/openapi.json", "document: /openapi.json"),
@@ -74,6 +81,13 @@ def find_route(name: str) -> Config:
 )
 def test_first_matching_route_of_a_request(method: str, path: str, name: str) -> None:
     assert select(method, path)["name"] == name
+
+
+@pytest.mark.parametrize("app", edge.APPS)
+def test_every_path_of_an_app_is_rewritten_to_its_page(app: str) -> None:
+    rewrite = select("GET", f"/{app}/orders/1")["route"]["regex_rewrite"]
+    assert re.sub(rewrite["pattern"]["regex"], rewrite["substitution"], f"/{app}/orders/1", count=1) == f"/{app}"
+    assert "regex_rewrite" not in select("GET", f"/{app}/assets/a.js")["route"]
 
 
 def test_cors_preflight_precedes_all_operations() -> None:

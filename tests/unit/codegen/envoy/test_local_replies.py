@@ -17,7 +17,7 @@ from tests.unit.codegen.sample_contracts import create_openapi
 
 CATALOGUE: dict[str, Any] = create_openapi()["x-problems"]
 AUDIENCE, ROLE, *OTHERS = local_replies.build_local_replies(CATALOGUE)["mappers"]
-MAPPERS, REDIRECT, BOUNDS = OTHERS[:-3], OTHERS[-3], OTHERS[-2:]
+MAPPERS, BOUNDS = OTHERS[:-2], OTHERS[-2:]
 STATUSES = {status: CATALOGUE[reason]["status"] for status, reason in REASON_BY_STATUS.items()}
 
 
@@ -99,12 +99,6 @@ def test_statuses_outside_the_contract_are_replaced() -> None:
     assert replaced == [("GE", 500, 500), ("GE", 400, 400)]
     assert [body(mapper)["reason"] for mapper in BOUNDS] == ["INTERNAL", "INVALID_REQUEST"]
     assert STATUSES[501] == 400
-
-
-def test_redirect_is_no_problem_document() -> None:
-    assert matched_status(REDIRECT) == local_replies.REDIRECT_STATUS
-    assert "text_format_source" in REDIRECT["body_format_override"]
-    assert "status_code" not in REDIRECT
 
 
 def test_body_contains_the_catalogue_entry() -> None:

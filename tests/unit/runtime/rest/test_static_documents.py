@@ -19,11 +19,12 @@ from services.runtime.rest.static_documents import (
     load_asyncapi_document,
     load_openapi_documents,
 )
-from services.runtime.rest.types import BinaryResponse
+from services.runtime.rest.types import BinaryResponse, Response
 
 DOCUMENTS = {
     "/openapi.json": BinaryResponse("application/json", b"{}"),
     "/docs/start.js": BinaryResponse("text/javascript", b"start()"),
+    "/shop": Response(BinaryResponse("text/html", b"shop"), {"Cache-Control": "no-cache"}),
 }
 PAGES = build_problem_pages()
 
@@ -46,6 +47,12 @@ async def test_document_is_served_with_caching_headers() -> None:
     assert response.headers["content-type"] == "application/json"
     assert response.headers["cache-control"] == "public, max-age=300"
     assert response.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_headers_of_a_document_replace_those_of_all() -> None:
+    headers = (await request("GET", "/shop")).headers
+    assert headers.get_list("cache-control") == ["no-cache"]
+    assert headers["x-content-type-options"] == "nosniff"
 
 
 async def test_document_is_not_sent_again_while_its_etag_matches() -> None:
