@@ -8,6 +8,7 @@ from codegen.envoy.authorization import is_token_required, list_allowed_roles, l
 from codegen.envoy.common import JWT_FILTER, RBAC_FILTER, REDACTED_SPAN_TAGS, Config
 from codegen.envoy.rate_limits import list_expected_limits, list_route_limits
 from codegen.envoy.request_bodies import BUFFER_FILTER, format_body_limit_filter_name, get_max_body_bytes, is_upload
+from codegen.envoy.retries import UNSENT_CONDITIONS
 from codegen.envoy.sidecar import list_service_methods
 from codegen.protobuf import Method
 from codegen.rest.operations import Operation, iter_operations
@@ -161,8 +162,9 @@ def _check_retries(contracts: Contracts, manager: Config) -> Iterator[str]:
         method.path for service in contracts.protos.services for method in service.methods if method.is_idempotent
     }
     for route in iter_routes(manager):
-        if route.get("route", {}).get("retry_policy") and route["match"]["path"] not in idempotent:
-            yield f"egress: {route['name']} is retried but is not idempotent"
+        conditions = route.get("route", {}).get("retry_policy", {}).get("retry_on", "")
+        if route["match"].get("path") not in idempotent and {*filter(None, conditions.split(","))} - UNSENT_CONDITIONS:
+            yield f"egress: {route['name']} is retried after it was sent, but is not idempotent"
 
 
 def check(contracts: Contracts, name: str, bootstrap: Config) -> None:

@@ -41,6 +41,7 @@ from codegen.envoy.grpc_requests import (
     strip_call_headers,
 )
 from codegen.envoy.overload import build_gateway_clusters
+from codegen.envoy.retries import build_retry_policy
 from codegen.protobuf import Method
 
 REFLECTION_PREFIXES = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
@@ -104,18 +105,13 @@ def format_timeout(method: Method) -> str:
 
 
 def build_egress_route(service: str, method: Method) -> Config:
-    """Return the egress route of a method: maximum deadline, and retries if it is idempotent."""
+    """Return the egress route of a method, with its maximum deadline and its retries."""
     action: Config = {
         "cluster": service,
         **limit_duration(format_timeout(method)),
         **build_stream_route_options(method),
+        "retry_policy": build_retry_policy(method),
     }
-    if method.attempts > 1:
-        action["retry_policy"] = {
-            "retry_on": "unavailable,connect-failure,refused-stream,reset",
-            "num_retries": method.attempts - 1,
-            "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
-        }
     return {
         "name": method.path.removeprefix("/"),
         "match": {"path": method.path},

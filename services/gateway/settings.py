@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 
 from services.runtime.config.production_checks import EMULATED
-from services.runtime.config.urls import OptionalHttpUrl
+from services.runtime.config.urls import HostsAndPorts, OptionalHttpUrl
 from services.runtime.storage.memcached import MemcachedServer
 from services.runtime.storage.object_storage import StorageSettings
 
@@ -19,9 +19,8 @@ class Settings(StorageSettings):
 
     egress_socket: Path = Field(description="the sidecar's unix socket for calls to other services")
     health_socket: Path = Field(description="the unix socket of the gRPC health service")
-    cache_address: str = Field(
-        pattern=r"^[^\s:]+:([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$",
-        description="host:port of Memcached",
+    cache_address: HostsAndPorts = Field(
+        description="host:port of Memcached; the entries are distributed over comma-separated nodes"
     )
     cache_username: str = Field(pattern=r"^[^\s:]+$", description="user of Memcached")
     cache_password: SecretStr = Field(min_length=1, description="password of the user of Memcached")

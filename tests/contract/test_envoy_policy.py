@@ -163,7 +163,14 @@ def test_streams_have_separate_circuit_breaker_limits(profile: str, name: str) -
 
 
 def attempts(route: Node) -> int:
-    return 1 + int(route["route"].get("retry_policy", {}).get("num_retries", 0))
+    """Return the maximum number of instances that receive a call."""
+    policy = route["route"]["retry_policy"]
+    is_retried_if_unsent = {*policy["retry_on"].split(",")} <= {
+        "connect-failure",
+        "refused-stream",
+        "reset-before-request",
+    }
+    return 1 if is_retried_if_unsent else 1 + int(policy["num_retries"])
 
 
 def expected_attempts(method: Method) -> int:

@@ -6,12 +6,10 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import NamedTuple, override
 
-from pymemcache.client.base import PooledClient
-
 from generated.problems import Reason
 from services.gateway.usecases.ports import LoginRateLimiter
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.memcached import Memcached, MemcachedServer
+from services.runtime.storage.memcached import CacheClient, Memcached, MemcachedServer
 
 TIMEOUT_S = 0.5
 MAX_CONNECTIONS = 16
@@ -79,7 +77,7 @@ class MemcachedLoginRateLimiter(LoginRateLimiter):
             )
         return limits_by_key
 
-    def _increment(self, client: PooledClient, limits_by_key: dict[str, int]) -> None:
+    def _increment(self, client: CacheClient, limits_by_key: dict[str, int]) -> None:
         incremented_keys = []
         for key, limit in limits_by_key.items():
             incremented_keys.append(key)
@@ -87,7 +85,7 @@ class MemcachedLoginRateLimiter(LoginRateLimiter):
                 _decrement(client, incremented_keys)
                 raise ApiError(Reason.TOO_MANY_REQUESTS, retry_after=self._compute_seconds_until_reset(client, key))
 
-    def _increment_counter(self, client: PooledClient, key: str) -> int:
+    def _increment_counter(self, client: CacheClient, key: str) -> int:
         count = client.incr(key, 1)
         if count is None:
             window_s = self._limits.window_s
@@ -97,12 +95,12 @@ class MemcachedLoginRateLimiter(LoginRateLimiter):
             count = client.incr(key, 1)
         return int(count or 1)
 
-    def _compute_seconds_until_reset(self, client: PooledClient, key: str) -> int:
+    def _compute_seconds_until_reset(self, client: CacheClient, key: str) -> int:
         window_end = client.get(f"{key}.end")
         return self._limits.window_s if window_end is None else max(1, int(window_end) - int(time.time()))
 
 
-def _decrement(client: PooledClient, keys: Iterable[str]) -> None:
+def _decrement(client: CacheClient, keys: Iterable[str]) -> None:
     for key in keys:
         client.decr(key, 1)
 

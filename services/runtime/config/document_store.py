@@ -27,7 +27,11 @@ def is_documents_url(url: str) -> bool:
 class DocumentStoreSettings(ServiceSettings):
     """Settings of every service with a document store."""
 
-    documents_url: SecretStr = Field(description="mongodb://user:password@host:port/database of this service")
+    documents_url: SecretStr = Field(
+        description=(
+            "mongodb://user:password@host:port/database of this service; comma-separated hosts with ?replicaSet=name"
+        )
+    )
 
     @field_validator("documents_url")
     @classmethod

@@ -78,8 +78,16 @@ class ServiceSettings(EnvironmentSettings):
     environment: Environment = Field(default=Environment.PRODUCTION, description="development or production")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="minimum log level")
     service_socket: Path = Field(description="unix socket of the app, reached by its sidecar only")
-    database_url: DatabaseUrl = Field(description="postgresql://user:password@host:port/database of this service")
-    broker_url: BrokerUrl = Field(description="amqp://user:password@host:port/vhost, with the user of this service")
+    database_url: DatabaseUrl = Field(
+        description=(
+            "postgresql://user:password@host:port/database of this service; the primary of comma-separated hosts"
+        )
+    )
+    broker_url: BrokerUrl = Field(
+        description=(
+            "amqp://user:password@host:port/vhost, with the user of this service; any node of comma-separated hosts"
+        )
+    )
     encryption_key: SecretStr = Field(
         description=(
             "comma-separated Fernet keys of stored secrets and page tokens: the first encrypts and signs, "

@@ -9,19 +9,17 @@ import pika
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, SecretStr
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from services.runtime.config.origins import ORIGIN_ERROR, ORIGIN_PATTERN
 
 MAX_PORT = 65535
 DATABASE_URL_ERROR = (
     "is not a PostgreSQL URL with a database, such as postgresql://user:password@host:port/database, where special"
-    " characters of user and password are percent-encoded"
+    " characters of user and password are percent-encoded, and several hosts are separated by commas"
 )
 BROKER_URL_ERROR = (
     "is not an AMQP URL, such as amqp://user:password@host:port/vhost, where special characters of user, password and"
-    " vhost are percent-encoded"
+    " vhost are percent-encoded, and several hosts are separated by commas"
 )
 SMTP_URL_ERROR = (
     "is not an SMTP URL, such as smtp://host:port or smtps://user:password@host:port, where special characters of user"
@@ -45,28 +43,34 @@ def _split(url: str, schemes: tuple[str, ...], error: str) -> SplitResult:
 
 
 def _normalise_database_url(url: SecretStr) -> SecretStr:
-    """Return the URL with the scheme `postgresql`, whose alias is `postgres`. Both libraries must be able to parse it.
-
-    Raises ValueError for another URL.
-    """
+    """Return the URL with the scheme `postgresql`, whose alias is `postgres`. Raises ValueError for another URL."""
     text = re.sub(r"^postgres://", "postgresql://", url.get_secret_value())
     try:
-        database = conninfo_to_dict(text).get("dbname")
-        has_database = text.startswith("postgresql://") and bool(database) and not {"@", "/"} & {*str(database)}
-        make_url(text)
-    except (psycopg.Error, ArgumentError, ValueError):
-        has_database = False
-    if not has_database:
+        parameters = conninfo_to_dict(text)
+    except psycopg.Error:
+        raise ValueError(DATABASE_URL_ERROR) from None
+    database, ports = str(parameters.get("dbname", "")), str(parameters.get("port", "")).split(",")
+    has_valid_ports = all(not port or is_port(port) for port in ports)
+    if not (text.startswith("postgresql://") and database and has_valid_ports and not {"@", "/"} & {*database}):
         raise ValueError(DATABASE_URL_ERROR)
     return SecretStr(text)
 
 
+def list_broker_urls(url: str) -> list[str]:
+    """Return the AMQP URL of each host, if the hosts of a URL are separated by commas."""
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    user, at, hosts = authority.rpartition("@")
+    return ["".join((scheme, separator, user, at, host, slash, path)) for host in hosts.split(",")]
+
+
 def _validate_broker_url(url: SecretStr) -> SecretStr:
-    _split(url.get_secret_value(), ("amqp", "amqps"), BROKER_URL_ERROR)
-    try:
-        pika.URLParameters(url.get_secret_value())
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(BROKER_URL_ERROR) from None
+    for each in list_broker_urls(url.get_secret_value()):
+        _split(each, ("amqp", "amqps"), BROKER_URL_ERROR)
+        try:
+            pika.URLParameters(each)
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(BROKER_URL_ERROR) from None
     return url
 
 
@@ -91,11 +95,17 @@ def _validate_origin(origin: str) -> str:
     return origin
 
 
-def _validate_host_and_port(address: str) -> str:
-    host, _, port = address.rpartition(":")
-    if not re.fullmatch(r"\S+", host) or not re.fullmatch(r"\d{1,5}", port, re.ASCII) or not 0 < int(port) <= MAX_PORT:
-        raise ValueError("is not a host and a port, such as localhost:11211")
-    return address
+def is_port(text: str) -> bool:
+    """Return whether a text is the number of a port."""
+    return bool(re.fullmatch(r"\d{1,5}", text, re.ASCII)) and 0 < int(text) <= MAX_PORT
+
+
+def _validate_hosts_and_ports(addresses: str) -> str:
+    for address in addresses.split(","):
+        host, _, port = address.rpartition(":")
+        if not re.fullmatch(r"[^\s:]+", host) or not is_port(port):
+            raise ValueError("is not a host and a port, such as localhost:11211, or a comma-separated list of these")
+    return addresses
 
 
 def _validate_mail_address(text: str) -> str:
@@ -124,8 +134,8 @@ OptionalHttpUrl = Annotated[str, AfterValidator(_validate_optional_http_url)]
 Origin = Annotated[str, AfterValidator(_validate_origin)]
 """Origin of HTTP URLs."""
 
-HostAndPort = Annotated[str, AfterValidator(_validate_host_and_port)]
-"""Host and port, separated by a colon."""
+HostsAndPorts = Annotated[str, AfterValidator(_validate_hosts_and_ports)]
+"""Comma-separated addresses, each of a host and a port that are separated by a colon."""
 
 MailAddress = Annotated[str, AfterValidator(_validate_mail_address)]
 """Mail address with an optional name."""

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import math
+import random
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, override
@@ -14,6 +16,7 @@ from pika.channel import Channel as PikaChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from services.runtime.concurrency.futures import mark_exception_retrieved
+from services.runtime.config.urls import list_broker_urls
 from services.runtime.core import backoff
 from services.runtime.messaging import topology
 from services.runtime.messaging.channel import BrokerUnavailable, Channel
@@ -25,6 +28,15 @@ _NOT_FOUND, _PRECONDITION_FAILED = 404, 406
 
 INITIAL_RECONNECT_DELAY_S = 0.2
 MAX_RECONNECT_DELAY_S = 5.0
+
+HEARTBEAT_S = 10
+"""Interval after which an idle connection to an unreachable host is closed; this takes up to half an interval more."""
+
+SOCKET_TIMEOUT_S = 3
+"""Timeout of a TCP connection attempt to one host."""
+
+TCP_OPTIONS = {"TCP_USER_TIMEOUT": 5000}
+"""Milliseconds after which a connection is closed whose sent data an unreachable host has not acknowledged."""
 
 
 class _QueueArgumentMismatch(BrokerUnavailable, topology.QueueArgumentMismatch):
@@ -62,19 +74,30 @@ class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]  # pika has 
 
 
 class Broker:
-    """Connection factory for one broker and one service, after which its connections are named."""
+    """Connection factory for one broker and one service, after which its connections are named.
+
+    The URL may contain several hosts, separated by commas. After a failure, the next connection is opened to the next
+    host. The first host is random, so that the services are distributed over the nodes of a cluster.
+    """
 
     def __init__(self, url: str, service: str) -> None:
         self._service = service
-        self._parameters = pika.URLParameters(url)
-        self._parameters.client_properties = {"connection_name": service}
-        self._parameters.heartbeat = 30
-        self._parameters.blocked_connection_timeout = 30
-        self._parameters.socket_timeout = 5
+        self._endpoints = deque(map(self._build_parameters, list_broker_urls(url)))
+        self._endpoints.rotate(random.randrange(len(self._endpoints)))  # noqa: S311 (not a secret)
+
+    def _build_parameters(self, url: str) -> pika.URLParameters:
+        parameters = pika.URLParameters(url)
+        parameters.client_properties = {"connection_name": self._service}
+        parameters.heartbeat = HEARTBEAT_S
+        parameters.blocked_connection_timeout = 30
+        parameters.socket_timeout = SOCKET_TIMEOUT_S
+        parameters.tcp_options = TCP_OPTIONS
+        return parameters
 
     @asynccontextmanager
     async def open_channel(self) -> AsyncIterator[Channel]:
         """Open a connection, declare the queues and yield a channel in confirm mode. Raises BrokerUnavailable."""
+        parameters = self._endpoints[0]
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[AsyncioConnection] = loop.create_future()
         pending: list[asyncio.Future[Any]] = [opened]
@@ -91,7 +114,7 @@ class Broker:
             closed.set()
 
         connection = _BufferedConnection(
-            self._parameters,
+            parameters,
             on_open_callback=on_open,
             on_open_error_callback=on_closed,
             on_close_callback=on_closed,
@@ -104,7 +127,11 @@ class Broker:
                 channel = await _open_channel(connection, pending)
                 await channel.enable_confirms()
             yield channel
+        except BrokerUnavailable:
+            self._skip_endpoint(parameters)
+            raise
         except (AMQPError, TimeoutError) as error:
+            self._skip_endpoint(parameters)
             raise BrokerUnavailable(str(error) or type(error).__name__) from error
         finally:
             if connection.is_open:
@@ -112,6 +139,11 @@ class Broker:
             # `closed` and not the loss of the channel: a channel closes first, while the socket is still open.
             with suppress(TimeoutError):
                 await asyncio.wait_for(closed.wait(), timeout=2)
+
+    def _skip_endpoint(self, parameters: pika.URLParameters) -> None:
+        """Use the next host, unless the failure of another connection to this host has already had this effect."""
+        if self._endpoints[0] is parameters:
+            self._endpoints.rotate(-1)
 
     async def declare_topology(self) -> int:
         """Declare missing queues and bindings of the service. Returns 0 for `run_periodically`, since none is left."""

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
@@ -29,6 +28,7 @@ from pika.spec import Basic, BasicProperties
 
 from generated import mesh
 from generated.events import EVENTS
+from services.runtime.config.urls import list_broker_urls
 from services.runtime.messaging.channel import strip_broker_headers
 from services.runtime.messaging.consumer import (
     ATTEMPT_HEADER,
@@ -175,18 +175,18 @@ class DeadLetters:
 @contextmanager
 def connect(url: str) -> Iterator[DeadLetters]:
     """Connect to the broker. Raises DeadLettersError; its message never contains the password."""
-    parts = urlsplit(url)
-    address = f"{parts.hostname}:{parts.port or 5672}"
-    parameters = pika.URLParameters(url)
-    parameters.client_properties = {"connection_name": f"{mesh.NAME} dead-letters"}
-    parameters.socket_timeout = parameters.stack_timeout = parameters.blocked_connection_timeout = 10
+    endpoints = [pika.URLParameters(each) for each in list_broker_urls(url)]
+    address = ", ".join(f"{parameters.host}:{parameters.port}" for parameters in endpoints)
+    for parameters in endpoints:
+        parameters.client_properties = {"connection_name": f"{mesh.NAME} dead-letters"}
+        parameters.socket_timeout = parameters.stack_timeout = parameters.blocked_connection_timeout = 10
     try:
-        connection = pika.BlockingConnection(parameters)
+        connection = pika.BlockingConnection(endpoints)
     except (ProbableAuthenticationError, AuthenticationError) as error:
         raise DeadLettersError(f"authentication failed at the broker {address}: invalid user or password") from error
     except ProbableAccessDeniedError as error:
         raise DeadLettersError(
-            f"access denied at the broker {address}: no permission for virtual host {parts.path}"
+            f"access denied at the broker {address}: no permission for virtual host /{endpoints[0].virtual_host}"
         ) from error
     except (AMQPConnectionError, OSError) as error:
         raise DeadLettersError(f"broker unavailable at {address}") from error

@@ -30,6 +30,7 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
+from services.runtime.storage.postgres_conninfo import build_conninfo
 from services.runtime.storage.statements.combined_statements import (
     CombinedStatement,
     DeferredStatement,
@@ -47,6 +48,12 @@ set_json_loads(msgspec.json.decode)
 
 DELETE_BATCH_SIZE = 1000
 """Maximum number of rows that one statement of `build_batch_delete` deletes."""
+
+RECONNECT_TIMEOUT_S = 3.0
+"""Seconds during which the pool retries with growing delays. A later request begins again without a delay.
+
+After a failover, requests therefore do not wait for the delay that the pool has reached during the outage.
+"""
 
 TIMESTAMPTZ = DateTime(timezone=True)
 """Column type `timestamp with time zone`."""
@@ -218,12 +225,13 @@ class Database:
         self.url = url
         self._operations = StatementOperations(str(conninfo_to_dict(url).get("dbname", "")))
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
-            url,
+            build_conninfo(url),
             connection_class=AsyncConnection[DictRow],
             kwargs={"autocommit": True, "row_factory": dict_row, "options": _SESSION_OPTIONS},
             min_size=1,
             max_size=max_size,
             timeout=3,
+            reconnect_timeout=RECONNECT_TIMEOUT_S,
             open=False,
         )
 
@@ -235,6 +243,10 @@ class Database:
     async def __aexit__(self, *_: object) -> None:
         """Close all connections."""
         await self._pool.close(timeout=2)
+
+    def bind(self, connection: AsyncConnection[DictRow]) -> Transaction:
+        """Return an interface for statements on a connection that does not belong to the pool."""
+        return Transaction(connection, self._operations)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

@@ -8,16 +8,16 @@ from typing import override
 import psycopg
 from psycopg import sql
 from psycopg.abc import RV, PQGen
-from psycopg.conninfo import make_conninfo
 
 from services.runtime.core import backoff
+from services.runtime.storage.postgres_conninfo import build_conninfo
 
 log = logging.getLogger(__name__)
 
 INITIAL_RECONNECT_DELAY_S = 0.5
 MAX_RECONNECT_DELAY_S = 10.0
-CONNECT_TIMEOUT_S = 5.0
-"""Timeout of a connection attempt, including the LISTEN statement."""
+CONNECT_TIMEOUT_S = 10.0
+"""Timeout of a connection attempt to all hosts, including the LISTEN statement."""
 
 
 WAKEUP_INTERVAL_S = 3600.0
@@ -75,11 +75,9 @@ class Listener:
                 await asyncio.sleep(delay_s)
 
     async def _listen(self) -> None:
-        # Without keepalives, the loss of an idle connection to an unreachable server would not be detected for hours.
-        url = make_conninfo(self._url, keepalives_idle=10, keepalives_interval=5, keepalives_count=3)
         async with (
             asyncio.timeout(CONNECT_TIMEOUT_S) as timeout,
-            await _Connection.connect(url, autocommit=True) as connection,
+            await _Connection.connect(build_conninfo(self._url), autocommit=True) as connection,
         ):
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
             timeout.reschedule(None)

@@ -3,13 +3,15 @@
 import asyncio
 import logging
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, override
 
 from pymemcache.client.base import Client, PooledClient
-from pymemcache.exceptions import MemcacheClientError, MemcacheError
+from pymemcache.client.hash import HashClient
+from pymemcache.exceptions import MemcacheClientError, MemcacheError, MemcacheUnexpectedCloseError
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
@@ -21,10 +23,15 @@ OFFLOAD_THRESHOLD_S = 0.005
 """Duration of a command above which the next commands run in a thread, so that they do not block the event loop."""
 
 
+NODE_RETRY_INTERVAL_S = 2
+"""Seconds until a failed node is used again, if the entries are distributed over several nodes."""
+
+
 class MemcachedServer(NamedTuple):
     """Address (host:port) of a server that requires authentication, and the credentials of a user.
 
-    With a TLS context, connections are encrypted and the certificate of the server is verified for the host.
+    The entries are distributed over the nodes of comma-separated addresses. With a TLS context, connections are
+    encrypted and the certificate of the server is verified for the host.
     """
 
     address: str
@@ -33,9 +40,38 @@ class MemcachedServer(NamedTuple):
     tls_context: ssl.SSLContext | None = None
 
 
-def create_client(server: MemcachedServer, *, timeout_s: float, max_connections: int) -> PooledClient:
-    """Create a connection pool. `timeout_s` applies to each connection attempt, read and write."""
-    host, _, port = server.address.rpartition(":")
+class NodeClient(HashClient):  # type: ignore[misc]  # pymemcache has no types
+    """Client of several nodes, over which rendezvous hashing distributes the entries, with a connection pool for each.
+
+    The entries of a failed node are lost; meanwhile other nodes store its keys. The base class is not safe for threads
+    when a node fails.
+    """
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        self._lock = threading.Lock()
+        super().__init__(*arguments, **options)
+
+    @override
+    def _mark_failed_server(self, server: tuple[str, int]) -> None:
+        key = self._make_client_key(server)
+        with self._lock:
+            if key in self.hasher.nodes:
+                log.warning("Memcached node %s failed; using the other nodes for its keys", key)
+                self._dead_clients[server] = time.time()
+                self.hasher.remove_node(key)
+
+    @override
+    def _retry_dead(self) -> None:
+        with self._lock:
+            super()._retry_dead()
+
+
+type CacheClient = PooledClient | NodeClient
+"""Client of one server or of several nodes, with the same commands."""
+
+
+def create_client(server: MemcachedServer, *, timeout_s: float, max_connections: int) -> CacheClient:
+    """Create a connection pool for each node. `timeout_s` applies to each connection attempt, read and write."""
 
     class AuthenticatingClient(Client):  # type: ignore[misc]  # pymemcache has no types
         """Client that authenticates each connection: the first command stores "<user> <password>" under any key."""
@@ -49,21 +85,29 @@ def create_client(server: MemcachedServer, *, timeout_s: float, max_connections:
                 log.error("authentication at Memcached failed: wrong user or password; treating it as unavailable")
                 raise MemcacheClientError("authentication failed") from error
 
-    client = PooledClient(
-        (host, int(port)),
-        max_pool_size=max_connections,
-        connect_timeout=timeout_s,
-        timeout=timeout_s,
-        no_delay=True,
-        default_noreply=False,
-        tls_context=server.tls_context,
-    )
-    client.client_class = AuthenticatingClient
-    return client
+    addresses = [(host, int(port)) for host, _, port in (each.rpartition(":") for each in server.address.split(","))]
+    options = {
+        "max_pool_size": max_connections,
+        "connect_timeout": timeout_s,
+        "timeout": timeout_s,
+        "no_delay": True,
+        "default_noreply": False,
+        "tls_context": server.tls_context,
+    }
+    if len(addresses) == 1:
+        client = PooledClient(addresses[0], **options)
+        client.client_class = AuthenticatingClient
+        return client
+    # Nodes are added after their client class is set.
+    nodes = NodeClient([], use_pooling=True, dead_timeout=NODE_RETRY_INTERVAL_S, **options)
+    nodes.client_class = AuthenticatingClient
+    for address in addresses:
+        nodes.add_server(address)
+    return nodes
 
 
 class Memcached:
-    """Client of one server for the entries of one `collection`, which names them in spans.
+    """Client of one server, or of several nodes, for the entries of one `collection`, which names them in spans.
 
     `timeout_s` applies to each connection attempt, read and write. `description` names the collection in errors, for
     example "rate limiter".
@@ -73,6 +117,9 @@ class Memcached:
         self, server: MemcachedServer, *, collection: str, description: str, timeout_s: float, max_connections: int
     ) -> None:
         self._client = create_client(server, timeout_s=timeout_s, max_connections=max_connections)
+        nodes = server.address.count(",") + 1
+        # A node fails first by a closed connection, and then by a failed connection attempt.
+        self._max_retries = nodes if nodes > 1 else 0
         self._collection = collection
         self._description = description
         self._operations: dict[str, DatabaseOperation] = {}
@@ -82,7 +129,7 @@ class Memcached:
         """Close every connection."""
         self._client.close()
 
-    async def execute[T](self, operation: str, command: Callable[[PooledClient], T]) -> T:
+    async def execute[T](self, operation: str, command: Callable[[CacheClient], T]) -> T:
         """Run one command. Raises ApiError: UPSTREAM_UNAVAILABLE.
 
         A fast command is cheaper than a thread, so commands run on the event loop. After a slow or failed command they
@@ -93,10 +140,13 @@ class Memcached:
                 return self._run_timed(command)
             return await asyncio.to_thread(self._run_timed, command)
 
-    async def execute_sequence[T](self, operation: str, commands: Callable[[PooledClient], T]) -> T:
-        """Run a function of several commands in a thread. Raises ApiError: UPSTREAM_UNAVAILABLE."""
+    async def execute_sequence[T](self, operation: str, commands: Callable[[CacheClient], T]) -> T:
+        """Run a function of several commands in a thread. Raises ApiError: UPSTREAM_UNAVAILABLE.
+
+        The function runs again if a node fails, so that a counter may be incremented twice.
+        """
         with self._start_operation(operation):
-            return await asyncio.to_thread(commands, self._client)
+            return await asyncio.to_thread(self._run, commands)
 
     def create_unavailable_error(self) -> ApiError:
         """Return the error for a server that does not respond or rejects a command."""
@@ -113,8 +163,19 @@ class Memcached:
         except (MemcacheError, OSError) as error:
             raise self.create_unavailable_error() from error
 
-    def _run_timed[T](self, command: Callable[[PooledClient], T]) -> T:
+    def _run_timed[T](self, command: Callable[[CacheClient], T]) -> T:
         started, self._is_fast = time.monotonic(), False
-        result = command(self._client)
+        result = self._run(command)
         self._is_fast = time.monotonic() - started < OFFLOAD_THRESHOLD_S
         return result
+
+    def _run[T](self, command: Callable[[CacheClient], T]) -> T:
+        """Run a command, and run it on another node if its node fails."""
+        for _ in range(self._max_retries):
+            try:
+                return command(self._client)
+            except MemcacheUnexpectedCloseError:
+                self._client.close()  # the server has closed the idle connections as well
+            except OSError:
+                continue  # the client has excluded the node
+        return command(self._client)

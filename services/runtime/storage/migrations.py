@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -25,6 +26,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
+from services.runtime.storage.postgres_conninfo import build_conninfo
 
 SCRIPTS_DIR = Path(__file__).parents[3] / "migrations"
 
@@ -43,8 +45,8 @@ class UnknownSchemaError(Exception):
 def migrate(service: str, url: str) -> None:
     """Run the pending migrations in one transaction. An advisory lock serialises processes that start concurrently.
 
-    The schema of a later release is not changed. `url` starts with `postgresql://`. Raises UnknownSchemaError, or the
-    database's errors; the transaction is then rolled back.
+    The schema of a later release is not changed. Raises UnknownSchemaError, or the database's errors; the transaction
+    is then rolled back.
     """
     engine = _create_engine(url)
     with engine.begin() as connection:
@@ -124,7 +126,9 @@ def iter_revision_sql(service: str) -> Iterator[tuple[str, str]]:
 
 
 def _create_engine(url: str) -> Engine:
-    return create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool)
+    """Create an engine whose connections psycopg opens, since SQLAlchemy cannot parse a URL with several hosts."""
+    conninfo = build_conninfo(url)
+    return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool)
 
 
 def _build_config(service: str) -> Config:

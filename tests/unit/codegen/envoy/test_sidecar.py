@@ -7,6 +7,7 @@ from codegen.envoy import sidecar
 from codegen.envoy.authorization import is_token_required, list_allowed_spiffe_ids
 from codegen.envoy.common import HEALTH_CHECK_PATH, Config, Profile
 from codegen.envoy.grpc_requests import build_malformed_header_routes
+from codegen.envoy.retries import build_retry_policy
 from codegen.protobuf import Method
 from tests.unit.codegen.sample_contracts import create_contracts, create_method, create_service, create_stream
 
@@ -88,13 +89,8 @@ def test_egress_route_bounds_the_deadline_of_a_call() -> None:
     action = sidecar.build_egress_route("notes", ADD)["route"]
     assert action["cluster"] == "notes"
     assert action["max_stream_duration"] == {"max_stream_duration": "10s", "grpc_timeout_header_max": "10s"}
-    assert not action.keys() & {"retry_policy", "idle_timeout", "priority"}
-
-
-@pytest.mark.parametrize(("attempts", "retries"), [(2, 1), (3, 2)])
-def test_first_attempt_is_no_retry(attempts: int, retries: int) -> None:
-    route = sidecar.build_egress_route("notes", create_method("GetNote", attempts=attempts))
-    assert route["route"]["retry_policy"]["num_retries"] == retries
+    assert not action.keys() & {"idle_timeout", "priority"}
+    assert action["retry_policy"] == build_retry_policy(ADD)
 
 
 def test_stream_has_neither_deadline_nor_idle_timeout() -> None:

@@ -11,6 +11,7 @@ from services.gateway.settings import Settings as Gateway
 from services.notifications.settings import Settings as Notifications
 from services.orders.settings import Settings as Orders
 from services.runtime.config.settings import SettingsError, load_settings
+from services.runtime.config.urls import list_broker_urls
 
 SECRET = "s3cret-of-the-test"
 ENVIRONMENT = {
@@ -50,12 +51,30 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         f"postgres://app:{SECRET}@database.test:5432/app",
         f"postgresql://app:{SECRET}@database.test/app?sslmode=require",
         f"postgresql://app:{SECRET}%40%2F@[::1]/app",
+        f"postgresql://app:{SECRET}@one.test:5432,two.test,[::1]:6432/app?target_session_attrs=read-write",
     ],
 )
 def test_database_url_is_normalised(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
     loaded = load_settings(Orders).database_url.get_secret_value()
     assert loaded == "postgresql://" + url.partition("://")[2]
+
+
+def test_broker_and_cache_accept_several_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"amqp://app:{SECRET}@one.test:5672,two.test/delivery"
+    monkeypatch.setenv("BROKER_URL", url)
+    monkeypatch.setenv("CACHE_ADDRESS", "one.test:11211,two.test:11212")
+    settings = load_settings(Gateway)
+    assert list_broker_urls(settings.broker_url.get_secret_value()) == [
+        f"amqp://app:{SECRET}@one.test:5672/delivery",
+        f"amqp://app:{SECRET}@two.test/delivery",
+    ]
+    assert settings.build_cache_server().address == "one.test:11211,two.test:11212"
+
+
+@pytest.mark.parametrize("url", ["amqp://broker.test", "amqps://app@[::1]:5671/a%2Fb?heartbeat=5"])
+def test_broker_url_with_one_host_is_unchanged(url: str) -> None:
+    assert list_broker_urls(url) == [url]
 
 
 def test_cache_certificate_is_verified_with_the_ca_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -81,6 +100,7 @@ INVALID_VALUES = {
         f"app:{SECRET}@database.test/app",
         f"postgresql://app:{SECRET}@database.test/app?no_such_option=1",
         f"postgresql+psycopg://app:{SECRET}@database.test/app",
+        f"postgresql://app:{SECRET}@one.test:5432,two.test:99999/app",
     ],
     "BROKER_URL": [
         "",
@@ -90,6 +110,8 @@ INVALID_VALUES = {
         f"amqp://app:{SECRET}@broker.test:99999/delivery",
         f"amqp://app:{SECRET}@broker.test/delivery?heartbeat=soon",
         "broker.test:5672",
+        f"amqp://app:{SECRET}@one.test:5672,two.test:99999/delivery",
+        f"amqp://app:{SECRET}@one.test:5672,/delivery",
     ],
     "SMTP_URL": ["", f"'smtp://app:{SECRET}@mail.test'", f"mail.test:{SECRET}", f"smtp://app:/{SECRET}@mail.test"],
     "DOCUMENTS_URL": ["", f'"mongodb://app:{SECRET}@documents.test/app"'],
@@ -101,7 +123,7 @@ INVALID_VALUES = {
     "MAIL_FROM": ["", " ", "nobody", "Delivery <>", "a@delivery.test\nBcc: b", "'no-reply@delivery.test'"],
     "SERVICE_SOCKET": ["", '"/run/app.sock"'],
     "ENCRYPTION_KEY": ["", f'"{ENVIRONMENT["ENCRYPTION_KEY"]}"'],
-    "CACHE_ADDRESS": ["", "cache.test", "'cache.test:11211'", "cache.test:99999"],
+    "CACHE_ADDRESS": ["", "cache.test", "'cache.test:11211'", "cache.test:99999", "one.test:1,two.test", "one.test:1,"],
     "CACHE_USERNAME": ["", "two words", "app:1"],
     "CACHE_PASSWORD": ["", f"{SECRET} {SECRET}", f"{SECRET}\n"],
     "CACHE_CA_FILE": ["/missing/ca.pem", __file__],
