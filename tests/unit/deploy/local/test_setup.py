@@ -7,11 +7,13 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from deploy.local.mesh_config import ROOT
+from tests.unprivileged_user import UNPRIVILEGED_PREFIX
 
 TOOLS = ("dirname", "mkdir", "cat", "sha256sum", "id", "rm", "flock")
 """Programs of the machine that the script may use."""
@@ -41,9 +43,9 @@ def write_program(path: Path, script: str = "exit 0") -> None:
     path.chmod(0o755)
 
 
-def run_setup(project: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_setup(project: Path, prefix: Sequence[str] = (), **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["/bin/sh", str(project / "deploy/local/setup.sh")],
+        [*prefix, "/bin/sh", str(project / "deploy/local/setup.sh")],
         env={"PATH": str(project / "bin"), "HOME": str(project), **variables},
         capture_output=True,
         text=True,
@@ -145,6 +147,21 @@ def test_caches_are_below_local_without_writable_home(project: Path) -> None:
     environment = (project / "environment").read_text(encoding="utf-8")
     for name, folder in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip"), ("npm_config_cache", "npm")):
         assert f"{name}='{project}/.local/cache/{folder}'" in environment
+
+
+@pytest.mark.parametrize("read_only_folder", ["", ".cache", ".npm"])
+def test_user_without_writable_home_has_caches_below_local(project: Path, read_only_folder: str) -> None:
+    home = project / "home"
+    (home / read_only_folder).mkdir(parents=True)
+    (home / read_only_folder).chmod(0o555)
+    record_environment(project)
+    write_program(
+        project / "bin/uv", 'mkdir -p "${UV_CACHE_DIR:-$HOME/.cache/uv}" "${npm_config_cache:-$HOME/.npm/_x}"'
+    )
+    result = run_setup(project, UNPRIVILEGED_PREFIX, HOME=str(home))
+    assert "the Python packages could not be installed" not in result.stderr
+    assert {path.name for path in (project / ".local/cache").iterdir()} == {"uv", "npm"}
+    assert [path for path in home.rglob("*") if path.name != read_only_folder] == []
 
 
 def test_caches_are_the_default_with_writable_home(project: Path) -> None:
