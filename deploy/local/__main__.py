@@ -4,12 +4,9 @@ import argparse
 import asyncio
 import errno
 import fcntl
-import os
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,7 +19,6 @@ from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki import external_callers
 from deploy.local.pki.secrets import Secrets
 from deploy.local.status import progress, status_view
-from deploy.local.supervisor.process import signal_process_group
 from deploy.local.supervisor.stages import define_stages
 from deploy.local.supervisor.supervisor import Supervisor
 from deploy.local.supervisor.supervisor_state import (
@@ -31,10 +27,14 @@ from deploy.local.supervisor.supervisor_state import (
     read_running_state,
     read_supervisor_state,
     stop_orphans,
+    stop_supervisor,
 )
 
 START_TIMEOUT_S = 150.0
 """Seconds that `up` waits until the mesh is ready."""
+
+STOP_TIMEOUT_S = 60.0
+"""Seconds after which a supervisor is killed."""
 
 
 def find_ports_in_use(config: MeshConfig, scope: str) -> list[str]:
@@ -110,7 +110,7 @@ def _start_mesh(config: MeshConfig, scope: str) -> int:
         )
         return 1
     if state is not None and is_supervisor_alive(state) and (state.scope, scope) == ("servers", "all"):
-        _stop_supervisor(config)
+        stop_supervisor(config, STOP_TIMEOUT_S)
     elif state is not None and is_supervisor_alive(state):
         if state.scope == "all":
             external_callers.ensure_certificates(config)
@@ -136,22 +136,11 @@ def stop_mesh(config: MeshConfig) -> int:
     """Stop the mesh and orphaned processes of a killed supervisor. Return the exit code."""
     if read_supervisor_state(config) is None:
         print("the mesh is not running")
-    _stop_supervisor(config)
+    stop_supervisor(config, STOP_TIMEOUT_S)
     with lock_start(config):
         stop_orphans(config)
         config.remove_temporary_socket_dir()
     return 0
-
-
-def _stop_supervisor(config: MeshConfig) -> None:
-    state = read_supervisor_state(config)
-    if state is not None and is_supervisor_alive(state):
-        os.kill(state.pid, signal.SIGTERM)
-        deadline = time.monotonic() + 60
-        while is_supervisor_alive(state) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if is_supervisor_alive(state):
-            signal_process_group(state.pid, state.start_time, signal.SIGKILL)
 
 
 def run_supervisor(config: MeshConfig, scope: str) -> int:

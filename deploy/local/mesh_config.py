@@ -136,6 +136,10 @@ class MeshConfig:
         """Return the number of a port."""
         return self.ports[name][0]
 
+    def list_addresses(self, port_name: str) -> list[str]:
+        """Return the address, as host:port, of each server that listens on a port."""
+        return [f"{self.bind_address}:{self.get_port(port_name)}"]
+
     def get_setting(self, name: str) -> str:
         """Return a setting of envoy/mesh.yaml other than a port."""
         default = str(render_bootstrap.get_default_value(self.mesh_settings[name], "development"))
@@ -206,9 +210,9 @@ class MeshConfig:
     @property
     def sandbox_url(self) -> str:
         """Return the URL of the sandbox."""
-        return f"http://{self.bind_address}:{self.get_port('SANDBOX_PORT')}"
+        return f"http://{self.list_addresses('SANDBOX_PORT')[0]}"
 
     @property
     def traces_url(self) -> str:
         """Return the URL of the trace viewer."""
-        return f"http://{self.bind_address}:{self.get_port('TRACES_PORT')}"
+        return f"http://{self.list_addresses('TRACES_PORT')[0]}"

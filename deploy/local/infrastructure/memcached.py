@@ -14,9 +14,8 @@ TIMEOUT_S = 1.0
 
 
 def build_memcached_server(config: MeshConfig, secrets: Secrets) -> MemcachedServer:
-    """Return the address and the credentials of the gateway."""
-    address = f"{config.bind_address}:{config.get_port('MEMCACHED_PORT')}"
-    return MemcachedServer(address, USER, secrets.get_password("memcached"))
+    """Return the addresses of all nodes and the credentials of the gateway."""
+    return MemcachedServer(",".join(config.list_addresses("MEMCACHED_PORT")), USER, secrets.get_password("memcached"))
 
 
 def define_memcached(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
@@ -31,7 +30,8 @@ def define_memcached(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             os.chown(users, user, user)
 
     def is_ready() -> bool:
-        with closing(create_client(server, timeout_s=TIMEOUT_S, max_connections=1)) as client:
+        node = server._replace(address=f"{config.bind_address}:{port}")
+        with closing(create_client(node, timeout_s=TIMEOUT_S, max_connections=1)) as client:
             return bool(client.version())
 
     options = ["-l", config.bind_address, "-p", str(port), "-m", "64", "-Y", str(users)]

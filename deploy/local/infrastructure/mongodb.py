@@ -19,6 +19,9 @@ ADMIN = "app"
 CACHE_SIZE_GB = 0.25
 """Size of the storage engine's cache; by default it would be half of the memory."""
 
+REPLICA_SET = "documents"
+"""Name of the replica set, if there are several servers."""
+
 TIMEOUT_MS = 2000
 UNAUTHORIZED_ERROR_CODE = 13
 """MongoDB error code of a command that requires a login."""
@@ -33,17 +36,51 @@ def build_documents_url(config: MeshConfig, secrets: Secrets, service: str) -> s
     """Return the MongoDB URL of a service's database, with its password."""
     if config.mongodb_url is not None:
         return config.mongodb_url.replace("{service}", service)
-    address = f"{config.bind_address}:{config.get_port('DOCUMENTS_PORT')}"
-    return f"mongodb://{service}:{secrets.get_password(f'mongodb-{service}')}@{address}/{service}"
+    addresses = config.list_addresses("DOCUMENTS_PORT")
+    options = f"?replicaSet={REPLICA_SET}" if len(addresses) > 1 else ""
+    password = secrets.get_password(f"mongodb-{service}")
+    return f"mongodb://{service}:{password}@{','.join(addresses)}/{service}{options}"
+
+
+def get_admin_socket(config: MeshConfig) -> Path:
+    """Return the Unix socket for administration, from which MongoDB accepts the first user without a login."""
+    return config.socket_dir / f"mongodb-{config.get_port('DOCUMENTS_PORT')}.sock"
+
+
+def connect_admin(
+    socket: Path, username: str | None = None, password: str | None = None
+) -> MongoClient[dict[str, Any]]:
+    """Connect to the Unix socket of a server."""
+    address = quote(str(socket), safe="")
+    return MongoClient(
+        address, username=username, password=password, serverSelectionTimeoutMS=TIMEOUT_MS, directConnection=True
+    )
+
+
+def create_users(config: MeshConfig, socket: Path, secrets: Secrets) -> None:
+    """Create the administrator and the user of each service on the server of a socket, or change their passwords."""
+    password = secrets.get_password("mongodb")
+    with connect_admin(socket) as client:
+        try:
+            client.admin.command("createUser", ADMIN, pwd=password, roles=["root"])
+        except OperationFailure as error:
+            if error.code != UNAUTHORIZED_ERROR_CODE:
+                raise
+    with connect_admin(socket, ADMIN, password) as client:
+        for service in SERVICES_WITH_DOCUMENTS:
+            database = client[service]
+            command = "updateUser" if database.command("usersInfo", service)["users"] else "createUser"
+            database.command(command, service, pwd=secrets.get_password(f"mongodb-{service}"), roles=["readWrite"])
+    for service in SERVICES_WITH_DOCUMENTS:
+        url = build_documents_url(config, secrets, service)
+        with MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=TIMEOUT_MS) as client:
+            client.get_default_database().command("ping")
 
 
 def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
-    """Define MongoDB, with a user for each service that has rights on its own database only.
-
-    Administration uses a Unix socket, from which MongoDB accepts the first user without a login.
-    """
+    """Define MongoDB, with a user for each service that has rights on its own database only."""
     data, port = config.ensure_subdirectory("documents"), config.get_port("DOCUMENTS_PORT")
-    socket = config.socket_dir / f"mongodb-{port}.sock"
+    socket = get_admin_socket(config)
     options = {
         "dbpath": data,
         "bind_ip": config.bind_address,
@@ -54,32 +91,10 @@ def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         "setParameter": "diagnosticDataCollectionEnabled=false",
     }
 
-    def connect(username: str | None = None, password: str | None = None) -> MongoClient[dict[str, Any]]:
-        address = quote(str(socket), safe="")
-        return MongoClient(address, username=username, password=password, serverSelectionTimeoutMS=TIMEOUT_MS)
-
     def is_ready() -> bool:
-        with connect() as client:
+        with connect_admin(socket) as client:
             client.admin.command("ping")
         return True
-
-    def finish() -> None:
-        password = secrets.get_password("mongodb")
-        with connect() as client:
-            try:
-                client.admin.command("createUser", ADMIN, pwd=password, roles=["root"])
-            except OperationFailure as error:
-                if error.code != UNAUTHORIZED_ERROR_CODE:
-                    raise
-        with connect(ADMIN, password) as client:
-            for service in SERVICES_WITH_DOCUMENTS:
-                database = client[service]
-                command = "updateUser" if database.command("usersInfo", service)["users"] else "createUser"
-                database.command(command, service, pwd=secrets.get_password(f"mongodb-{service}"), roles=["readWrite"])
-        for service in SERVICES_WITH_DOCUMENTS:
-            url = build_documents_url(config, secrets, service)
-            with MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=TIMEOUT_MS) as client:
-                client.get_default_database().command("ping")
 
     return ProcessSpec(
         name="documents",
@@ -92,5 +107,5 @@ def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         is_ready=is_ready,
         port_variables=["DOCUMENTS_PORT"],
         sockets=[socket.name],
-        on_ready=finish,
+        on_ready=lambda: create_users(config, socket, secrets),
     )

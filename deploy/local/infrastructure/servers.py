@@ -105,14 +105,7 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
 
     def finish() -> None:
         with login() as connection:
-            for service in SERVICES:
-                name, password = sql.Identifier(service), sql.Literal(secrets.get_password(f"postgres-{service}"))
-                if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [service]).fetchone() is None:
-                    connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
-                connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, password))
-                if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [service]).fetchone() is None:
-                    connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
-                    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+            create_databases(connection, secrets)
 
     return ProcessSpec(
         name="postgres",
@@ -139,6 +132,18 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         before_start=prepare,
         on_ready=finish,
     )
+
+
+def create_databases(connection: psycopg.Connection[tuple[object, ...]], secrets: Secrets) -> None:
+    """Create a role and a database for each service, or change the password of its role."""
+    for service in SERVICES:
+        name, password = sql.Identifier(service), sql.Literal(secrets.get_password(f"postgres-{service}"))
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [service]).fetchone() is None:
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, password))
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [service]).fetchone() is None:
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
+            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
 
 
 def choose_unprivileged_user(folder: Path) -> tuple[list[str], int | None]:
@@ -183,7 +188,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         if not cookie.exists():
             write_private(cookie, random.token_hex(20))
             cookie.chmod(0o400)
-        write_private(home / "definitions.json", json.dumps(_build_broker_definitions(secrets)))
+        write_private(home / "definitions.json", json.dumps(build_broker_definitions(secrets)))
         (home / "env.conf").write_text("", encoding="utf-8")
         (home / "enabled_plugins").write_text("[].\n", encoding="utf-8")
         (home / "rabbitmq.conf").write_text(
@@ -197,7 +202,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         )
 
     def is_ready() -> bool:
-        parameters = pika.URLParameters(build_broker_url(config, secrets, BROKER_ADMIN))
+        parameters = pika.URLParameters(format_broker_url(secrets, BROKER_ADMIN, f"{config.bind_address}:{port}"))
         parameters.socket_timeout = parameters.blocked_connection_timeout = 2
         pika.BlockingConnection(parameters).close()
         return True
@@ -214,7 +219,9 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
     )
 
 
-def _build_broker_definitions(secrets: Secrets) -> dict[str, object]:
+def build_broker_definitions(secrets: Secrets) -> dict[str, object]:
+    """Return the definitions of the contract, with the users."""
+
     def hash_password(password: str) -> str:
         salt = hashlib.sha256(password.encode()).digest()[:4]
         return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
@@ -238,8 +245,12 @@ def _build_broker_definitions(secrets: Secrets) -> dict[str, object]:
 
 def build_broker_url(config: MeshConfig, secrets: Secrets, user: str) -> str:
     """Return the AMQP URL of a service, of the operator or of the administrator, with the user's password."""
-    password = secrets.get_password(f"rabbitmq-{user}")
-    return f"amqp://{user}:{password}@{config.bind_address}:{config.get_port('RABBITMQ_PORT')}/{mesh.NAME}"
+    return format_broker_url(secrets, user, ",".join(config.list_addresses("RABBITMQ_PORT")))
+
+
+def format_broker_url(secrets: Secrets, user: str, addresses: str) -> str:
+    """Return the AMQP URL of comma-separated addresses, with a user and its password."""
+    return f"amqp://{user}:{secrets.get_password(f'rabbitmq-{user}')}@{addresses}/{mesh.NAME}"
 
 
 def define_object_storage(config: MeshConfig) -> ProcessSpec:

@@ -60,7 +60,7 @@ def list_allowed_targets(config: MeshConfig) -> str:
 def build_service_environment(config: MeshConfig, secrets: Secrets, service: str) -> Mapping[str, str]:
     """Return the settings of a service in the local mesh."""
     password = secrets.get_password(f"postgres-{service}")
-    postgres = f"{service}:{password}@{config.bind_address}:{config.get_port('POSTGRES_PORT')}"
+    postgres = f"{service}:{password}@{','.join(config.list_addresses('POSTGRES_PORT'))}"
     common = {
         "ENVIRONMENT": "development",
         "SERVICE_SOCKET": str(config.socket_dir / f"{service}.sock"),
@@ -91,7 +91,7 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
             "DEVICE_EMULATOR_URL": f"{config.sandbox_url}/devices",
             "TRACE_VIEWER_URL": f"{config.traces_url}/trace/",
             "STORAGE_BUCKET": BUCKET,
-            "STORAGE_URL": f"http://{config.bind_address}:{config.get_port('STORAGE_PORT')}",
+            "STORAGE_URL": f"http://{config.list_addresses('STORAGE_PORT')[0]}",
         },
         "orders": {
             "DOCUMENTS_URL": build_documents_url(config, secrets, "orders"),
@@ -103,11 +103,11 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
             "DOCUMENTS_URL": build_documents_url(config, secrets, "notifications"),
             "GOOGLE_APPLICATION_CREDENTIALS": str(secrets.service_account),
             "FCM_URL": config.sandbox_url,
-            "APNS_URL": f"http://{config.bind_address}:{config.get_port('APNS_PORT')}",
+            "APNS_URL": f"http://{config.list_addresses('APNS_PORT')[0]}",
             "APNS_KEY_FILE": str(secrets.apns_key),
             **APNS_SETTINGS,
             "OPERATORS_EMAIL": "operators@delivery.test",
-            "SMTP_URL": f"smtp://{config.bind_address}:{config.get_port('SMTP_PORT')}",
+            "SMTP_URL": f"smtp://{config.list_addresses('SMTP_PORT')[0]}",
         },
     }
     return common | specific[service]

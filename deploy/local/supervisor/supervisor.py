@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,16 @@ MAX_START_ATTEMPTS = 5
 """Number of exits of a child that was never ready after which the start fails."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a supervisor starts, if it is not the mesh of one machine."""
+
+    define_stages: Callable[[MeshConfig, Secrets, str], Sequence[Sequence[ProcessSpec]]] | None = None
+    load_demo_data: Callable[[MeshConfig, Secrets], None] | None = None
+    start_timeout_s: float = START_TIMEOUT_S
+    """Seconds that the children of a stage may take to become ready."""
+
+
 class _StopRequested(Exception):
     """SIGTERM or SIGINT was received."""
 
@@ -43,8 +54,9 @@ class _StopRequested(Exception):
 class Supervisor:
     """Supervisor of one run of the mesh."""
 
-    def __init__(self, config: MeshConfig, scope: str) -> None:
+    def __init__(self, config: MeshConfig, scope: str, plan: Plan | None = None) -> None:
         self._config = config
+        self._plan = plan or Plan()
         self._secrets = Secrets(config)
         self._scope = scope
         self._stop_requested = asyncio.Event()
@@ -68,7 +80,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_requested.set)
-        stages = define_stages(self._config, self._secrets, self._scope)
+        stages = (self._plan.define_stages or define_stages)(self._config, self._secrets, self._scope)
         self._supervisor_state.children = [self._create_process_state(process) for stage in stages for process in stage]
         supervision_tasks: list[list[asyncio.Task[None]]] = []
         try:
@@ -79,7 +91,8 @@ class Supervisor:
                 )
                 await self._wait_until_all_ready(stage, ready, supervision_tasks)
             if self._scope == "all":
-                await asyncio.to_thread(services.load_demo_data, self._config, self._secrets)
+                load_demo_data = self._plan.load_demo_data or services.load_demo_data
+                await asyncio.to_thread(load_demo_data, self._config, self._secrets)
             self._write_state("ready")
             await self._wait_for_any([], supervision_tasks)
         except _StopRequested:
@@ -120,7 +133,7 @@ class Supervisor:
         """
         waiting = asyncio.gather(*(event.wait() for event in ready.values()))
         try:
-            async with asyncio.timeout(START_TIMEOUT_S):
+            async with asyncio.timeout(self._plan.start_timeout_s):
                 await self._wait_for_any([waiting], supervision_tasks)
         except TimeoutError:
             not_ready = [process.name for process in stage if not ready[process.name].is_set()]

@@ -1,6 +1,7 @@
 """State file of the supervisor, which other processes read while it runs and after it was killed."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -73,6 +74,18 @@ def read_running_state(config: MeshConfig) -> SupervisorState | None:
     """Return the state of a running supervisor, or None."""
     state = read_supervisor_state(config)
     return state if is_supervisor_alive(state) else None
+
+
+def stop_supervisor(config: MeshConfig, timeout_s: float) -> None:
+    """Stop the supervisor and its child processes; kill the supervisor after the timeout."""
+    state = read_supervisor_state(config)
+    if state is not None and is_supervisor_alive(state):
+        os.kill(state.pid, signal.SIGTERM)
+        deadline = time.monotonic() + timeout_s
+        while is_supervisor_alive(state) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if is_supervisor_alive(state):
+            signal_process_group(state.pid, state.start_time, signal.SIGKILL)
 
 
 def stop_orphans(config: MeshConfig) -> int:

@@ -98,7 +98,7 @@ def test_write_private_replaces_world_readable_file(tmp_path: Path) -> None:
 
 
 def test_broker_definitions_contain_password_hashes_only(secrets: Secrets) -> None:
-    definitions = json.dumps(servers._build_broker_definitions(secrets))
+    definitions = json.dumps(servers.build_broker_definitions(secrets))
     for user in json.loads(definitions)["users"]:
         password = secrets.get_password(f"rabbitmq-{user['name']}")
         salt_and_hash = base64.b64decode(user["password_hash"])
