@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import psutil
 import yaml
 
 from bench import compare_mesh
@@ -51,7 +52,7 @@ def start_second_worker(mesh: Mesh, processes: ProcessGroup, name: str) -> int:
     (previous_pid,) = mesh.list_pids(f"{name}-envoy")[:1]
     os.kill(previous_pid, signal.SIGTERM)  # the supervisor restarts it
     wait_until(
-        lambda: mesh.list_pids(f"{name}-envoy")[:1] != [previous_pid] and _is_sidecar_ready(mesh, name),
+        lambda: not psutil.pid_exists(previous_pid) and _is_sidecar_ready(mesh, name),
         30,
         description=f"sidecar of {name} is ready",
     )
