@@ -4,6 +4,7 @@ import io
 import secrets
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -77,3 +78,7 @@ class User:
 
     def confirm(self, code: str) -> httpx.Response:
         return self._edge.post("/users/confirm", json={"code": code})
+
+
+type SignUp = Callable[..., User]
+"""Function that signs a user up, with a role and fields of the profile."""

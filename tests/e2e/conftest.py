@@ -11,6 +11,7 @@ from deploy.local.demo.scenario_context import ScenarioContext
 from deploy.local.demo.scenarios import DEMO_PASSWORD
 from tests import store_dump
 from tests.conftest import Mesh
+from tests.users import SignUp, User
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +32,12 @@ def token(edge: httpx.Client) -> Callable[[str], str]:
 def bearer(token: Callable[[str], str]) -> Callable[[str], dict[str, str]]:
     """Return a function that returns the Authorization header of a demo account."""
     return lambda name: {"authorization": f"Bearer {token(name)}"}
+
+
+@pytest.fixture
+def sign_up(edge: httpx.Client, sandbox: httpx.Client) -> SignUp:
+    """Return a function that signs users up."""
+    return lambda *args, **profile: User(edge, sandbox, *args, **profile)
 
 
 @pytest.fixture
