@@ -9,6 +9,7 @@ import httpx
 import pika
 
 from generated.events import ORDER_CANCELLED
+from services.runtime.config.urls import list_broker_urls
 from services.runtime.messaging.dead_letters import DeadLetter, connect
 from services.runtime.messaging.topology import QUEUES, RETRY_QUEUES
 from tests.chaos.client import ChaosClient, SignedInUser
@@ -93,6 +94,6 @@ def _format_dead_letter(dead_letter: DeadLetter) -> str:
 
 def count_in_flight(broker: str) -> int:
     """Return the number of messages in the queues of the services and in the retry queues."""
-    with pika.BlockingConnection(pika.URLParameters(broker)) as connection:
+    with pika.BlockingConnection([*map(pika.URLParameters, list_broker_urls(broker))]) as connection:
         channel = connection.channel()
         return sum(channel.queue_declare(name, passive=True).method.message_count for name in (*QUEUES, *RETRY_QUEUES))

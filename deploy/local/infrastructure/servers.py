@@ -146,15 +146,17 @@ def create_databases(connection: psycopg.Connection[tuple[object, ...]], secrets
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
 
 
-def choose_unprivileged_user(folder: Path) -> tuple[list[str], int | None]:
+def choose_unprivileged_user(folder: Path, *programs: Path) -> tuple[list[str], int | None]:
     """Return a command prefix and a user id for a server that does not run as root.
 
-    Root starts it as user `nobody`, or in a user namespace if that user cannot access the folders.
+    Root starts it as user `nobody`, or in a user namespace if that user cannot access the folders and programs.
     """
     if os.geteuid() != 0:
         return [], None
     is_accessible = all(
-        parent.stat().st_mode & 0o001 for path in (folder, POSTGRES_BIN_DIR) for parent in [path, *path.parents]
+        parent.stat().st_mode & 0o001
+        for path in (folder, POSTGRES_BIN_DIR, *programs)
+        for parent in [path, *path.parents]
     )
     if is_accessible:
         return [], UNPRIVILEGED_UID

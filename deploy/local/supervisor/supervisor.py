@@ -39,7 +39,7 @@ MAX_START_ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """What a supervisor starts, if it is not the mesh of one machine."""
+    """Stages and demo data of a supervisor; by default, those of a mesh on one machine."""
 
     define_stages: Callable[[MeshConfig, Secrets, str], Sequence[Sequence[ProcessSpec]]] | None = None
     load_demo_data: Callable[[MeshConfig, Secrets], None] | None = None

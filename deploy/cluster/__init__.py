@@ -1,0 +1,1 @@
+"""Cluster on one host: engines and services run several times, on simulated machines (network namespaces)."""

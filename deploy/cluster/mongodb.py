@@ -1,0 +1,78 @@
+"""Process specification of a member of MongoDB's replica set."""
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+from pymongo.errors import OperationFailure
+
+from deploy.cluster.machines import DATA_MACHINES, Machine, MachineConfig
+from deploy.local.infrastructure.mongodb import (
+    REPLICA_SET,
+    UNAUTHORIZED_ERROR_CODE,
+    connect_admin,
+    create_users,
+    define_mongodb,
+    get_admin_socket,
+)
+from deploy.local.pki.secrets import Secrets, write_private
+from deploy.local.supervisor.process import ProcessSpec
+
+ELECTION_TIMEOUT_MS = 3000
+"""Time without the primary after which the members elect another one."""
+
+ALREADY_INITIALIZED_ERROR_CODE = 23
+"""MongoDB error code of replSetInitiate."""
+
+
+class PrimaryMissing(Exception):
+    """The replica set has no primary yet."""
+
+
+def build_replica_set_config(config: MachineConfig) -> dict[str, Any]:
+    """Return the configuration of the replica set, for `replSetInitiate`."""
+    return {
+        "_id": REPLICA_SET,
+        "members": [
+            {"_id": number, "host": address} for number, address in enumerate(config.list_addresses("DOCUMENTS_PORT"))
+        ],
+        "settings": {"electionTimeoutMillis": ELECTION_TIMEOUT_MS, "heartbeatIntervalMillis": 500},
+    }
+
+
+def define_member(configs: dict[Machine, MachineConfig], config: MachineConfig, secrets: Secrets) -> ProcessSpec:
+    """Define a member. The first one initiates the replica set, and creates the users on the primary."""
+    single = define_mongodb(config, secrets)
+    key = config.folder / "documents.key"
+
+    def prepare() -> None:
+        # The key consists of characters of Base64.
+        write_private(key, hashlib.sha256(secrets.get_password("mongodb-members").encode()).hexdigest())
+
+    def finish() -> None:
+        socket = get_admin_socket(config)
+        _initiate(config)
+        with connect_admin(socket) as client:
+            primary = client.admin.command("hello").get("primary")
+        addresses = config.list_addresses("DOCUMENTS_PORT")
+        if primary not in addresses:
+            raise PrimaryMissing
+        create_users(config, get_admin_socket(configs[DATA_MACHINES[addresses.index(primary)]]), secrets)
+
+    return replace(
+        single,
+        command=[*single.command, f"--replSet={REPLICA_SET}", f"--keyFile={key}"],
+        before_start=prepare,
+        on_ready=finish if config.machine is DATA_MACHINES[0] else None,
+    )
+
+
+def _initiate(config: MachineConfig) -> None:
+    """Initiate the replica set. This needs no login before the first user exists."""
+    socket = get_admin_socket(config)
+    try:
+        with connect_admin(socket) as client:
+            client.admin.command("replSetInitiate", build_replica_set_config(config))
+    except OperationFailure as error:
+        if error.code not in (ALREADY_INITIALIZED_ERROR_CODE, UNAUTHORIZED_ERROR_CODE):
+            raise

@@ -1,0 +1,68 @@
+"""Start-up stages of the cluster."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from deploy.cluster import mongodb, postgres, rabbitmq
+from deploy.cluster.machines import APP_MACHINES, DATA_MACHINES, OUTSIDE, Machine, MachineConfig
+from deploy.cluster.network import Network
+from deploy.local.infrastructure import envoys, memcached, servers, services
+from deploy.local.infrastructure.trace_viewer import define_trace_viewer
+from deploy.local.mesh_config import OPERATOR_SIDECAR, SERVICES
+from deploy.local.pki.certificates import CertificateAuthority
+from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.process import ProcessSpec
+
+
+def define_stages(
+    network: Network, configs: dict[Machine, MachineConfig], secrets: Secrets
+) -> Sequence[Sequence[ProcessSpec]]:
+    """Return the stages: etcd and the first broker; the other stores and third parties; the services and sidecars.
+
+    The other nodes of RabbitMQ join the first one.
+    """
+    data, apps = [configs[machine] for machine in DATA_MACHINES], [configs[machine] for machine in APP_MACHINES]
+    outside = configs[OUTSIDE]
+    CertificateAuthority(outside.ensure_subdirectory("pki")).ensure_certificates()
+    brokers = [(config, rabbitmq.define_node(config, secrets)) for config in data]
+    first = [*((config, postgres.define_etcd(config)) for config in data), brokers[0]]
+    stores = [
+        *brokers[1:],
+        *((config, postgres.define_patroni(config, secrets)) for config in data),
+        *((config, mongodb.define_member(configs, config, secrets)) for config in data),
+        *((config, memcached.define_memcached(config, secrets)) for config in apps),
+    ]
+    third_parties = [
+        servers.define_object_storage(outside),
+        services.define_sandbox(outside, secrets),
+        define_trace_viewer(outside),
+    ]
+    return [
+        [_place(network, *each) for each in first],
+        [*(_place(network, *each) for each in stores), *third_parties],
+        [_place(network, *each) for config in apps for each in _define_apps(config, secrets)],
+    ]
+
+
+def _define_apps(config: MachineConfig, secrets: Secrets) -> Iterator[tuple[MachineConfig, ProcessSpec]]:
+    for name in SERVICES:
+        yield config, services.define_service(config, secrets, name)
+        yield config, envoys.define_sidecar(config, name)
+    if config.machine is APP_MACHINES[0]:
+        yield config, envoys.define_sidecar(config, OPERATOR_SIDECAR)
+
+
+def _place(network: Network, config: MachineConfig, process: ProcessSpec) -> ProcessSpec:
+    """Return the process on its machine: in its namespace and folder, with the machine in its name."""
+
+    def wrap(command: Sequence[str], user: int | None = None) -> list[str]:
+        return network.build_machine_command(config.machine, command, config.folder, user)
+
+    return replace(
+        process,
+        name=f"{config.machine.name}-{process.name}",
+        command=wrap(process.command, process.user),
+        user=None,
+        sockets=[str(config.socket_dir / name) for name in process.sockets],
+        cleanup_command=wrap(process.cleanup_command) if process.cleanup_command else (),
+    )

@@ -1,0 +1,55 @@
+"""The running cluster as the target of clients, and its processes and leaders."""
+
+import os
+from collections.abc import Mapping
+
+import httpx
+
+from deploy.cluster.machines import DATA_MACHINES, OUTSIDE, Machine, MachineConfig
+from deploy.cluster.network import Network
+from deploy.cluster.postgres import ETCD_CLIENT_PORT, PATRONI_PORT
+from deploy.local.infrastructure.mongodb import connect_admin, get_admin_socket
+from deploy.local.pki.secrets import Secrets
+from tests.chaos.mesh import Mesh
+
+
+class Cluster(Mesh):
+    """The cluster in a folder; this process is outside of its machines."""
+
+    config: MachineConfig
+
+    def __init__(self, configs: Mapping[Machine, MachineConfig]) -> None:
+        self.configs = configs
+        self.config = configs[OUTSIDE]
+        self.secrets = Secrets(self.config)
+        self.environment = {**os.environ}
+        self.network = Network(self.config.folder)
+
+    def are_all_processes_ready(self) -> bool:
+        """Return whether the supervisor reports every process as ready."""
+        return all(state.state == "ready" for state in self.read_process_states().values())
+
+    def find_leader(self, engine: str) -> Machine | None:
+        """Return the machine of the leader of an engine, or None during an election."""
+        find = {"postgres": self._is_postgres_leader, "documents": self._is_primary, "etcd": self._is_etcd_leader}
+        return next((machine for machine in DATA_MACHINES if find[engine](machine)), None)
+
+    def _is_postgres_leader(self, machine: Machine) -> bool:
+        return _get(f"http://{machine.address}:{PATRONI_PORT}/leader") is not None
+
+    def _is_etcd_leader(self, machine: Machine) -> bool:
+        metrics = _get(f"http://{machine.address}:{ETCD_CLIENT_PORT}/metrics") or ""
+        return "\netcd_server_is_leader 1\n" in metrics
+
+    def _is_primary(self, machine: Machine) -> bool:
+        with connect_admin(get_admin_socket(self.configs[machine])) as client:
+            return bool(client.admin.command("hello")["isWritablePrimary"])
+
+
+def _get(url: str) -> str | None:
+    """Return the body of a successful response, or None."""
+    try:
+        response = httpx.get(url, trust_env=False, timeout=2)
+    except httpx.TransportError:
+        return None
+    return response.text if response.is_success else None

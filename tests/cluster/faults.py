@@ -1,0 +1,143 @@
+"""Faults of nodes and machines, in an order that is derived from the seed, and their injection one after the other."""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from deploy.cluster.machines import APP_MACHINES, DATA_MACHINES, MACHINES
+from deploy.local.mesh_config import SERVICES
+from tests.cluster.cluster import Cluster
+from tests.cluster.probes import Probe
+from tests.wait import wait_until_async
+
+ENGINES = ("etcd", "postgres", "rabbitmq", "documents")
+LED_ENGINES = ("etcd", "postgres", "documents")
+APP_PROCESSES = ("memcached", *(f"{name}{suffix}" for name in SERVICES for suffix in ("", "-envoy")))
+
+PARTITION_S = 30.0
+PAUSE_S = 10.0
+OBSERVATION_S = 8.0
+"""Seconds of successful writes after a fault, before the next one."""
+
+RECOVERY_TIMEOUT_S = 180.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault: SIGKILL (`kill`), SIGSTOP for PAUSE_S (`pause`) of processes, or a `partition` of machines.
+
+    A target is a process, a machine or, as "leader of postgres", the present leader of an engine.
+    """
+
+    kind: str
+    targets: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return kind and targets."""
+        return f"{self.kind} {' and '.join(self.targets)}"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """An injected fault, the processes or machines that it affected, and the gaps in seconds by probe."""
+
+    fault: Fault
+    affected: tuple[str, ...]
+    gaps_s: dict[str, float]
+
+
+def plan_faults(seed: int, count: int | None = None) -> list[Fault]:
+    """Return all faults in random order, or the first ones."""
+    rng = random.Random(f"cluster {seed}")  # noqa: S311 (must be reproducible)
+    nodes = [f"{machine.name}-{engine}" for machine in DATA_MACHINES for engine in ENGINES]
+    nodes += [f"{machine.name}-{name}" for machine in APP_MACHINES for name in APP_PROCESSES]
+    faults = [Fault("kill", (node,)) for node in nodes]
+    faults += [Fault("kill", (f"leader of {engine}",)) for engine in LED_ENGINES]
+    faults += [Fault("partition", (f"leader of {engine}",)) for engine in LED_ENGINES]
+    faults += [Fault("partition", (rng.choice(machines).name,)) for machines in (DATA_MACHINES, APP_MACHINES)]
+    faults.append(Fault("pause", (f"{rng.choice(DATA_MACHINES).name}-etcd",)))
+    first, second = rng.sample(DATA_MACHINES, 2)
+    faults.append(Fault("kill", tuple(f"{each.name}-{rng.choice(ENGINES)}" for each in (first, second))))
+    rng.shuffle(faults)
+    return faults[:count]
+
+
+@dataclass
+class FaultInjector:
+    """Injects faults, waits for the recovery after each of them, and measures the gaps of the probes."""
+
+    cluster: Cluster
+    planned_faults: Sequence[Fault]
+    probes: Sequence[Probe]
+    on_observation: Callable[[Observation], None]
+    progressed: asyncio.Event = field(default_factory=asyncio.Event)
+    observations: list[Observation] = field(default_factory=list)
+
+    @property
+    def progress(self) -> float:
+        """Fraction of the faults that have been injected, 0 to 1."""
+        return len(self.observations) / len(self.planned_faults)
+
+    async def inject_all(self) -> None:
+        """Inject all faults. Raises TimeoutError if the cluster does not recover."""
+        for fault in self.planned_faults:
+            started_at = time.monotonic()
+            affected = [await self._resolve(fault, target) for target in fault.targets]
+            await self._inject(fault, affected)
+            await self._wait_until_recovered(str(fault))
+            ended_at = time.monotonic()
+            gaps_s = {probe.name: probe.measure_gap_s(started_at, ended_at) for probe in self.probes}
+            self.observations.append(Observation(fault, tuple(affected), gaps_s))
+            self.on_observation(self.observations[-1])
+            self.progressed.set()
+
+    async def _resolve(self, fault: Fault, target: str) -> str:
+        """Return the process or machine of a target."""
+        if not target.startswith("leader of "):
+            return target
+        engine = target.removeprefix("leader of ")
+        leader = await wait_until_async(
+            lambda: asyncio.to_thread(self.cluster.find_leader, engine), RECOVERY_TIMEOUT_S, 0.5
+        )
+        return leader.name if fault.kind == "partition" else f"{leader.name}-{engine}"
+
+    async def _inject(self, fault: Fault, affected: Sequence[str]) -> None:
+        match fault.kind:
+            case "partition":
+                machines = [machine for machine in MACHINES if machine.name in affected]
+                for machine in machines:
+                    self.cluster.network.disconnect(machine)
+                try:
+                    await asyncio.sleep(PARTITION_S)
+                finally:
+                    for machine in machines:
+                        self.cluster.network.reconnect(machine)
+            case "pause":
+                for name in affected:
+                    self.cluster.send_signal(name, signal.SIGSTOP)
+                try:
+                    await asyncio.sleep(PAUSE_S)
+                finally:
+                    for name in affected:
+                        self.cluster.send_signal(name, signal.SIGCONT)
+            case _:
+                for name in affected:
+                    self.cluster.send_signal(name, signal.SIGKILL)
+                with suppress(TimeoutError):  # a process may be ready again between two checks
+                    await wait_until_async(lambda: not self.cluster.are_all_processes_ready(), 5, 0.02)
+
+    async def _wait_until_recovered(self, description: str) -> None:
+        """Wait until all processes are ready, and every probe writes for OBSERVATION_S."""
+
+        def is_recovered() -> bool:
+            now = time.monotonic()
+            return self.cluster.are_all_processes_ready() and all(
+                probe.successes[-1] > now - OBSERVATION_S / 2 for probe in self.probes
+            )
+
+        await wait_until_async(is_recovered, RECOVERY_TIMEOUT_S, 0.2, description=f"recovery after {description}")
+        await asyncio.sleep(OBSERVATION_S)

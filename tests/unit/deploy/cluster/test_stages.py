@@ -1,0 +1,43 @@
+"""Start-up stages of the cluster."""
+
+from collections import Counter
+from pathlib import Path
+
+from deploy.cluster.machines import APP_MACHINES, DATA_MACHINES, Machine, MachineConfig
+from deploy.cluster.network import Network
+from deploy.cluster.stages import define_stages
+from deploy.local.mesh_config import SERVICES
+from deploy.local.pki.secrets import Secrets
+
+
+def test_every_engine_and_service_runs_on_several_machines(
+    configs: dict[Machine, MachineConfig], secrets: Secrets, tmp_path: Path
+) -> None:
+    stages = define_stages(Network(tmp_path), configs, secrets)
+    processes = [process for stage in stages for process in stage]
+    names = Counter(process.name for process in processes)
+    assert max(names.values()) == 1
+    expected = {
+        f"{machine.name}-{name}" for machine in DATA_MACHINES for name in ("etcd", "postgres", "rabbitmq", "documents")
+    }
+    expected |= {
+        f"{machine.name}-{name}"
+        for machine in APP_MACHINES
+        for name in ("memcached", *SERVICES, *(f"{service}-envoy" for service in SERVICES))
+    }
+    assert names.keys() == expected | {"storage", "sandbox", "traces", "app1-ops-envoy"}
+    for process in processes:
+        machine, _, _ = process.name.partition("-")
+        is_placed = process.command[0] == "nsenter" and any(
+            part.endswith(f"-{machine}") for part in process.command[:2]
+        )
+        assert is_placed or process.name in ("storage", "sandbox", "traces")
+        assert process.user is None
+
+
+def test_sockets_of_the_machines_differ(
+    configs: dict[Machine, MachineConfig], secrets: Secrets, tmp_path: Path
+) -> None:
+    stages = define_stages(Network(tmp_path), configs, secrets)
+    sockets = [socket for stage in stages for process in stage for socket in process.sockets]
+    assert max(Counter(sockets).values()) == 1
