@@ -9,6 +9,8 @@ SERVICE_IMAGE = f"{PLACEHOLDER}/service"
 ENVOY_IMAGE = "envoyproxy/envoy"
 DRAIN_S = 10
 """Seconds in which a terminating pod still serves requests until all clients have stopped using it."""
+SIDECAR_MEMORY_MIB, EDGE_MEMORY_MIB = 256, 384
+"""Maximum memory of a sidecar. That of the gateway is the edge, which also has the connections of all clients."""
 
 RUN_FOLDER = f"/run/{PLACEHOLDER}"
 RUN_VOLUME_MOUNT = {"name": "run", "mountPath": RUN_FOLDER}
@@ -66,7 +68,9 @@ def build_app_container(service: str, probe_port: int) -> Config:
 def build_envoy_container(service: str, ports: Mapping[str, int]) -> Config:
     """Return the container of the sidecar. It outlives the app, which drains it and completes its open requests."""
     mounts = [RUN_VOLUME_MOUNT, {"name": "pki", "mountPath": "/run/pki", "readOnly": True}]
+    memory_mib = SIDECAR_MEMORY_MIB
     if service == "gateway":
+        memory_mib = EDGE_MEMORY_MIB
         mounts.append({"name": "edge", "mountPath": "/run/edge", "readOnly": True})
     probe = {"tcpSocket": {"port": ports["probe"]}, "periodSeconds": 10, "failureThreshold": 3}
     return {
@@ -75,7 +79,7 @@ def build_envoy_container(service: str, ports: Mapping[str, int]) -> Config:
         "command": ["envoy", "-c", f"{RUN_FOLDER}/envoy.yaml"],
         "args": ["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--drain-time-s", str(DRAIN_S)],
         "ports": [{"name": name, "containerPort": port} for name, port in ports.items()],
-        "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": f"{memory_mib}Mi"}},
         "securityContext": SECURITY_CONTEXT,
         "livenessProbe": probe,
         "readinessProbe": probe | {"periodSeconds": 2},

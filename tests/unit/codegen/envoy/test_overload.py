@@ -6,6 +6,7 @@ import pytest
 
 from codegen.envoy import overload
 from codegen.envoy.request_bodies import MAX_JSON_BODY_BYTES
+from codegen.kubernetes.containers import EDGE_MEMORY_MIB
 from codegen.rest.operations import iter_operations
 from tests.unit.codegen.sample_contracts import create_contracts
 
@@ -67,7 +68,7 @@ def test_streams_of_other_clusters_have_no_limits() -> None:
 def test_overload_actions_begin_before_the_heap_is_full() -> None:
     manager = overload.build_overload_manager()
     heap, connections = (each["typed_config"] for each in manager["resource_monitors"])
-    assert heap["max_heap_size_bytes"] < 256 * 2**20
+    assert heap["max_heap_size_bytes"] < EDGE_MEMORY_MIB * 2**20
     assert connections["max_active_downstream_connections"] == overload.MAX_DOWNSTREAM_CONNECTIONS
     idle, *others = manager["actions"]
     shares = [each["triggers"][0]["threshold"]["value"] for each in others]
