@@ -64,6 +64,7 @@ def run_generators(contracts_source: Contracts) -> Files:
 
     Raises ContractError with the errors of all generators, and when two generators write the same path.
     """
+    contracts_source.check_served_document()
     files: Files = {}
     errors = ContractErrors()
     with errors.collect():

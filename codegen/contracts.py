@@ -7,9 +7,10 @@ from typing import Any
 
 from codegen.errors import ContractError as ContractError  # noqa: PLC0414 (re-export)
 from codegen.errors import ContractErrors
-from codegen.mesh import load_mesh
+from codegen.mesh import MESH_FILE, load_mesh
 from codegen.openapi.findings import HTTP_METHODS as HTTP_METHODS  # noqa: PLC0414 (re-export)
 from codegen.openapi.findings import OpenApiFile
+from codegen.openapi.names import check_file_names
 from codegen.openapi.reader import read_openapi_file
 from codegen.protobuf import ProtoContracts, load_protos, parse_image
 from codegen.yaml_input import list_yaml_files
@@ -43,6 +44,12 @@ class Contracts:
         """Return the name of the mesh, which is also the stem of the served API and the first part of the packages."""
         name: str = self.mesh["name"]
         return name
+
+    def check_served_document(self) -> None:
+        """Raise ContractError if no document describes the API that the gateway serves."""
+        if self.name not in self.openapi:
+            problem = f"{OPENAPI_FOLDER}/{self.name}.yaml is missing, which describes the API of the mesh {self.name}"
+            raise ContractError(f"{problem}; add it, or correct the name in {MESH_FILE}")
 
     def get_rest_path(self, module: str) -> str:
         """Return the path of a module of the served API, relative to `generated/`."""
@@ -85,7 +92,9 @@ def _load(root: Path, read_protos: Callable[[], ProtoContracts]) -> Contracts:
     errors, files, protos = ContractErrors(), dict[str, OpenApiFile](), list[ProtoContracts]()
     mesh = load_mesh(root)
     with errors.collect():
-        for path in list_yaml_files(root, OPENAPI_FOLDER):
+        paths = list_yaml_files(root, OPENAPI_FOLDER)
+        check_file_names(paths, errors)
+        for path in paths:
             if (file := read_openapi_file(root, path, errors, is_served=path.stem == mesh["name"])) is not None:
                 files[path.stem] = file
     with errors.collect():

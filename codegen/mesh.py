@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from msgspec import Struct
 
 from codegen.errors import ContractError
+from codegen.typed_documents import convert_document, read_mapping
 
 MESH_FILE = "envoy/mesh.yaml"
 REQUIRED_KEYS = ("trust_domain", "sidecars", "settings")
@@ -24,23 +25,48 @@ PLACEHOLDER = "${MESH}"
 NAME_PATTERN = r"[a-z][a-z0-9]{1,30}"
 """Names of meshes: DNS labels that are also package names of Python and protobuf."""
 
+SERVICE_PORTS = ("ADMIN_PORT", "PROBE_PORT")
+"""Suffixes of the settings that each service has, with a default value."""
+
+
+class _Setting(Struct, forbid_unknown_fields=True):
+    about: str
+    default: str | int | None = None
+    development: str | int | None = None
+    port: bool = False
+
+
+class _Mesh(Struct):
+    trust_domain: str
+    sidecars: list[str]
+    settings: dict[str, _Setting]
+    connections: dict[str, dict[str, Any]] = {}
+    obsolete_queues: list[str] = []
+
 
 def load_mesh(root: Path) -> dict[str, Any]:
     """Return the content of the file below `root`.
 
-    Raises ContractError for a missing key, a name that is not valid, and connections of an unknown service.
+    Raises ContractError for a missing key, a value of another type, a name that is not valid, connections of an unknown
+    service, and a service without ports.
     """
-    file = root / MESH_FILE
-    if not file.exists():
-        raise ContractError(f"{MESH_FILE} is missing; write it, as in docs/own-contracts.md")
-    mesh: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    document = read_mapping(root, MESH_FILE)
+    mesh: dict[str, Any] = document.content
     name = mesh.get("name")
     if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name) or keyword.iskeyword(name):
         raise ContractError(f"{MESH_FILE}: the name {name!r} is not valid; write a-z and 0-9")
     if missing := [key for key in REQUIRED_KEYS if key not in mesh]:
         raise ContractError(f"{MESH_FILE}: the key {missing[0]} is missing; add it")
+    typed = convert_document(document, _Mesh)
     if unknown := [*mesh.get("connections", {}).keys() - {*list_services(mesh)}]:
         raise ContractError(f"{MESH_FILE}: connections of unknown services: {', '.join(sorted(unknown))}")
+    ports = [f"{service.upper()}_{suffix}" for service in list_services(mesh) for suffix in SERVICE_PORTS]
+    if errors := [
+        f"{MESH_FILE}: the setting {port} is missing, or has no default; add it"
+        for port in ports
+        if port not in typed.settings or typed.settings[port].default is None
+    ]:
+        raise ContractError(*errors)
     return mesh
 
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
-
-import yaml
+from typing import Literal, get_args
 
 from codegen.contracts import Contracts, Files
 from codegen.errors import ContractError
+from codegen.typed_documents import convert_document, read_mapping
 
 MESSAGES_FILE = "api-specs/messages.yaml"
 
@@ -27,14 +26,13 @@ class Messages:
 
 
 def load_messages(contracts: Contracts) -> Messages:
-    """Return the content of the file. Raises ContractError for an unknown key or format."""
-    file = contracts.root / MESSAGES_FILE
-    content: dict[str, Any] = {}
-    if file.exists():
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}
-    if unknown := sorted(content.keys() - {"formats", "names", "messages"}):
+    """Return the content of the file. Raises ContractError for an unknown key or format, and values of other types."""
+    if not (contracts.root / MESSAGES_FILE).exists():
+        return Messages()
+    document = read_mapping(contracts.root, MESSAGES_FILE)
+    if unknown := sorted(document.content.keys() - {"formats", "names", "messages"}):
         raise ContractError(f"{MESSAGES_FILE}: the key {unknown[0]} is unknown; delete it")
-    messages = Messages(**content)
+    messages = convert_document(document, Messages)
     formats = get_args(Format.__value__)
     for name, each in messages.formats.items():
         if each not in formats:

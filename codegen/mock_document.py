@@ -11,6 +11,7 @@ from typing import Any
 
 from codegen import contracts
 from codegen.contracts import HTTP_METHODS
+from codegen.openapi.servers import get_base_path
 from codegen.rest.operations import EVENT_STREAM_MEDIA_TYPE
 from codegen.rest.published_openapi import publish_document
 
@@ -30,7 +31,7 @@ def build_document(published: dict[str, Any]) -> dict[str, Any]:
     of events has one event, with the example of its content.
     """
     document = copy.deepcopy(published)
-    prefix = document["servers"][0]["url"].rstrip("/")
+    prefix = get_base_path(document)
     document["servers"] = [{"url": "/"}]
     document["paths"] = {f"{prefix}{path}": item for path, item in document["paths"].items()}
     schemas = document["components"]["schemas"]

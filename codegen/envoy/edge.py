@@ -32,6 +32,7 @@ from codegen.envoy.response_headers import (
     set_header,
 )
 from codegen.errors import map_all
+from codegen.openapi.servers import get_base_path
 from codegen.rest.deprecation import parse_deprecation
 from codegen.rest.operations import Operation, iter_operations
 from codegen.rest.rate_limits import RateLimit, list_rate_limits
@@ -121,7 +122,7 @@ def build_direct_405_route(name: str, match: Config, methods: set[str]) -> Confi
 
 def build_edge_routes(contracts: Contracts) -> list[Config]:
     """Return all routes, literal paths before templates so that `/users/me` does not match `/users/{user_id}`."""
-    base = contracts.openapi[contracts.name]["servers"][0]["url"]
+    base = get_base_path(contracts.openapi[contracts.name])
     # The route of GET matches HEAD too, so that of an operation of HEAD precedes it.
     sorted_operations = sorted(
         iter_operations(contracts, contracts.name), key=lambda each: ("{" in each.path, each.method != "HEAD")

@@ -1,5 +1,6 @@
 """Generator of the AsyncAPI 3 document: a channel per event, its producer, queues and payload."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from codegen.contracts import Contracts, Files
@@ -19,7 +20,9 @@ ATTRIBUTES = {
 """CloudEvents attributes; AMQP header names have the prefix `cloudEvents:`."""
 
 LICENSE_URLS = {"Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0"}
-"""URLs of licences by SPDX identifier, which AsyncAPI does not have."""
+"""URLs of the authors of licences by SPDX identifier; others have that of SPDX."""
+
+SPDX_URL = "https://spdx.org/licenses/{identifier}.html"
 
 SERVER = {
     "protocol": "amqp",
@@ -48,7 +51,9 @@ def get_output_path(contracts: Contracts) -> str:
 def build_info(contracts: Contracts) -> Config:
     """Return the metadata, with version, contact and licence of the OpenAPI document."""
     openapi_info = contracts.openapi[contracts.name]["info"]
-    license_name = openapi_info["license"]["identifier"]
+    optional = {"contact": openapi_info["contact"]} if "contact" in openapi_info else {}
+    if "license" in openapi_info:
+        optional["license"] = build_license(openapi_info["license"])
     return {
         "title": f"{contracts.name.title()}: events",
         "version": openapi_info["version"],
@@ -58,9 +63,16 @@ def build_info(contracts: Contracts) -> Config:
             f"`{get_exchange(contracts)}`. "
             "Queues are durable quorum queues with dead-lettering to `<queue>.dead`."
         ),
-        "contact": openapi_info["contact"],
-        "license": {"name": license_name, "url": LICENSE_URLS[license_name]},
+        **optional,
     }
+
+
+def build_license(openapi_license: Mapping[str, str]) -> Config:
+    """Return the licence, which AsyncAPI describes by a URL instead of an SPDX identifier."""
+    identifier = openapi_license.get("identifier")
+    if identifier is None:
+        return {key: openapi_license[key] for key in ("name", "url") if key in openapi_license}
+    return {"name": identifier, "url": LICENSE_URLS.get(identifier) or SPDX_URL.format(identifier=identifier)}
 
 
 def build_headers_schema() -> Config:

@@ -237,8 +237,8 @@ def build_alert_groups(contracts: Contracts) -> dict[str, list[Alert]]:
     groups = {name: list(iter_alerts(contracts)) for name, iter_alerts in ALERT_GROUPS.items()}
     for name, alerts in get_specification(contracts).alerts.items():
         for each in alerts:
-            alert = {"for_duration" if key == "for" else key: value for key, value in each.items()}
-            groups.setdefault(name, []).append(Alert(**alert))
+            alert = Alert(each.name, each.expr, each.for_duration, each.summary, each.is_critical)
+            groups.setdefault(name, []).append(alert)
     return {
         name: [replace(alert, expr=insert_name(alert.expr, contracts.name)) for alert in alerts]
         for name, alerts in groups.items()

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-import yaml
+from msgspec import Struct
+from msgspec import field as struct_field
 
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
 from codegen.errors import ContractError
 from codegen.mesh import PLACEHOLDER, insert_name
 from codegen.observability.promql import EDGE_SELECTOR, HTTP_SERVER_DURATION, list_event_streams
+from codegen.typed_documents import convert_document, read_mapping
+from codegen.yaml_input import build_pointer
 
 SPECIFICATION = "api-specs/observability.yaml"
 REQUIRED_KEYS = ("runbook_url", "objectives", "burn_rates")
@@ -46,6 +49,30 @@ class BurnRate:
         )
 
 
+class SpecifiedAlert(Struct, forbid_unknown_fields=True):
+    """Alert of the file."""
+
+    name: str
+    expr: str
+    summary: str
+    for_duration: str = struct_field(name="for")
+    is_critical: bool = False
+
+
+class _Objective(Struct, forbid_unknown_fields=True):
+    target: float
+    threshold: float | None = None
+
+
+class _Content(Struct, forbid_unknown_fields=True):
+    runbook_url: str
+    objectives: dict[str, _Objective]
+    burn_rates: dict[str, tuple[BurnRate, ...]]
+    alerts: dict[str, list[SpecifiedAlert]] = {}
+    dashboard: dict[str, list[Config]] = {}
+    span_parameters: list[str] = []
+
+
 @dataclass(frozen=True)
 class Specification:
     """Content of the file. `targets` are ratios, and `burn_rates` are by the speed of the alert, "fast" or "slow".
@@ -57,7 +84,7 @@ class Specification:
     targets: Mapping[str, float]
     latency_threshold_s: float
     burn_rates: Mapping[str, tuple[BurnRate, ...]]
-    alerts: Mapping[str, Sequence[Config]] = field(default_factory=dict)
+    alerts: Mapping[str, Sequence[SpecifiedAlert]] = field(default_factory=dict)
     dashboard: Mapping[str, Sequence[Config]] = field(default_factory=dict)
     span_parameters: Sequence[str] = ()
     """Path parameters that become attributes of spans."""
@@ -77,25 +104,30 @@ class Specification:
 def load_specification(path: Path) -> Specification:
     """Read the file.
 
-    Raises ContractError if a key is missing, the runbook's URL is relative or a target is no percentage.
+    Raises ContractError if a key is missing, a value has another type, the runbook's URL is relative or a target is no
+    percentage.
     """
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    if missing := [key for key in REQUIRED_KEYS if key not in content]:
-        raise ContractError(f"{path.name}: the key {missing[0]} is missing; add it")
-    objectives = content["objectives"]
-    for name, objective in objectives.items():
-        if not 0 < objective["target"] < 100:
-            raise ContractError(f"{path.name}: the target of {name} is not between 0 and 100 percent")
-    if not content["runbook_url"].startswith("https://"):
-        raise ContractError(f"{path.name}: runbook_url is not an absolute https URL")
+    document = read_mapping(path.parents[1], f"{path.parent.name}/{path.name}")
+    if missing := [key for key in REQUIRED_KEYS if key not in document.content]:
+        raise ContractError(f"{document.name}: the key {missing[0]} is missing; add it")
+    content = convert_document(document, _Content)
+    for name, objective in content.objectives.items():
+        if not 0 < objective.target < 100:
+            location = document.format_location(build_pointer("objectives", name))
+            raise ContractError(f"{location}: the target of {name} is not between 0 and 100 percent; correct it")
+    latency = content.objectives.get("latency")
+    if latency is None or latency.threshold is None:
+        raise ContractError(f"{document.name}: the objective latency lacks `threshold`; add it")
+    if not content.runbook_url.startswith("https://"):
+        raise ContractError(f"{document.name}: runbook_url is not an absolute https URL; correct it")
     return Specification(
-        content["runbook_url"],
-        {name: objective["target"] / 100 for name, objective in objectives.items()},
-        float(objectives["latency"]["threshold"]),
-        {speed: tuple(BurnRate(**rate) for rate in rates) for speed, rates in content["burn_rates"].items()},
-        content.get("alerts", {}),
-        content.get("dashboard", {}),
-        content.get("span_parameters", ()),
+        content.runbook_url,
+        {name: objective.target / 100 for name, objective in content.objectives.items()},
+        latency.threshold,
+        content.burn_rates,
+        content.alerts,
+        content.dashboard,
+        content.span_parameters,
     )
 
 

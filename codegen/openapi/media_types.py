@@ -28,8 +28,10 @@ class MediaTypeCheck:
         self._findings = findings
         self._schemas = schemas
 
-    def check_request(self, content: dict[str, Any], pointer: Pointer, *, is_patch: bool) -> None:
-        """Check the content of a request body."""
+    def check_request(self, body: dict[str, Any], parent: Pointer, *, is_patch: bool) -> None:
+        """Check a request body."""
+        content: dict[str, Any] = body["content"]
+        pointer: Pointer = (*parent, "content")
         if not self._check_names(content, pointer):
             return
         if not content:
@@ -49,6 +51,9 @@ class MediaTypeCheck:
             else:
                 remedy = f"use JSON, {FORM} or {MULTIPART}"
                 self._findings.add(at, f"the media type {media_type} of a request is not supported", remedy)
+            if not body.get("required") and not self._is_optional(media_type, media.get("schema", {})):
+                problem = "the body is optional, but its schema does not permit the empty object that stands for it"
+                self._findings.add(parent, problem, "write `required: true`, or permit an empty object")
 
     def check_response(self, content: dict[str, Any], pointer: Pointer) -> None:
         """Check the content of a success response."""
@@ -66,6 +71,10 @@ class MediaTypeCheck:
                 self._check_named(content[media_type]["schema"], (*at, "schema"))
             else:
                 self._check_stream(content[media_type]["schema"], (*at, "schema"))
+
+    def _is_optional(self, media_type: str, schema: Any) -> bool:
+        """Return whether an empty object is a valid body. A multipart form always has its boundary."""
+        return media_type != MULTIPART and (isinstance(schema, bool) or self._schemas.is_valid(schema, {}))
 
     def _check_names(self, content: dict[str, Any], pointer: Pointer) -> bool:
         malformed = [name for name in content if not MEDIA_TYPE_PATTERN.fullmatch(name)]

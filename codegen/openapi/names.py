@@ -3,8 +3,10 @@
 import keyword
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
-from codegen.naming import to_pascal_case, to_snake_case
+from codegen.errors import ContractErrors
+from codegen.naming import to_package_name, to_pascal_case, to_snake_case
 from codegen.openapi.findings import Findings, Pointer
 
 RESERVED_CLASS_NAMES = frozenset(
@@ -19,6 +21,9 @@ RESERVED_CLASS_NAMES = frozenset(
 
 RESERVED_SUFFIXES = ("Handler", "Stub")
 """Suffixes of generated classes that are no models."""
+
+FORWARDING_PREFIX = "Forwarding"
+"""Prefix of the classes of handlers that forward operations."""
 
 RESERVED_METHOD_NAMES = frozenset({*keyword.kwlist, "bool", "date", "datetime", "dict", "float", "int", "list", "str"})
 """Names that a method must not have: keywords, and the types in the annotations of the other methods."""
@@ -61,6 +66,19 @@ def get_function_name(operation_id: str) -> str:
     return first + "".join(part[:1].upper() + part[1:] for part in parts)
 
 
+def check_file_names(paths: Iterable[Path], errors: ContractErrors) -> None:
+    """Add an error for each file whose models have no package of their own."""
+    seen: dict[str, Path] = {}
+    for path in paths:
+        name = to_package_name(path.stem)
+        if not name.isidentifier() or keyword.iskeyword(name):
+            problem = f"the name {name} of its models is no package of Python"
+            errors.add(f"{path.parent.parent.name}/{path.parent.name}/{path.name}: {problem}; rename the file")
+        elif (other := seen.setdefault(name, path)) is not path:
+            problem = f"the package {name} of its models collides with that of {other.name}"
+            errors.add(f"{path.parent.parent.name}/{path.parent.name}/{path.name}: {problem}; rename one of them")
+
+
 def check_schema_names(findings: Findings, names: Iterable[str]) -> None:
     """Check that each schema has a class of its own, also where case is not significant."""
     seen: dict[str, str] = {}
@@ -98,13 +116,18 @@ def check_operation_names(findings: Findings, operations: Iterable[tuple[Pointer
 
 def check_tag_names(findings: Findings, tags: Iterable[str]) -> None:
     """Check that each tag has a class of its own."""
+    listed = list(tags)
     seen: dict[str, str] = {}
-    for index, tag in enumerate(tags):
+    forwarding = {f"{FORWARDING_PREFIX}{get_handler_class_name(tag)}": tag for tag in listed}
+    for index, tag in enumerate(listed):
         class_name, pointer = get_handler_class_name(tag), ("tags", index)
         if not class_name.isidentifier():
             findings.add(pointer, f"the tag {tag} is no class name", "begin it with A-Z or a-z")
         elif class_name in seen:
             problem = f"the class {class_name} of the tag {tag} collides with the one of the tag {seen[class_name]}"
+            findings.add(pointer, problem, "rename one of them")
+        elif class_name in forwarding:
+            problem = f"the class {class_name} of the tag {tag} collides with one of the tag {forwarding[class_name]}"
             findings.add(pointer, problem, "rename one of them")
         seen.setdefault(class_name, tag)
 

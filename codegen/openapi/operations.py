@@ -8,13 +8,15 @@ from codegen.errors import ContractError
 from codegen.openapi.findings import HTTP_METHODS, Findings, Pointer, parse_reference
 from codegen.openapi.media_types import MediaTypeCheck
 from codegen.openapi.names import check_operation_names, check_tag_names
-from codegen.openapi.parameters import PATH_PATTERN, ParameterCheck, list_template_names
+from codegen.openapi.parameters import ParameterCheck
+from codegen.openapi.paths import check_paths
 from codegen.openapi.problems import check_problems
 from codegen.openapi.schemas import SchemaCheck
+from codegen.openapi.servers import is_supported_server
 from codegen.rest.deprecation import SINCE_EXTENSION, SUNSET_EXTENSION, parse_deprecation
 
-SECURITY_SCHEMES = ("bearer", "webhook")
-"""Security schemes that the edge and the runtime implement."""
+SECURITY_SCHEMES = {"bearer": {"type": "http", "scheme": "bearer"}, "webhook": {"type": "apiKey", "in": "header"}}
+"""Security schemes that the edge and the runtime implement, with their declarations."""
 
 ROLES_SCHEMA = "Role"
 """Enum of the roles that `security` may name, if the document has one."""
@@ -22,7 +24,8 @@ ROLES_SCHEMA = "Role"
 STATUS_PATTERN = re.compile(r"[1-5][0-9]{2}")
 DEFAULT_RESPONSE = "default"
 METHODS_WITHOUT_BODY = ("get", "head")
-TIMEOUT_PATTERN = re.compile(r"[1-9][0-9]*s")
+TIMEOUT_PATTERN = re.compile(r"[1-9][0-9]{0,4}s")
+MAX_BODY_BYTES = 2**30
 
 
 class ServedCheck:
@@ -43,7 +46,11 @@ class ServedCheck:
             if not self._document.get(key):
                 self._findings.add((), f"the document has no `{key}`", "add it")
         check_tag_names(self._findings, self._tags)
-        self._check_paths()
+        for index, server in enumerate(self._document.get("servers", ())):
+            if not is_supported_server(server["url"]):
+                problem = f"the URL {server['url']} of a server is not supported"
+                self._findings.add(("servers", index), problem, "write a path, or a URL without variables and query")
+        check_paths(self._findings, self._document.get("paths", {}))
         operations = list(self._iter_operations())
         named = [(at, operation["operationId"]) for _, _, operation, at in operations if "operationId" in operation]
         check_operation_names(self._findings, named)
@@ -58,26 +65,6 @@ class ServedCheck:
             for method in HTTP_METHODS:
                 if method in item:
                     yield path, item, item[method], ("paths", path, method)
-
-    def _check_paths(self) -> None:
-        seen: dict[str, str] = {}
-        for path, item in self._document.get("paths", {}).items():
-            if path.startswith("x-"):
-                continue
-            pointer = ("paths", path)
-            if not PATH_PATTERN.fullmatch(path) or "//" in path or "${" in path:
-                remedy = "begin it with `/`, and use a-z, A-Z, 0-9, unencoded punctuation and `{names}`"
-                self._findings.add(pointer, "the path is not supported", remedy)
-            names = list_template_names(path)
-            if len(names) != len(set(names)):
-                self._findings.add(pointer, "the path repeats a parameter", "rename one of them")
-            if "}{" in path:
-                self._findings.add(pointer, "two parameters are adjacent", "separate them")
-            shape = re.sub(r"\{[^{}]*\}", "{}", path)
-            if (other := seen.setdefault(shape, path)) != path:
-                self._findings.add(pointer, f"the path matches the same requests as {other}", "merge both")
-            if "servers" in item:
-                self._findings.add((*pointer, "servers"), "`servers` of a path is not supported", "remove it")
 
     def _check_operation(self, operation: dict[str, Any], pointer: Pointer) -> None:
         if "operationId" not in operation:
@@ -126,6 +113,13 @@ class ServedCheck:
             self._findings.add(pointer, f"the security scheme {name} is not implemented", remedy)
         elif name not in self._components.get("securitySchemes", {}):
             self._findings.add(pointer, f"the security scheme {name} is not declared", "add it to `securitySchemes`")
+        elif different := [
+            f"{key}: {value}"
+            for key, value in SECURITY_SCHEMES[name].items()
+            if str(self._components["securitySchemes"][name].get(key, "")).lower() != value.lower()
+        ]:
+            problem = f"the declaration of the security scheme {name} is not the implemented one"
+            self._findings.add(("components", "securitySchemes", name), problem, f"write `{'`, `'.join(different)}`")
         elif not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
             self._findings.add(pointer, f"the roles of {name} are not a list of texts", "correct them")
         elif name != "bearer" and roles:
@@ -145,7 +139,7 @@ class ServedCheck:
         if "$ref" in body:
             at = parse_reference(body["$ref"])
             body = self._components["requestBodies"][at[-1]]
-        self._media_types.check_request(body["content"], (*at, "content"), is_patch=pointer[-1] == "patch")
+        self._media_types.check_request(body, at, is_patch=pointer[-1] == "patch")
 
     def _check_responses(self, operation: dict[str, Any], pointer: Pointer) -> None:
         statuses = [status for status in operation["responses"] if not status.startswith("x-")]
@@ -184,7 +178,12 @@ class ServedCheck:
         except ContractError as error:
             self._findings.add(pointer, str(error), f"write `{SINCE_EXTENSION}` and `{SUNSET_EXTENSION}` as dates")
         limit = operation.get("x-max-bytes", 1)
-        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-            self._findings.add((*pointer, "x-max-bytes"), "`x-max-bytes` is no number of bytes", "correct it")
+        if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_BODY_BYTES:
+            problem = f"`x-max-bytes` is no number of bytes from 1 to {MAX_BODY_BYTES}"
+            self._findings.add((*pointer, "x-max-bytes"), problem, "correct it")
         if not TIMEOUT_PATTERN.fullmatch(str(operation.get("x-timeout", "1s"))):
-            self._findings.add((*pointer, "x-timeout"), "`x-timeout` is no time", "write seconds, such as `3s`")
+            self._findings.add(
+                (*pointer, "x-timeout"),
+                "`x-timeout` is no time of at most 99999 seconds",
+                "write seconds, such as `3s`",
+            )

@@ -19,6 +19,12 @@ UNAVAILABLE_HEADERS = {
 }
 """Headers that OpenAPI describes elsewhere, with the remedy."""
 
+RESERVED_HEADER = re.compile(
+    r"connection|content-length|expect|forwarded|host|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|"
+    r"traceparent|tracestate|x-envoy-.*|x-forwarded-.*|x-jwt-payload|x-request-id"
+)
+"""Headers that HTTP itself, the edge or the sidecar sets or removes."""
+
 PATH_PATTERN = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|\{[^{}/]+\})*)+")
 LITERAL_PATTERN = re.compile(r"\{[^{}]*\}")
 
@@ -96,6 +102,8 @@ class ParameterCheck:
             self._findings.add(pointer, f"{title} is not required", "write `required: true`")
         if location == "header" and (remedy := UNAVAILABLE_HEADERS.get(name.lower())):
             self._findings.add(pointer, f"OpenAPI ignores {title}", remedy)
+        if location == "header" and RESERVED_HEADER.fullmatch(name.lower()):
+            self._findings.add(pointer, f"the edge sets or removes {title}", "rename it")
         if location in ("cookie", "header") and not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
             self._findings.add(pointer, f"{title} has no valid name", "use a-z, A-Z, 0-9 and `-`")
         self._check_schema(parameter, title, (*pointer, "schema"))

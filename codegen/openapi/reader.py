@@ -10,7 +10,7 @@ from jsonschema_rs import Draft202012Validator
 
 from codegen.errors import ContractError, ContractErrors
 from codegen.openapi.external_references import build_file, read_with_components
-from codegen.openapi.findings import Findings, OpenApiFile, Pointer
+from codegen.openapi.findings import Findings, OpenApiFile, Pointer, parse_reference
 from codegen.openapi.media_types import EVENT_STREAM, FORM, is_json
 from codegen.openapi.names import check_schema_names
 from codegen.openapi.operations import ServedCheck
@@ -53,6 +53,8 @@ def check_document(file: OpenApiFile, errors: ContractErrors, *, is_served: bool
     StructureCheck(findings).run()
     if findings.count == 0:
         _check_meta_schema(findings)
+    if findings.count == 0:
+        _resolve_aliases(file.document)
     if findings.count == 0 and has_models:
         schemas = SchemaCheck(findings)
         check_schema_names(findings, file.document.get("components", {}).get("schemas", {}))
@@ -61,6 +63,14 @@ def check_document(file: OpenApiFile, errors: ContractErrors, *, is_served: bool
             schemas.check(schema, pointer, permits_binary=_is_binary_content(pointer))
         if is_served:
             ServedCheck(findings, schemas).run()
+
+
+def _resolve_aliases(document: dict[str, Any]) -> None:
+    """Replace components that are only references by their targets, except schemas, whose models have aliases."""
+    for section, components in document.get("components", {}).items():
+        for name in components if section != "schemas" and isinstance(components, dict) else ():
+            while isinstance(components[name], dict) and "$ref" in components[name]:
+                components[name] = components[parse_reference(components[name]["$ref"])[-1]]
 
 
 def _is_binary_content(pointer: Pointer) -> bool:

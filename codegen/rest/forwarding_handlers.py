@@ -13,7 +13,8 @@ from google.protobuf.descriptor import Descriptor
 from codegen.contracts import Contracts, Files
 from codegen.errors import map_all
 from codegen.naming import to_snake_case
-from codegen.openapi.names import get_argument_name, get_handler_class_name
+from codegen.openapi.names import FORWARDING_PREFIX, get_argument_name, get_handler_class_name
+from codegen.openapi.servers import get_base_path
 from codegen.protobuf import Method, Service
 from codegen.rest.converters import get_converter_name
 from codegen.rest.handlers import (
@@ -94,7 +95,7 @@ class ForwardingModule:
         }
         parameters = ", ".join(f"{name}: {stub}" for name, stub in names.items())
         return (
-            f"class Forwarding{get_handler_class_name(tag)}({get_handler_class_name(tag)}):\n"
+            f"class {FORWARDING_PREFIX}{get_handler_class_name(tag)}({get_handler_class_name(tag)}):\n"
             f'    """Operations tagged `{tag}` with an RPC method."""\n\n'
             f"    def __init__(self, {parameters}) -> None:\n"
             + "".join(f"        self._{name} = {name}\n" for name in names)
@@ -166,7 +167,7 @@ class ForwardingModule:
             problem = f"{LOCATION} needs the property id of {pair.name}"
             raise operation.create_error(problem, "add it, or remove the header")
         path = PATH_PARAMETER_PATTERN.sub(lambda name: f"{{{get_argument_name(name[1])}}}", operation.path)
-        location = self.contracts.openapi[self.contracts.name]["servers"][0]["url"] + path
+        location = get_base_path(self.contracts.openapi[self.contracts.name]) + path
         headers.insert(0, f'"{LOCATION}": f"{location}/{{result.id}}"')
         return [f"result = {converted}", f"return {response}(result, {{{', '.join(headers)}}}{replayed})"]
 

@@ -107,7 +107,9 @@ def check_merge_patch(contracts: Contracts, operation: Operation) -> None:
         media_types = " and ".join(PATCH_MEDIA_TYPES)
         raise operation.create_error("the patch is not a merge patch", f"accept one schema as {media_types}")
     read = contracts.openapi[contracts.name]["paths"][operation.path].get("get", {})
-    if read and "Accept-Patch" not in read["responses"]["200"].get("headers", {}):
+    successes = [each for status, each in read.get("responses", {}).items() if status.startswith("2")]
+    headers = [contracts.resolve_reference(contracts.name, each).get("headers", {}) for each in successes]
+    if not all("Accept-Patch" in each for each in headers):
         location = contracts.format_location(contracts.name, "paths", operation.path, "get")
         raise ContractError(f"{location}: the response lacks the header Accept-Patch, but PATCH exists; add it")
 
@@ -116,6 +118,8 @@ def is_streaming(operation: Operation) -> bool:
     """Return whether the response is a stream of server-sent events."""
     if EVENT_STREAM_MEDIA_TYPE not in operation.content:
         return False
+    if operation.method != "GET":
+        raise operation.create_error(f"a stream has the method {operation.method}", "use GET, which clients can repeat")
     if operation.status != 200 or operation.headers - {"Cache-Control"}:
         raise operation.create_error("the stream has another status or headers", "use the status 200 without headers")
     if END_OF_STREAM_STATUS not in operation.raw["responses"]:

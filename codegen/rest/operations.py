@@ -61,9 +61,10 @@ class Operation:
         return tuple(role for alternative in self.security for roles in alternative.values() for role in roles)
 
 
-def is_event_stream(raw: dict[str, Any]) -> bool:
+def is_event_stream(contracts: Contracts, api: str, raw: dict[str, Any]) -> bool:
     """Return whether the success response of an operation is a stream of server-sent events."""
-    return EVENT_STREAM_MEDIA_TYPE in raw["responses"].get("200", {}).get("content", {})
+    response = contracts.resolve_reference(api, raw["responses"].get("200", {}))
+    return EVENT_STREAM_MEDIA_TYPE in response.get("content", {})
 
 
 def iter_operations(contracts: Contracts, api: str) -> Iterator[Operation]:
@@ -79,7 +80,7 @@ def iter_operations(contracts: Contracts, api: str) -> Iterator[Operation]:
                 for owner in (item, raw)
             )
             successes = [code for code in raw["responses"] if code.startswith("2")]
-            status = successes[0] if not is_event_stream(raw) else "200"
+            status = successes[0] if not is_event_stream(contracts, api, raw) else "200"
             success = contracts.resolve_reference(api, raw["responses"][status])
             body = contracts.resolve_reference(api, raw["requestBody"])["content"] if "requestBody" in raw else None
             yield Operation(

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from codegen.openapi.findings import HTTP_METHODS
+from codegen.openapi.servers import get_base_path
 
 REASONS_EXTENSION = "x-reasons"
 """Extension of an operation: in the contract, the reasons that it does not share; published, all of its reasons."""
@@ -85,8 +86,7 @@ def build_example(reason: str, document: dict[str, Any], path: str | None = None
 
 def _fill_path(document: dict[str, Any], path: str) -> str:
     values = document.get(PATH_EXAMPLES_EXTENSION, {})
-    base: str = document["servers"][0]["url"]
-    return base + re.sub(r"\{([^}]+)\}", lambda match: values.get(match[1], "1"), path)
+    return get_base_path(document) + re.sub(r"\{([^}]+)\}", lambda match: values.get(match[1], "1"), path)
 
 
 def add_problem_examples(document: dict[str, Any], published: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import yaml
 from codegen.events import asyncapi
 from codegen.protobuf import Event
 from tests import sample
-from tests.unit.codegen.sample_contracts import create_contracts, create_event
+from tests.unit.codegen.sample_contracts import create_contracts, create_event, create_openapi
 
 POOL = sample.load_contracts().protos.pool
 ADDED = create_event("Added", message="sample.v1.EchoRequest", queues=("archive.history", "mail.requested"))
@@ -107,3 +107,21 @@ def test_headers_of_cloudevents_are_required() -> None:
 def test_event_with_unknown_message_raises_key_error() -> None:
     with pytest.raises(KeyError):
         generate(create_event("Added", message="sample.v1.Missing"))
+
+
+@pytest.mark.parametrize(
+    ("openapi_license", "expected"),
+    [
+        ({"name": "Own", "url": "https://a.example"}, {"name": "Own", "url": "https://a.example"}),
+        ({"name": "Own"}, {"name": "Own"}),
+        ({"name": "MIT Licence", "identifier": "MIT"}, {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}),
+    ],
+)
+def test_licence_has_a_url_if_the_openapi_document_has(openapi_license: Any, expected: Any) -> None:
+    assert asyncapi.build_license(openapi_license) == expected
+
+
+def test_contact_and_licence_are_optional() -> None:
+    openapi = create_openapi()
+    del openapi["info"]["contact"], openapi["info"]["license"]
+    assert asyncapi.build_info(create_contracts(openapi=openapi)).keys() == {"title", "version", "description"}

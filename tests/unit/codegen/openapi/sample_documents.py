@@ -66,7 +66,7 @@ def with_parameter(parameter: Json, path: str = "/things") -> Json:
 
 def with_body(content: Json, method: str = "post") -> Json:
     """Return the document with one operation that has a request body."""
-    return with_operation(method=method, requestBody={"content": content})
+    return with_operation(method=method, requestBody={"required": True, "content": content})
 
 
 def with_schemas(**schemas: Any) -> Json:

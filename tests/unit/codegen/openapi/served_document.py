@@ -59,6 +59,7 @@ paths:
       operationId: batch
       tags: [order-items]
       requestBody:
+        required: true
         content: {application/vnd.sample+json: {schema: {type: array, items: {$ref: '#/components/schemas/Event'}}}}
       responses:
         '200':
@@ -69,6 +70,7 @@ paths:
       operationId: sendForm
       tags: [order-items]
       requestBody:
+        required: true
         content: {application/x-www-form-urlencoded: {schema: {$ref: '#/components/schemas/Form'}}}
       responses:
         '200': {description: Fine., content: {application/json: {schema: {type: string}}}}

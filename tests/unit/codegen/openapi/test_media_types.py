@@ -90,3 +90,21 @@ def test_unsupported_content_is_an_error(document: Json, error: str) -> None:
     document["components"]["schemas"]["Nested"] = nested
     (message,) = find_errors(document)
     assert error in message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [CONTENT, {"application/json": {"schema": {"type": "array", "items": REFERENCE}}}, {MULTIPART: {"schema": FILE}}],
+)
+def test_optional_body_that_cannot_be_absent_is_an_error(content: Json) -> None:
+    document = with_body(content)
+    del document["paths"]["/things"]["post"]["requestBody"]["required"]
+    (error,) = find_errors(document)
+    assert error.startswith("operation listThings: the body is optional, but its schema does not permit")
+
+
+def test_optional_body_that_may_be_an_empty_object_has_no_error() -> None:
+    document = with_body(CONTENT)
+    del document["paths"]["/things"]["post"]["requestBody"]["required"]
+    del document["components"]["schemas"]["Thing"]["required"]
+    assert find_errors(document) == []

@@ -1,7 +1,10 @@
 """Python names of schemas, operations, tags and parameters."""
 
+from pathlib import Path
+
 import pytest
 
+from codegen.errors import ContractErrors
 from codegen.openapi import names
 from tests.unit.codegen.openapi.sample_documents import Json, change_document, find_errors, with_operation, with_schemas
 
@@ -141,6 +144,28 @@ def with_names(*parameters: tuple[str, str]) -> Json:
 )
 def test_invalid_or_colliding_names_are_errors(document: Json, error: str) -> None:
     assert find_errors(document) == [error]
+
+
+def test_tag_of_a_class_that_forwards_operations_is_an_error() -> None:
+    tags = [{"name": "things"}, {"name": "forwarding-things"}]
+    (error,) = find_errors(change_document(tags=tags))
+    problem = "the class ForwardingThingsHandler of the tag forwarding-things collides with one of the tag things"
+    assert error == f"tags: {problem}; rename one of them"
+
+
+@pytest.mark.parametrize("stem", ["import", "2pay", "pay.v2", "Pay X", "None"])
+def test_file_name_without_package_is_an_error(stem: str) -> None:
+    errors = ContractErrors()
+    names.check_file_names([Path(f"/root/api-specs/openapi/{stem}.yaml")], errors)
+    (error,) = errors.messages
+    assert error.startswith(f"api-specs/openapi/{stem}.yaml: the name {stem} of its models is no package of Python")
+
+
+def test_files_with_one_package_are_an_error() -> None:
+    errors = ContractErrors()
+    names.check_file_names([Path(f"/root/api-specs/openapi/{stem}.yaml") for stem in ("a-b", "a_b", "ab")], errors)
+    problem = "the package a_b of its models collides with that of a-b.yaml"
+    assert errors.messages == [f"api-specs/openapi/a_b.yaml: {problem}; rename one of them"]
 
 
 def test_names_of_schemas_are_those_of_classes_without_models_too() -> None:

@@ -102,13 +102,19 @@ def test_supported_operation_has_no_error(document: Json) -> None:
             with_operation(responses={"204": {"description": "Done.", "content": CONTENT}}),
             "a response 204 has no body; use the status 200",
         ),
-        (with_operation(extensions={"x-max-bytes": "1 MiB"}), "`x-max-bytes` is no number of bytes; correct it"),
+        (
+            with_operation(extensions={"x-max-bytes": "1 MiB"}),
+            "`x-max-bytes` is no number of bytes from 1 to 1073741824; correct it",
+        ),
         (
             with_operation(deprecated=True),
             "the deprecated operation listThings must have x-deprecated-since and x-sunset; "
             "write `x-deprecated-since` and `x-sunset` as dates",
         ),
-        (with_operation(extensions={"x-timeout": 3}), "`x-timeout` is no time; write seconds, such as `3s`"),
+        (
+            with_operation(extensions={"x-timeout": 3}),
+            "`x-timeout` is no time of at most 99999 seconds; write seconds, such as `3s`",
+        ),
     ],
 )
 def test_unsupported_operation_is_an_error(document: Json, error: str) -> None:
@@ -131,7 +137,8 @@ def test_undeclared_scheme_is_an_error() -> None:
 def test_paths_of_the_same_shape_are_an_error() -> None:
     item = {"get": OPERATION | {"parameters": []}}
     errors = find_errors(change_document(paths={"/a/{x}": item, "/a/{y}": item}))
-    assert "path /a/{y}: the path matches the same requests as /a/{x}; merge both" in errors
+    remedy = "rename a literal part of one of them, or merge both"
+    assert f"path /a/{{y}}: the path matches some or all requests of /a/{{x}}; {remedy}" in errors
 
 
 @pytest.mark.parametrize("path", ["/a/{x}{y}", "/a/{x}/{x}"])
@@ -142,3 +149,14 @@ def test_adjacent_and_repeated_parameters_are_errors(path: str) -> None:
 
 def test_operations_of_other_documents_are_not_checked() -> None:
     assert find_errors(with_operation(operationId=None, tags=None), is_served=False) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [("bearer", {"type": "apiKey", "in": "query", "name": "token"}), ("webhook", {"type": "http", "scheme": "digest"})],
+)
+def test_other_declaration_of_a_scheme_is_an_error(name: str, scheme: Json) -> None:
+    document = with_security({name: []})
+    document["components"]["securitySchemes"][name] = scheme
+    (error,) = find_errors(document)
+    assert f"the declaration of the security scheme {name} is not the implemented one; write `type: " in error

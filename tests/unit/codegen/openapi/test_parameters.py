@@ -122,3 +122,9 @@ def test_error_of_a_shared_parameter_is_reported_once_at_the_component() -> None
     }
     (error,) = find_errors(document)
     assert error.startswith("parameter Q: the style pipeDelimited of the query parameter q is not supported")
+
+
+@pytest.mark.parametrize("name", ["Host", "X-Forwarded-For", "x-jwt-payload", "x-envoy-attempt-count", "traceparent"])
+def test_header_that_the_edge_sets_is_an_error(name: str) -> None:
+    (error,) = find_errors(with_parameter({"name": name, "in": "header"}))
+    assert error == f"operation listThings: the edge sets or removes the header parameter {name}; rename it"

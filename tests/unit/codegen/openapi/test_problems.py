@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from codegen.envoy.local_replies import REASON_BY_STATUS
-from codegen.openapi.problems import RUNTIME_REASONS
+from codegen.openapi.problems import GRPC_CODES, RUNTIME_REASONS
 from codegen.rest.problem_examples import SHARED_REASONS, TOKEN_REASONS
 from tests.conftest import ROOT
 from tests.unit.codegen.openapi.sample_documents import (
@@ -42,6 +42,37 @@ def test_error_with_reason_has_no_error() -> None:
         ),
         (with_reason(status="404"), "x-problems: the reason NOT_HERE lacks `status`; add it"),
         (with_reason(detail=3), "x-problems: the reason NOT_HERE lacks `detail`; add it"),
+        (
+            change_document(**{"x-problems": PROBLEMS | {"not-here": PROBLEMS["NOT_FOUND"]}}),
+            "x-problems: the reason not-here is no constant; use A-Z, 0-9 and `_`",
+        ),
+        (with_reason(status=200), "x-problems: the status 200 of NOT_HERE is no error; write one from 400 to 599"),
+        (
+            with_reason(grpc="GONE"),
+            f"x-problems: GONE of NOT_HERE is no status code of gRPC; use one of {', '.join(sorted(GRPC_CODES))}",
+        ),
+        (
+            with_reason(detail={"en": "At {x}."}),
+            "x-problems: `detail` of NOT_HERE in en is no text, or has a placeholder without an example; "
+            "correct {x}, or add it to `example`",
+        ),
+        (
+            with_reason(detail_with_values={"en": "A {"}),
+            "x-problems: `detail_with_values` of NOT_HERE in en is no text, or has a placeholder without an example; "
+            "correct A {, or add it to `example`",
+        ),
+        (
+            with_reason(detail={"en": "A", "de": 5}),
+            "x-problems: `detail` of NOT_HERE in de is no text, or has a placeholder without an example; write a text",
+        ),
+        (
+            with_reason(example=[1]),
+            "x-problems: `example` of NOT_HERE is no object; write values by name",
+        ),
+        (
+            with_operation(extensions={"x-reasons": [["NOT_FOUND"]]}),
+            "operation listThings: `x-reasons` has a value that is no text; list reasons",
+        ),
         (with_reason(detail={"de": "D"}), "x-problems: the detail of NOT_HERE has no text in English; add `en`"),
         (
             change_document(**{"x-problems": {name: entry for name, entry in PROBLEMS.items() if name != "FORBIDDEN"}}),

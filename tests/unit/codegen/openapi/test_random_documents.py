@@ -110,7 +110,7 @@ def create_operation(path: str, described: Json, listed: list[Json], content: Js
     return (
         described
         | {"parameters": [*in_path, *listed], "tags": ["things"], "responses": responses}
-        | ({} if body is None else {"requestBody": {"content": body}})
+        | ({} if body is None else {"requestBody": {"required": True, "content": body}})
     )
 
 

@@ -7,7 +7,7 @@ import yaml
 from codegen.errors import ContractErrors
 from codegen.openapi.findings import OpenApiFile
 from codegen.openapi.reader import read_openapi_file
-from tests.unit.codegen.openapi.sample_documents import DOCUMENT, change_document, find_errors, with_property
+from tests.unit.codegen.openapi.sample_documents import DOCUMENT, OPERATION, change_document, find_errors, with_property
 
 
 def read(folder: Path, text: str, name: str = "delivery.yaml") -> tuple[OpenApiFile | None, list[str]]:
@@ -67,3 +67,32 @@ def test_rules_depend_on_the_file(tmp_path: Path) -> None:
 def test_file_without_paths_and_components_is_read(tmp_path: Path) -> None:
     _, errors = read(tmp_path, dump({key: DOCUMENT[key] for key in ("openapi", "info")} | {"webhooks": {}}), "a.yaml")
     assert errors == []
+
+
+def test_component_that_is_a_reference_is_its_target() -> None:
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}
+    document = change_document(
+        paths={
+            "/things": {
+                "post": OPERATION
+                | {
+                    "requestBody": {"$ref": "#/components/requestBodies/Alias"},
+                    "responses": {"200": {"$ref": "#/components/responses/Other"}},
+                }
+            }
+        }
+    )
+    document["components"] |= {
+        "requestBodies": {
+            "Alias": {"$ref": "#/components/requestBodies/Body"},
+            "Body": {"required": True, "content": content},
+        },
+        "responses": {
+            "Other": {"$ref": "#/components/responses/Alias"},
+            "Alias": {"$ref": "#/components/responses/Things"},
+            "Things": {"description": "Fine.", "content": content},
+        },
+    }
+    assert find_errors(document) == []
+    assert document["components"]["responses"]["Other"] == {"description": "Fine.", "content": content}
+    assert document["components"]["requestBodies"]["Alias"] == {"required": True, "content": content}

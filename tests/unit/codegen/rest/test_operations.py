@@ -121,3 +121,12 @@ def test_document_without_paths_has_no_operations() -> None:
 def test_unsupported_http_methods_are_ignored() -> None:
     paths = {"/extra": {"trace": {"operationId": "extra"}, "summary": "A path."}}
     assert list_operations(paths=paths) == {}
+
+
+def test_referenced_stream_is_the_success_response() -> None:
+    document = create_openapi()
+    raw = document["paths"]["/notes/{note_id}/events"]["get"]
+    document["components"]["responses"]["Stream"] = raw["responses"]["200"]
+    raw["responses"] = {"204": raw["responses"]["204"], "200": {"$ref": "#/components/responses/Stream"}}
+    (operation,) = [each for each in iter_operations(create_contracts(openapi=document), "delivery") if each.raw is raw]
+    assert (operation.status, [*operation.content]) == (200, ["text/event-stream"])
