@@ -44,6 +44,14 @@ add-caller: setup ## give the external caller NAME=… a certificate and a sidec
 	@$(PYTHON) -m deploy.local add-caller "$(or $(NAME),$(error NAME is missing: make add-caller NAME=…))"
 dead-letters: setup ## manage dead letters; ARGS="list", "show QUEUE ID", "replay …", "drop …"
 	@$(PYTHON) -m deploy.local.dead_letters dead-letters $(or $(ARGS),list)
+cluster-up: setup ## start a cluster on simulated machines, each engine and service several times; as root
+	@deploy/local/setup.sh cluster
+	@$(PYTHON) -m deploy.cluster up
+cluster-demo: setup ## start the cluster if it is not running, and run the seven scenarios on it
+	@deploy/local/setup.sh cluster
+	@$(PYTHON) -m deploy.cluster demo
+cluster-down: ## stop the cluster
+	@[ ! -x $(PYTHON) ] || $(PYTHON) -m deploy.cluster down
 reconcile: setup ## compare stores and banks for orders of the last seven days, unchanged for ten minutes; repair or report
 	@$(PYTHON) -m deploy.local reconcile
 
@@ -112,6 +120,7 @@ requirements: setup ## pin the newest compatible versions of all dependencies
 	@$(UV_COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/services.txt
 	@$(UV_COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt
 	@$(UV_COMPILE) --upgrade --group checkov -o requirements/checkov.txt
+	@$(UV_COMPILE) --upgrade --group patroni -o requirements/patroni.txt
 	@$(UV_COMPILE) --upgrade --group client-generators -o requirements/client-generators.txt
 pin-images: setup ## pin the images of the Dockerfile, Compose and the local overlay by the digests of their registries
 	@$(PYTHON) -m deploy.containers.pin_images
@@ -144,6 +153,9 @@ test-chaos: setup ## inject faults while 200 orders are in progress, then check 
 	@$(PYTHON) -m tests.chaos
 test-chaos-mutations: setup ## inject defects and check that the chaos test finds them
 	@$(PYTHON) -m tests.chaos.mutation
+test-cluster: setup ## kill and partition the nodes of a cluster while orders are in progress, then check invariants; SEED, FAULTS
+	@deploy/local/setup.sh cluster
+	@$(PYTHON) -m tests.cluster
 test-containers: setup ## run the system with Docker Compose and in pods, restart each container under load; STEPS="compose pods"
 	@deploy/local/setup.sh containers
 	@$(PYTHON) -m tests.containers $(STEPS)

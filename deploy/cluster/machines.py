@@ -52,8 +52,12 @@ _MACHINES_BY_PORT: Mapping[str, tuple[Machine, ...]] = {
 
 
 def list_hosts() -> list[tuple[str, str]]:
-    """Return address and name of every host. The name of a service and `edge` have an address on each app machine."""
-    names = [(machine.address, machine.name) for machine in (*MACHINES, OUTSIDE)]
+    """Return address and name of every host. The name of a service and `edge` have an address on each app machine.
+
+    App machines have no names of their own: Envoy's resolver merges the lines of an address, and of a name with several
+    addresses it would use the first one only.
+    """
+    names = [(machine.address, machine.name) for machine in (*DATA_MACHINES, OUTSIDE)]
     return names + [(machine.address, name) for name in (EDGE_HOST, *CALLEES) for machine in APP_MACHINES]
 
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the prerequisites: uv, the virtual environment, Node packages and Debian packages.
 # Prints nothing if all are installed. `setup.sh browser prometheus containers bench java` adds the prerequisites of these tests,
-# `setup.sh checkov` those of the check of the manifests, and `setup.sh client-generators mock` those of the Python clients and the mock.
+# `setup.sh checkov` those of the check of the manifests, `setup.sh client-generators mock` those of the Python clients and the mock, and
+# `setup.sh cluster` those of the cluster on one host.
 set -eu
 cd "$(dirname "$0")/../.."
 state=.local/setup
@@ -109,6 +110,7 @@ install_environment() {
 }
 ! requested checkov || install_environment checkov
 ! requested client-generators || install_environment client-generators
+! requested cluster || install_environment patroni
 
 if requested mock; then
     mkdir -p .local/mock
@@ -155,6 +157,10 @@ if requested containers; then
     command -v ip >/dev/null 2>&1 || [ -x /usr/sbin/ip ] || missing="$missing iproute2"
     command -v dockerd >/dev/null 2>&1 || [ -x /usr/sbin/dockerd ] || docker version >/dev/null 2>&1 || missing="$missing docker.io"
     [ -x /usr/bin/catatonit ] || [ -x /usr/libexec/podman/catatonit ] || missing="$missing catatonit"
+fi
+if requested cluster; then
+    command -v etcd >/dev/null 2>&1 || missing="$missing etcd-server"
+    command -v ip >/dev/null 2>&1 || [ -x /usr/sbin/ip ] || missing="$missing iproute2"
 fi
 # shellcheck disable=SC2086
 [ -z "$missing" ] || install_packages $missing

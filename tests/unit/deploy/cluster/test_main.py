@@ -1,0 +1,30 @@
+"""Commands of the cluster."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.cluster import __main__ as commands
+from deploy.cluster.network import Network
+
+
+@pytest.mark.parametrize("command", ["up", "down", "demo"])
+def test_command_of_another_user_than_root_is_rejected(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert commands.main([command]) == 1
+    assert capsys.readouterr().err == "network namespaces need root\n"
+
+
+def test_supervisor_runs_outside_of_the_machines() -> None:
+    network = Network(Path("/state"))
+    command = commands.build_command(network, "supervise", "tests.cluster")
+    assert command == network.build_outside_command([sys.executable, "-m", "tests.cluster", "supervise"])
+
+
+def test_unknown_machine_is_rejected() -> None:
+    with pytest.raises(SystemExit):
+        commands.main(["disconnect", "data9"])
