@@ -161,7 +161,7 @@ def run(rounds: int) -> list[Row]:
     """Run rounds on both meshes in turns. The first rounds are a warm-up and are not counted."""
     if rounds > READY_ORDER_COUNT - 20:
         raise ValueError(f"{rounds} rounds: at most {READY_ORDER_COUNT - 20} are possible, one ready order each")
-    with run_mesh() as small, run_mesh(STATE_DIR.with_name("bench-large"), PORT_OFFSET + 1000) as large:
+    with run_mesh() as small, run_mesh(STATE_DIR.with_name("bench-large"), PORT_OFFSET - 1000) as large:
         workloads = {}
         for mesh, size in ((small, SMALL_DATA), (large, LARGE_DATA)):
             workload = Workload(mesh, size)
