@@ -1,4 +1,4 @@
-"""Conversion of names and texts of the contracts to Python."""
+"""Conversion of names, texts and times of the contracts to the forms of generated files."""
 
 import re
 
@@ -26,6 +26,11 @@ def get_unqualified_name(full_name: str) -> str:
 def get_constant_name(event: str) -> str:
     """Return the name of the constant of an event type by the name of its message: LOAN_STARTED for LoanStarted."""
     return to_snake_case(event).upper()
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a time without an exponent, in nanoseconds at most: 2.5, or 1000000."""
+    return f"{seconds:.9f}".rstrip("0").rstrip(".")
 
 
 def render_docstring(text: str, indent: int) -> str:

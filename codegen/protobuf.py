@@ -29,6 +29,8 @@ from codegen.proto_rules.locations import (
 )
 from codegen.proto_rules.subjects import check_subjects
 
+MIN_TIMEOUT_S, MAX_TIMEOUT_S = 0.001, 31_536_000
+
 
 @dataclass(frozen=True)
 class Method:
@@ -260,8 +262,10 @@ def _check_method(method: Method) -> None:
         problems.append(f"has {method.attempts} attempts, but its idempotency_level forbids retries")
     if method.timeout_s is None and not method.is_streaming:
         problems.append("has no timeout; only a stream may omit it")
-    if method.timeout_s is not None and method.timeout_s <= 0:
-        problems.append("has a timeout that is not positive; correct it, or delete it from a stream")
+    if method.timeout_s is not None and not MIN_TIMEOUT_S <= method.timeout_s <= MAX_TIMEOUT_S:
+        problems.append(
+            "has a timeout that is not between one millisecond and one year; correct it, or delete it from a stream"
+        )
     if "unspecified" in method.callers:
         problems.append("has CALLER_UNSPECIFIED among its callers; delete it")
     if len(set(method.callers)) < len(method.callers):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from codegen.contracts import Contracts, Files
-from codegen.naming import get_unqualified_name
+from codegen.naming import format_seconds, get_unqualified_name
 from codegen.protobuf import Event, Method, Service
 
 
@@ -21,7 +21,7 @@ def render_method_row(method: Method) -> str:
         response = f"stream of {response}"
     callers = ", ".join(method.callers) or "–"
     actor = "required" if method.actor_required else "none"
-    timeout = "–" if method.timeout_s is None else f"{method.timeout_s:g} s"
+    timeout = "–" if method.timeout_s is None else f"{format_seconds(method.timeout_s)} s"
     description = render_table_cell(method.comment)
     return (
         f"| `{method.name}` | {request} → {response} | {callers} | {actor} | {timeout} | {method.attempts} "

@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from codegen.contracts import ContractError, Contracts, Files
+from codegen.contracts import Contracts, Files
 from codegen.envoy import admin, edge, external_callers, lint, operator_proxy, overload, sidecar
 from codegen.envoy.common import Config, Profile, build_bootstrap
+from codegen.errors import ContractErrors
 from codegen.mesh import GATEWAY, OPERATOR_SIDECAR, insert_name, list_callees, list_services
 from codegen.yaml_output import dump_yaml
 
@@ -45,6 +46,7 @@ def generate(contracts: Contracts) -> Files:
     mesh = contracts.mesh
     services, callees = list_services(mesh), list_callees(mesh)
     files: Files = {}
+    errors = ContractErrors()
     for profile in PROFILES:
         bootstraps = {name: build_service_bootstrap(contracts, profile, mesh, name) for name in services}
         for name in external_callers.list_names(contracts, mesh):
@@ -52,9 +54,11 @@ def generate(contracts: Contracts) -> Files:
         if profile.is_development:
             bootstraps[OPERATOR_SIDECAR] = operator_proxy.generate(contracts, profile, mesh["trust_domain"], callees)
         for name, config in bootstraps.items():
-            lint.check(contracts, f"{profile.name}/{name}", config)
+            with errors.collect():
+                lint.check(contracts, f"{profile.name}/{name}", config)
             text = dump_yaml(HEADER, insert_name(config, contracts.name))
-            if unknown := set(re.findall(r"\$\{(\w+)\}", text)) - mesh["settings"].keys() - {"NAME"}:
-                raise ContractError(f"envoy/mesh.yaml does not define the settings: {', '.join(sorted(unknown))}")
+            for setting in sorted(set(re.findall(r"\$\{(\w+)\}", text)) - mesh["settings"].keys() - {"NAME"}):
+                errors.add(f"envoy/mesh.yaml does not define the setting {setting}; add it to `settings`")
             files[f"envoy/{profile.name}/{name}.yaml"] = text
+    errors.raise_if_any()
     return files

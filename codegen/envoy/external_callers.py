@@ -1,7 +1,7 @@
 """Bootstraps of external callers: programs outside the mesh's services, each with its own sidecar."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from codegen.contracts import ContractError, Contracts
@@ -17,7 +17,6 @@ from codegen.envoy.common import (
 )
 from codegen.envoy.grpc_bridge import UNARY_CLUSTER
 from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, build_egress_route, build_upstream_cluster, list_granted_methods
-from codegen.errors import map_all
 from codegen.mesh import OPERATOR_SIDECAR, list_services
 
 RESERVED_NAMES = frozenset(
@@ -38,32 +37,30 @@ def list_names(contracts: Contracts, mesh: Mapping[str, Any]) -> list[str]:
     """
     callers, options_proto = contracts.protos.callers, get_options_file(contracts)
     sidecars = list_services(mesh)
-    if unknown := [name for name in sidecars if name not in callers]:
-        raise ContractError(
-            *(
-                f"envoy/mesh.yaml defines the sidecar {name}; add CALLER_{name.upper()} to Caller in {options_proto}"
-                for name in unknown
-            )
-        )
     external = [name for name in callers if name not in sidecars]
-    map_all(lambda name: validate_caller(contracts, sidecars, name), external)
+    errors = [
+        *(
+            f"envoy/mesh.yaml defines the sidecar {name}; add CALLER_{name.upper()} to Caller in {options_proto}"
+            for name in sidecars
+            if name not in callers
+        ),
+        *(error for name in external for error in _iter_caller_errors(contracts, sidecars, name)),
+    ]
+    if errors:
+        raise ContractError(*errors)
     return external
 
 
-def validate_caller(contracts: Contracts, services: list[str], name: str) -> None:
-    """Raise ContractError for an invalid external caller."""
+def _iter_caller_errors(contracts: Contracts, services: list[str], name: str) -> Iterator[str]:
+    """Yield the errors of an external caller."""
     caller, options_proto = f"CALLER_{name.upper()}", get_options_file(contracts)
     if name in RESERVED_NAMES or not re.fullmatch(r"[a-z][a-z0-9_]{1,30}", name):
-        raise ContractError(f"{options_proto}: {caller} is not a valid caller: {name!r} is reserved or malformed")
-    if not list_granted_methods(contracts, name, services):
-        raise ContractError(
-            f"{options_proto}: {caller} has no methods; add it to the `callers` of a method, or remove it"
-        )
+        yield f"{options_proto}: {caller} is not a valid caller: {name!r} is reserved or malformed; rename it"
+    elif not list_granted_methods(contracts, name, services):
+        yield f"{options_proto}: {caller} has no methods; add it to the `callers` of a method, or remove it"
     for event in contracts.protos.events:
         if event.producer == name:
-            raise ContractError(
-                f"{event.message}: the producer {caller} has no outbox; only services in envoy/mesh.yaml have one"
-            )
+            yield f"{event.message}: the producer {caller} has no outbox; only services in envoy/mesh.yaml have one"
 
 
 def generate(contracts: Contracts, profile: Profile, trust_domain: str, services: list[str], name: str) -> Config:

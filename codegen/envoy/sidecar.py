@@ -42,6 +42,7 @@ from codegen.envoy.grpc_requests import (
 )
 from codegen.envoy.overload import build_gateway_clusters
 from codegen.envoy.retries import build_retry_policy
+from codegen.naming import format_seconds
 from codegen.protobuf import Method
 
 REFLECTION_PREFIXES = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
@@ -101,7 +102,7 @@ def build_stream_route_options(method: Method) -> Config:
 
 def format_timeout(method: Method) -> str:
     """Return the timeout of a method; 0 seconds, which means none, for a stream without one."""
-    return f"{method.timeout_s or 0:g}s"
+    return f"{format_seconds(method.timeout_s or 0)}s"
 
 
 def build_egress_route(service: str, method: Method) -> Config:

@@ -3,6 +3,7 @@
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
 from codegen.mesh import insert_name
+from codegen.naming import format_seconds
 from codegen.observability.alerts import METHOD_TIMEOUT_METRIC, OPERATION_TIMEOUT_METRIC, build_alert_groups
 from codegen.observability.objectives import get_specification, iter_recording_rules
 from codegen.observability.promql import get_method_timeouts_s, get_operation_timeouts_s
@@ -11,7 +12,11 @@ from codegen.observability.promql import get_method_timeouts_s, get_operation_ti
 def build_alert_rules(contracts: Contracts) -> Config:
     """Return the rules file; its first groups record timeouts of the contracts and error ratios of objectives."""
     timeout_rules = [
-        {"record": insert_name(record, contracts.name), "expr": f"vector({seconds:g})", "labels": {label: name}}
+        {
+            "record": insert_name(record, contracts.name),
+            "expr": f"vector({format_seconds(seconds)})",
+            "labels": {label: name},
+        }
         for record, label, timeouts_s in (
             (OPERATION_TIMEOUT_METRIC, "operation", get_operation_timeouts_s(contracts)),
             (METHOD_TIMEOUT_METRIC, "rpc_method", get_method_timeouts_s(contracts)),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
 from codegen.mesh import PLACEHOLDER, insert_name
-from codegen.observability.objectives import ERROR_RATIO, Specification, get_specification
+from codegen.observability.objectives import ERROR_RATIO, Specification, SpecifiedPanel, get_specification
 from codegen.observability.promql import (
     DATABASE_DURATION,
     EDGE_SELECTOR,
@@ -126,13 +126,13 @@ def iter_event_panels(contracts: Contracts) -> Iterator[Config]:
     yield build_panel_by_label("service", "Outbox: pending events", "short", f"{PLACEHOLDER}_outbox_pending_events")
 
 
-def iter_specified_panels(panels: Iterable[Config]) -> Iterator[Config]:
+def iter_specified_panels(panels: Iterable[SpecifiedPanel]) -> Iterator[Config]:
     """Yield the panels of a row of the specification."""
     for panel in panels:
-        if "series" in panel:
-            yield build_panel(panel["title"], panel["unit"], **panel["series"])
+        if panel.series:
+            yield build_panel(panel.title, panel.unit, **panel.series)
         else:
-            yield build_panel_by_label(panel["by"], panel["title"], panel["unit"], panel["expr"])
+            yield build_panel_by_label(panel.by, panel.title, panel.unit, panel.expr)
 
 
 def iter_process_panels() -> Iterator[Config]:

@@ -59,6 +59,21 @@ class SpecifiedAlert(Struct, forbid_unknown_fields=True):
     is_critical: bool = False
 
 
+class SpecifiedPanel(Struct, forbid_unknown_fields=True):
+    """Panel of the file: one expression by label, or several named ones."""
+
+    title: str
+    unit: str
+    by: str = ""
+    expr: str = ""
+    series: dict[str, str] = {}
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the panel has either named expressions, or one with its labels."""
+        return bool(self.series) != bool(self.by and self.expr)
+
+
 class _Objective(Struct, forbid_unknown_fields=True):
     target: float
     threshold: float | None = None
@@ -69,7 +84,7 @@ class _Content(Struct, forbid_unknown_fields=True):
     objectives: dict[str, _Objective]
     burn_rates: dict[str, tuple[BurnRate, ...]]
     alerts: dict[str, list[SpecifiedAlert]] = {}
-    dashboard: dict[str, list[Config]] = {}
+    dashboard: dict[str, list[SpecifiedPanel]] = {}
     span_parameters: list[str] = []
 
 
@@ -85,7 +100,7 @@ class Specification:
     latency_threshold_s: float
     burn_rates: Mapping[str, tuple[BurnRate, ...]]
     alerts: Mapping[str, Sequence[SpecifiedAlert]] = field(default_factory=dict)
-    dashboard: Mapping[str, Sequence[Config]] = field(default_factory=dict)
+    dashboard: Mapping[str, Sequence[SpecifiedPanel]] = field(default_factory=dict)
     span_parameters: Sequence[str] = ()
     """Path parameters that become attributes of spans."""
 
@@ -118,6 +133,12 @@ def load_specification(path: Path) -> Specification:
     latency = content.objectives.get("latency")
     if latency is None or latency.threshold is None:
         raise ContractError(f"{document.name}: the objective latency lacks `threshold`; add it")
+    for title, panels in content.dashboard.items():
+        for index, panel in enumerate(panels):
+            if not panel.is_complete:
+                location = document.format_location(build_pointer("dashboard", title, index))
+                problem = f"the panel {panel.title} has neither `series` nor `by` and `expr`, or both"
+                raise ContractError(f"{location}: {problem}; write one of them")
     if not content.runbook_url.startswith("https://"):
         raise ContractError(f"{document.name}: runbook_url is not an absolute https URL; correct it")
     return Specification(

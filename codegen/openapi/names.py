@@ -28,6 +28,18 @@ FORWARDING_PREFIX = "Forwarding"
 RESERVED_METHOD_NAMES = frozenset({*keyword.kwlist, "bool", "date", "datetime", "dict", "float", "int", "list", "str"})
 """Names that a method must not have: keywords, and the types in the annotations of the other methods."""
 
+RESERVED_FUNCTION_NAMES = frozenset(
+    {
+        *("arguments", "await", "break", "case", "catch", "class", "const", "continue", "debugger", "default"),
+        *("delete", "do", "else", "enum", "eval", "export", "extends", "false", "finally", "for", "function", "if"),
+        *("implements", "import", "in", "instanceof", "interface", "let", "new", "null", "package", "private"),
+        *("protected", "public", "return", "static", "super", "switch", "this", "throw", "true", "try", "typeof"),
+        *("var", "void", "while", "with", "yield"),
+        *("components", "formatQuery", "paths", "watch"),
+    }
+)
+"""Names that a function of the TypeScript client must not have: keywords, and the imports of its module."""
+
 CONTEXT_ARGUMENTS = frozenset({"body", "forwarded_for", "principal", "self", "webhook"})
 """Arguments of handlers that are no parameters."""
 
@@ -61,9 +73,10 @@ def get_handler_class_name(tag: str) -> str:
 
 
 def get_function_name(operation_id: str) -> str:
-    """Return the TypeScript function of an operation: listLoans stays, and list-loans becomes listLoans."""
+    """Return the TypeScript function of an operation: listLoans stays, and delete becomes delete_."""
     first, *parts = re.split(r"[.-]+", operation_id)
-    return first + "".join(part[:1].upper() + part[1:] for part in parts)
+    name = first + "".join(part[:1].upper() + part[1:] for part in parts)
+    return f"{name}_" if name in RESERVED_FUNCTION_NAMES else name
 
 
 def check_file_names(paths: Iterable[Path], errors: ContractErrors) -> None:

@@ -23,7 +23,6 @@ from codegen.rest.message_fields import (
     FieldConverter,
     Schema,
     SchemaMessagePair,
-    get_module_alias,
     get_referenced_name,
     list_enum_members,
     list_page_responses,
@@ -32,6 +31,7 @@ from codegen.rest.message_fields import (
 )
 from codegen.rest.models import list_referenced_schemas
 from codegen.rest.operations import iter_operations
+from codegen.rpc.python_names import get_attribute_name
 
 HEADER_FIELDS = frozenset({"etag", "replayed", "version"})
 """Fields of RPC responses that become the headers ETag and Idempotency-Replayed."""
@@ -53,7 +53,8 @@ class MatchedField:
     schema: Schema
     field: FieldDescriptor
     required: bool
-    source: str
+    owner: str
+    """Variable of the message that contains the field."""
 
 
 class ConverterModule(FieldConverter):
@@ -64,17 +65,17 @@ class ConverterModule(FieldConverter):
         self.from_wire = from_wire
         self.pairs = list_schema_message_pairs(contracts)
         self.responses = list_response_names(contracts)
-        self.enums: dict[str, tuple[str, EnumDescriptor]] = {}
+        self.enums: dict[str, EnumDescriptor] = {}
 
     def match_fields(self, pair: SchemaMessagePair) -> Iterator[MatchedField]:
         """Yield each property with its field.
 
         Raises ContractError for a field without a counterpart.
         """
-        named = {field.name: (field, f"message.{field.name}") for field in pair.message.fields}
+        named = {field.name: (field, "message") for field in pair.message.fields}
         for container, message in self.find_unwrapped_fields(pair).items():
             del named[container]
-            inner = {field.name: (field, f"{container}.{field.name}") for field in message.fields}
+            inner = {field.name: (field, f"_{container}") for field in message.fields}
             for name in inner.keys() & named.keys():
                 raise pair.create_mismatch_error(name, f"is a field of {message.name} and a field")
             named |= inner
@@ -88,8 +89,8 @@ class ConverterModule(FieldConverter):
         )
         for name, schema in properties.items():
             pair.check_attribute_name(name)
-            field, source = named[name]
-            yield MatchedField(name, schema, field, name in pair.schema.get("required", ()), source)
+            field, owner = named[name]
+            yield MatchedField(name, schema, field, name in pair.schema.get("required", ()), owner)
 
     def find_unwrapped_fields(self, pair: SchemaMessagePair) -> dict[str, Descriptor]:
         """Return the nested messages of an RPC response whose fields are properties of the schema, by field name."""
@@ -101,7 +102,7 @@ class ConverterModule(FieldConverter):
 
     def render_enum_expression(self, model: str, enum: EnumDescriptor, source: str) -> str:
         """Return the value in the table of the enum."""
-        self.enums[model] = (get_module_alias(enum.file.package), enum)
+        self.enums[model] = enum
         table = f"{get_converter_name(model).upper()}[{source}]"
         return f"convert.{table}" if self.from_wire else table
 
@@ -124,7 +125,10 @@ class ConverterModule(FieldConverter):
             lambda matched: f"{matched.name}={self.render_field_expression(pair, matched)}", self.match_fields(pair)
         )
         body = ",\n        ".join(lines)
-        unwrapped = "".join(f"    {name} = require(message.{name})\n" for name in self.find_unwrapped_fields(pair))
+        unwrapped = "".join(
+            f"    _{name} = {self.render_required_message('message', name)}\n"
+            for name in self.find_unwrapped_fields(pair)
+        )
         kind = "Wire" if self.from_wire else self.render_message_type(pair.message)
         return (
             f"def {get_converter_name(pair.name)}(message: {kind}) -> models.{pair.class_name}:\n"
@@ -133,17 +137,30 @@ class ConverterModule(FieldConverter):
             f"    return models.{pair.class_name}(\n        {body},\n    )\n\n\n"
         )
 
+    def render_field_access(self, owner: str, name: str) -> str:
+        """Return the expression of a field of a message. The wire format has no Python names."""
+        return f"{owner}.{name if self.from_wire else get_attribute_name(name)}"
+
+    def render_required_message(self, owner: str, name: str) -> str:
+        """Return the expression of a field that contains a required message."""
+        return (
+            f'require_field({owner}, "{name}")'
+            if self.from_wire
+            else f"require({self.render_field_access(owner, name)})"
+        )
+
     def render_field_expression(self, pair: SchemaMessagePair, matched: MatchedField) -> str:
         """Return the expression of a property's value, UNSET if the field is absent."""
-        name, field, source = matched.name, matched.field, matched.source
+        name, field, owner = matched.name, matched.field, matched.owner
+        source = self.render_field_access(owner, name)
         if field.is_repeated:
             return self.render_value_expression(pair, name, matched.schema, field, source)
         if not matched.required and not field.has_presence:
             raise pair.create_mismatch_error(name, NOT_OPTIONAL)
         if matched.required and field.type == FieldDescriptor.TYPE_MESSAGE:
-            source = f'require_field(message, "{name}")' if self.from_wire else f"require({source})"
+            source = self.render_required_message(owner, name)
         value = self.render_value_expression(pair, name, matched.schema, field, source)
-        absent = f'not message.HasField("{name}")' if self.from_wire else f"{source} is None"
+        absent = f'not {owner}.HasField("{name}")' if self.from_wire else f"{source} is None"
         return value if matched.required else f"UNSET if {absent} else {value}"
 
     def render_module(self, selected: Iterable[SchemaMessagePair]) -> str:
@@ -159,11 +176,11 @@ class ConverterModule(FieldConverter):
         return "".join(
             f"{get_converter_name(model).upper()} = {{\n"
             + "".join(
-                f"    {package}.{enum.name}.{member}: models.{get_class_name(model)}.{value},\n"
+                f"    {self.render_message_type(enum)}.{member}: models.{get_class_name(model)}({value!r}),\n"
                 for value, member in list_enum_members(enum).items()
             )
             + "}\n\n"
-            for model, (package, enum) in sorted(self.enums.items())
+            for model, enum in sorted(self.enums.items())
         )
 
 

@@ -29,18 +29,23 @@ from codegen.rest.message_fields import HEADER, SchemaMessagePair, list_page_res
 from codegen.rest.operations import Operation
 from codegen.rest.request_converters import render_forwarded_arguments
 from codegen.rest.rpc_methods import iter_forwarded_operations
+from codegen.rpc.python_names import get_attribute_name
 from codegen.rpc.servicers import get_base_name, get_method_name
 
 MODULE = "forwarding_handlers"
 IMPORTS = (
     "from datetime import date, datetime\n\n"
-    "from generated.rest.{mesh} import convert, pages, requests\n"
-    "from services.runtime.core.preconditions import format_etag\n"
+    # Private names, because arguments have those of parameters.
+    "from generated.rest.{mesh} import convert as _convert\n"
+    "from generated.rest.{mesh} import pages as _pages\n"
+    "from generated.rest.{mesh} import requests as _requests\n"
+    "from services.runtime.core.preconditions import format_etag as _format_etag\n"
+    "from services.runtime.rest.types import require as _require\n"
 )
 RUNTIME_TYPES = {
     "services.runtime.core.principal": ("Principal",),
     "services.runtime.outbound.webhooks": ("SignedRequest",),
-    "services.runtime.rest.types": ("Response", "require"),
+    "services.runtime.rest.types": ("Response",),
 }
 """Imported types by module."""
 PATH_PARAMETER_PATTERN = re.compile(r"\{([^}]+)\}")
@@ -48,7 +53,7 @@ LOCATION, ETAG, REPLAYED = "Location", "ETag", "Idempotency-Replayed"
 HEADERS_BY_FIELD = {"etag": ETAG, "version": ETAG, "replayed": REPLAYED}
 """Fields of RPC responses that become headers."""
 
-ETAG_EXPRESSIONS = {"etag": "response.etag", "version": "format_etag(response.version)"}
+ETAG_EXPRESSIONS = {"etag": "_response.etag", "version": "_format_etag(_response.version)"}
 
 type ForwardedOperation = tuple[Operation, Method]
 
@@ -108,7 +113,7 @@ class ForwardingModule:
         arguments = render_arguments(self.contracts, operation)
         parameters = ", ".join(["self", "*", *arguments] if arguments else ["self"])
         names = [each.partition(":")[0] for each in render_forwarded_arguments(self.contracts, operation)]
-        request = f"requests.{operation.method_name}({', '.join(f'{name}={name}' for name in names)})"
+        request = f"_requests.{operation.method_name}({', '.join(f'{name}={name}' for name in names)})"
         stub = f"self._{to_snake_case(get_base_name(self.services[method.service]))}.{get_method_name(method)}"
         result_type = get_result_type(self.contracts, operation)
         return (
@@ -128,15 +133,15 @@ class ForwardingModule:
         converter = get_converter_name(pair.name)
         if method.response in self.pages:
             self.check_response(operation, message, [field.name for field in message.fields])
-            return [f"return await {stub}({request}, pages.{converter})"]
+            return [f"return await {stub}({request}, _pages.{converter})"]
         if pair.message is message:
             body_fields = [field.name for field in message.fields if field.name not in HEADERS_BY_FIELD]
-            converted = f"convert.{converter}(response)"
+            converted = f"_convert.{converter}(_response)"
         else:
             body_fields = [field.name for field in message.fields if field.message_type is pair.message]
-            converted = f"convert.{converter}(require(response.{body_fields[0]}))"
+            converted = f"_convert.{converter}(_require(_response.{get_attribute_name(body_fields[0])}))"
         self.check_response(operation, message, body_fields)
-        return [f"response = await {stub}({request})", *self.render_result_lines(operation, pair, message, converted)]
+        return [f"_response = await {stub}({request})", *self.render_result_lines(operation, pair, message, converted)]
 
     def find_result_pair(self, operation: Operation, message: Descriptor) -> SchemaMessagePair:
         """Return the schema of the operation's result, which has the response or one of its fields as message.
@@ -160,7 +165,7 @@ class ForwardingModule:
         response = get_runtime_name(self.contracts, "Response")
         fields = {field.name for field in message.fields}
         headers = [f'"{ETAG}": {expression}' for name, expression in ETAG_EXPRESSIONS.items() if name in fields]
-        replayed = ", replayed=response.replayed" if REPLAYED in operation.headers else ""
+        replayed = ", replayed=_response.replayed" if REPLAYED in operation.headers else ""
         if LOCATION not in operation.headers:
             return [f"return {response}({converted}, {{{', '.join(headers)}}}{replayed})"]
         if "id" not in pair.schema["properties"]:
@@ -168,8 +173,8 @@ class ForwardingModule:
             raise operation.create_error(problem, "add it, or remove the header")
         path = PATH_PARAMETER_PATTERN.sub(lambda name: f"{{{get_argument_name(name[1])}}}", operation.path)
         location = get_base_path(self.contracts.openapi[self.contracts.name]) + path
-        headers.insert(0, f'"{LOCATION}": f"{location}/{{result.id}}"')
-        return [f"result = {converted}", f"return {response}(result, {{{', '.join(headers)}}}{replayed})"]
+        headers.insert(0, f'"{LOCATION}": f"{location}/{{_result.id}}"')
+        return [f"_result = {converted}", f"return {response}(_result, {{{', '.join(headers)}}}{replayed})"]
 
     def check_response(self, operation: Operation, message: Descriptor, body_fields: Collection[str]) -> None:
         """Raise ContractError unless each field of the response is in the body or a header, and each header is set."""

@@ -10,14 +10,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import EnumDescriptorProto
 
 from codegen.contracts import ContractError, Contracts
 from codegen.errors import map_all
-from codegen.naming import to_snake_case
 from codegen.openapi.names import get_class_name
+from codegen.rpc.python_names import get_class_name as get_class_name_of_message
+from codegen.rpc.python_names import list_member_names, list_value_names
 
 INTEGER_FIELD_TYPES = frozenset(
-    {FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_UINT64}
+    {
+        *(FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_SINT32, FieldDescriptor.TYPE_SFIXED32),
+        *(FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_SINT64, FieldDescriptor.TYPE_SFIXED64),
+        *(FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_FIXED32),
+        *(FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_FIXED64),
+    }
 )
 SCALAR_FIELD_TYPES = {
     "integer": INTEGER_FIELD_TYPES,
@@ -101,7 +108,7 @@ class FieldConverter(ABC):
         """Return the expression of the class of a message or an enum in generated code."""
         package = message.file.package
         self.packages.add(package)
-        return f"{get_module_alias(package)}.{message.name}"
+        return f"{get_module_alias(package)}.{get_message_class_name(message)}"
 
     def render_value_expression(
         self, pair: SchemaMessagePair, name: str, schema: Schema, field: FieldDescriptor, source: str
@@ -115,7 +122,7 @@ class FieldConverter(ABC):
             if resolved.get("type") != "array":
                 raise pair.create_mismatch_error(name, "is not an array but a repeated field")
             item = self._render_item_expression(pair, name, resolved["items"], field, "item")
-            return f"list({source})" if item == "item" else f"[{item} for item in {source}]"
+            return f"[*{source}]" if item == "item" else f"[{item} for item in {source}]"
         return self._render_item_expression(pair, name, schema, field, source)
 
     def _render_item_expression(
@@ -143,6 +150,8 @@ class FieldConverter(ABC):
         resolved = self.contracts.resolve_reference(self.contracts.name, schema)
         if "$ref" not in schema or "enum" not in resolved:
             raise pair.create_mismatch_error(name, "is not a named enum under components/schemas but an enum field")
+        if len({value.number for value in enum.values}) < len(enum.values):
+            raise pair.create_mismatch_error(name, "is an enum field with several names of one value")
         if different := set(list_enum_members(enum)) ^ set(resolved["enum"]):
             raise pair.create_mismatch_error(name, f"has different values: {', '.join(sorted(different))}")
 
@@ -188,8 +197,15 @@ def list_response_names(contracts: Contracts) -> frozenset[str]:
 
 def list_enum_members(enum: EnumDescriptor) -> dict[str, str]:
     """Return the Python names of an enum's values, except the unspecified one, by their names in JSON."""
-    names = (value.name.removeprefix(to_snake_case(enum.name).upper() + "_") for value in enum.values if value.number)
-    return {name.lower(): name for name in names}
+    proto = EnumDescriptorProto()
+    enum.CopyToProto(proto)
+    names = zip(list_value_names(proto), list_member_names(proto), enum.values, strict=True)
+    return {name.lower(): member for name, member, value in names if value.number}
+
+
+def get_message_class_name(message: Descriptor | EnumDescriptor) -> str:
+    """Return the class name of a message or an enum, which may be nested."""
+    return get_class_name_of_message(message.full_name.removeprefix(f"{message.file.package}."))
 
 
 def remove_null(schema: Schema) -> tuple[Schema, bool]:

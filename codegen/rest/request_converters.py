@@ -36,12 +36,15 @@ from codegen.rest.message_fields import (
     FieldConverter,
     Schema,
     SchemaMessagePair,
+    get_module_alias,
     get_referenced_name,
+    list_enum_members,
     list_schema_message_pairs,
     remove_null,
 )
 from codegen.rest.operations import Operation
 from codegen.rest.rpc_methods import iter_forwarded_operations
+from codegen.rpc.python_names import get_attribute_name
 
 IMPORTS = (
     "from datetime import date, datetime\n\n"
@@ -49,6 +52,9 @@ IMPORTS = (
     "from services.runtime.core.preconditions import parse_if_match_versions\n"
     "from services.runtime.rest.types import list_null_fields, unset_to_none\n"
 )
+HELPERS = ("list_null_fields", "parse_if_match_versions", "unset_to_none")
+"""Imported functions."""
+
 IF_MATCH, VERSION_FIELD, VERSIONS_FIELD = "if_match", "version", "versions"
 SIGNED_REQUEST_FIELDS = {
     "webhook_id": "webhook.id",
@@ -112,11 +118,20 @@ class RequestModule(FieldConverter):
         arguments = ", ".join(render_forwarded_arguments(self.contracts, operation))
         parameters = f"*, {arguments}" if arguments else ""
         assignments = self.render_assignments(pair, inputs, "body", computed)
+        self.check_arguments(operation)
         return (
             f"def {operation.method_name}({parameters}) -> {self.render_message_type(message)}:\n"
             f'    """{operation.id} → {message.full_name}."""\n'
             f"    return {self.render_message_type(message)}({assignments})\n\n\n"
         )
+
+    def check_arguments(self, operation: Operation) -> None:
+        """Raise ContractError for a parameter whose argument hides a name that the function uses."""
+        used = {*HELPERS, *self._messages, *map(get_module_alias, self.packages)}
+        for parameter in operation.parameters:
+            if (name := get_argument_name(parameter["name"])) in used:
+                problem = f"the parameter {parameter['name']} has the name {name} of the generated module"
+                raise operation.create_error(problem, "rename it")
 
     def list_inputs(self, operation: Operation, pair: SchemaMessagePair) -> dict[str, Input]:
         """Return the parameters and the properties of the body, by field name."""
@@ -166,7 +181,7 @@ class RequestModule(FieldConverter):
             lambda each: self.render_input_expression(pair, each[0], each[1], fields[each[0]]), inputs.items()
         )
         assignments = dict(zip(inputs, values, strict=True)) | dict(computed)
-        return ", ".join(f"{name}={value}" for name, value in assignments.items())
+        return ", ".join(f"{get_attribute_name(name)}={value}" for name, value in assignments.items())
 
     def render_input_expression(self, pair: SchemaMessagePair, name: str, value: Input, field: FieldDescriptor) -> str:
         """Return the expression of a field's value."""
@@ -188,7 +203,11 @@ class RequestModule(FieldConverter):
 
     def render_enum_expression(self, model: str, enum: EnumDescriptor, source: str) -> str:
         """Return the enum value of the same name."""
-        return f"{self.render_message_type(enum)}[{source}.name.upper()]"
+        kind, members = self.render_message_type(enum), list_enum_members(enum)
+        if all(member == value.upper() for value, member in members.items()):
+            return f"{kind}[{source}.value.upper()]"
+        table = ", ".join(f"{value!r}: {kind}.{member}" for value, member in members.items())
+        return f"{{{table}}}[{source}.value]"
 
     def render_message_expression(
         self, pair: SchemaMessagePair, name: str, schema: Schema, message: Descriptor, source: str

@@ -65,7 +65,12 @@ def get_service_class_prefix(service: str) -> str:
 
 
 def list_member_names(enum: EnumDescriptorProto) -> list[str]:
-    """Return the member names of the values, in their order: without the name of the enum if all begin with it."""
+    """Return the member names of the values, in their order."""
+    return [sanitize_name(name) for name in list_value_names(enum)]
+
+
+def list_value_names(enum: EnumDescriptorProto) -> list[str]:
+    """Return the names of the values, in their order: without the name of the enum if all begin with it."""
     names = [value.name for value in enum.value]
     enum_name = enum.name.replace("_", "").lower()
     lengths = range(1, len(names[0]) + 1)
@@ -73,4 +78,4 @@ def list_member_names(enum: EnumDescriptorProto) -> list[str]:
     prefix = f"{names[0][:length]}_"
     if length and all(name.startswith(prefix) for name in names):
         names = [name[len(prefix) :] for name in names]
-    return [sanitize_name(name) for name in names]
+    return names

@@ -106,10 +106,11 @@ def generate_streams(contracts: Contracts) -> str:
     functions = "".join(
         map_all(lambda operation: _render_stream(contracts, operation), _iter_streaming_operations(contracts))
     )
+    helpers = "formatQuery, watch" if "formatQuery(" in functions else "watch"
     imports = (
         'import type { __Name__ } from "./client.js";\n'
         'import type { components, paths } from "./schema.js";\n'
-        'import { watch, type WatchEvent, type WatchOptions } from "./watch.js";\n'
+        f'import {{ {helpers}, type WatchEvent, type WatchOptions }} from "./watch.js";\n'
     )
     return insert_name(f"{imports}{functions}", contracts.name)
 
@@ -125,18 +126,60 @@ def _render_member(name: str, member: str) -> str:
     return f"{name}.{member}" if re.fullmatch(r"[A-Za-z_]\w*", member, re.ASCII) else f"{name}[{json.dumps(member)}]"
 
 
-def _render_stream(contracts: Contracts, operation: Operation) -> str:
+def _get_final_event(contracts: Contracts, operation: Operation, data: dict[str, Any]) -> tuple[str, list[Any]]:
+    """Return the property of an event's data and its values, after which the stream ends."""
     final_event = operation.raw.get("x-final-event")
     if not isinstance(final_event, dict) or len(final_event) != 1:
         remedy = "add it with one property of the data, and the list of its final values"
         raise operation.create_error("the stream lacks x-final-event", remedy)
-    schema = operation.content["text/event-stream"]["schema"]
-    data = get_event_data_schema(contracts, schema)["$ref"].rsplit("/", 1)[-1]
-    ((field, final_values),) = final_event.items()
+    ((name, values),) = final_event.items()
+    if name not in _list_properties(contracts, data):
+        raise operation.create_error(f"x-final-event names the property {name}, which the data has not", "correct it")
+    if not isinstance(values, list) or not values:
+        raise operation.create_error(f"x-final-event has no list of values of {name}", "write the final values")
+    return name, values
+
+
+def _list_properties(contracts: Contracts, schema: Any) -> set[str]:
+    """Return the properties that all values of a schema may have."""
+    resolved = contracts.resolve_reference(contracts.name, schema) if isinstance(schema, dict) else {}
+    names = set(resolved.get("properties", {}))
+    for part in resolved.get("allOf", ()):
+        names |= _list_properties(contracts, part)
+    alternatives = [_list_properties(contracts, part) for key in ("oneOf", "anyOf") for part in resolved.get(key, ())]
+    return names | (set.intersection(*alternatives) if alternatives else set())
+
+
+def _list_stream_arguments(contracts: Contracts, operation: Operation) -> tuple[dict[str, str], str]:
+    """Return the types of the arguments by name, and the expression that is appended to the path."""
+    unsent = [
+        each
+        for each in operation.parameters
+        if each["in"] in ("cookie", "header") and (each.get("required") or each["in"] == "cookie")
+    ]
+    if unsent:
+        problem = f"the stream has the {unsent[0]['in']} parameter {unsent[0]['name']}, which the client does not send"
+        raise operation.create_error(problem, "use a query parameter")
+    parameters = f'paths[{json.dumps(operation.path, ensure_ascii=False)}]["get"]["parameters"]'
+    query = [each for each in operation.parameters if each["in"] == "query"]
+    arguments = {"path": f'{parameters}["path"]'} if "{" in operation.path else {}
+    if not query:
+        return arguments, ""
+    is_required = any(each.get("required") for each in query)
+    arguments["query"] = f'NonNullable<{parameters}["query"]>{"" if is_required else " = {}"}'
+    joined = [each["name"] for each in query if each.get("explode") is False]
+    return arguments, f"${{formatQuery(query, {json.dumps(joined)})}}"
+
+
+def _render_stream(contracts: Contracts, operation: Operation) -> str:
+    schema = get_event_data_schema(contracts, operation.content["text/event-stream"]["schema"])
+    field, final_values = _get_final_event(contracts, operation, schema)
+    arguments, suffix = _list_stream_arguments(contracts, operation)
     path = _PATH_PARAMETER.sub(
         lambda match: f"${{encodeURIComponent({_render_member('path', match[1])})}}", operation.path
     )
     description = operation.description.strip().replace("*/", "*\\/").replace("\n", "\n * ")
+    data = schema["$ref"].rsplit("/", 1)[-1]
     return f"""
 /**
  * {operation.summary.replace("*/", "*" + chr(92) + "/")}
@@ -145,10 +188,9 @@ def _render_stream(contracts: Contracts, operation: Operation) -> str:
  */
 export function {get_function_name(operation.id)}(
   __name__: __Name__,
-  path: paths[{json.dumps(operation.path, ensure_ascii=False)}]["get"]["parameters"]["path"],
-  options: WatchOptions = {{}},
+{"".join(f"  {name}: {kind},{chr(10)}" for name, kind in arguments.items())}  options: WatchOptions = {{}},
 ): AsyncGenerator<WatchEvent<components["schemas"]["{data}"]>> {{
-  const finalValues: ReadonlySet<string> = new Set({json.dumps(final_values)});
-  return watch(__name__, `{path}`, (data) => finalValues.has({_render_member("data", field)}), options);
+  const finalValues: ReadonlySet<unknown> = new Set<unknown>({json.dumps(final_values)});
+  return watch(__name__, `{path}{suffix}`, (data) => finalValues.has({_render_member("data", field)}), options);
 }}
 """

@@ -9,70 +9,70 @@ from generated.rest.delivery import models
 from services.runtime.rest.types import require
 
 NOTIFICATION_STATUS = {
-    notifications_v1.NotificationStatus.QUEUED: models.NotificationStatus.queued,
-    notifications_v1.NotificationStatus.SENT: models.NotificationStatus.sent,
-    notifications_v1.NotificationStatus.FAILED: models.NotificationStatus.failed,
-    notifications_v1.NotificationStatus.EXPIRED: models.NotificationStatus.expired,
+    notifications_v1.NotificationStatus.QUEUED: models.NotificationStatus("queued"),
+    notifications_v1.NotificationStatus.SENT: models.NotificationStatus("sent"),
+    notifications_v1.NotificationStatus.FAILED: models.NotificationStatus("failed"),
+    notifications_v1.NotificationStatus.EXPIRED: models.NotificationStatus("expired"),
 }
 
 ORDER_STATUS = {
-    orders_v1.OrderStatus.PENDING: models.OrderStatus.pending,
-    orders_v1.OrderStatus.PAID: models.OrderStatus.paid,
-    orders_v1.OrderStatus.READY: models.OrderStatus.ready,
-    orders_v1.OrderStatus.DELIVERING: models.OrderStatus.delivering,
-    orders_v1.OrderStatus.DELIVERED: models.OrderStatus.delivered,
-    orders_v1.OrderStatus.CANCELLED: models.OrderStatus.cancelled,
-    orders_v1.OrderStatus.EXPIRED: models.OrderStatus.expired,
+    orders_v1.OrderStatus.PENDING: models.OrderStatus("pending"),
+    orders_v1.OrderStatus.PAID: models.OrderStatus("paid"),
+    orders_v1.OrderStatus.READY: models.OrderStatus("ready"),
+    orders_v1.OrderStatus.DELIVERING: models.OrderStatus("delivering"),
+    orders_v1.OrderStatus.DELIVERED: models.OrderStatus("delivered"),
+    orders_v1.OrderStatus.CANCELLED: models.OrderStatus("cancelled"),
+    orders_v1.OrderStatus.EXPIRED: models.OrderStatus("expired"),
 }
 
 PARTNER_CALL_KIND = {
-    partners_v1.PartnerCallKind.ORDER: models.PartnerCallKind.order,
-    partners_v1.PartnerCallKind.CANCELLATION: models.PartnerCallKind.cancellation,
+    partners_v1.PartnerCallKind.ORDER: models.PartnerCallKind("order"),
+    partners_v1.PartnerCallKind.CANCELLATION: models.PartnerCallKind("cancellation"),
 }
 
 PARTNER_CALL_STATUS = {
-    partners_v1.PartnerCallStatus.WAITING: models.PartnerCallStatus.waiting,
-    partners_v1.PartnerCallStatus.DELIVERED: models.PartnerCallStatus.delivered,
-    partners_v1.PartnerCallStatus.FAILED: models.PartnerCallStatus.failed,
-    partners_v1.PartnerCallStatus.WITHDRAWN: models.PartnerCallStatus.withdrawn,
+    partners_v1.PartnerCallStatus.WAITING: models.PartnerCallStatus("waiting"),
+    partners_v1.PartnerCallStatus.DELIVERED: models.PartnerCallStatus("delivered"),
+    partners_v1.PartnerCallStatus.FAILED: models.PartnerCallStatus("failed"),
+    partners_v1.PartnerCallStatus.WITHDRAWN: models.PartnerCallStatus("withdrawn"),
 }
 
 PAYMENT_OUTCOME = {
-    orders_v1.PaymentOutcome.PAID: models.PaymentOutcome.paid,
-    orders_v1.PaymentOutcome.OVERPAID: models.PaymentOutcome.overpaid,
-    orders_v1.PaymentOutcome.INSUFFICIENT: models.PaymentOutcome.insufficient,
-    orders_v1.PaymentOutcome.FAILED: models.PaymentOutcome.failed,
-    orders_v1.PaymentOutcome.CONFLICT: models.PaymentOutcome.conflict,
-    orders_v1.PaymentOutcome.UNKNOWN_ORDER: models.PaymentOutcome.unknown_order,
-    orders_v1.PaymentOutcome.DUPLICATE_ID: models.PaymentOutcome.duplicate_id,
+    orders_v1.PaymentOutcome.PAID: models.PaymentOutcome("paid"),
+    orders_v1.PaymentOutcome.OVERPAID: models.PaymentOutcome("overpaid"),
+    orders_v1.PaymentOutcome.INSUFFICIENT: models.PaymentOutcome("insufficient"),
+    orders_v1.PaymentOutcome.FAILED: models.PaymentOutcome("failed"),
+    orders_v1.PaymentOutcome.CONFLICT: models.PaymentOutcome("conflict"),
+    orders_v1.PaymentOutcome.UNKNOWN_ORDER: models.PaymentOutcome("unknown_order"),
+    orders_v1.PaymentOutcome.DUPLICATE_ID: models.PaymentOutcome("duplicate_id"),
 }
 
 PROVIDER = {
-    notifications_v1.Provider.FCM: models.Provider.fcm,
-    notifications_v1.Provider.APNS: models.Provider.apns,
-    notifications_v1.Provider.EMAIL: models.Provider.email,
+    notifications_v1.Provider.FCM: models.Provider("fcm"),
+    notifications_v1.Provider.APNS: models.Provider("apns"),
+    notifications_v1.Provider.EMAIL: models.Provider("email"),
 }
 
 REFUND_ACTION_KIND = {
-    orders_v1.RefundActionKind.RETRIED: models.RefundActionKind.retried,
-    orders_v1.RefundActionKind.SETTLED: models.RefundActionKind.settled,
+    orders_v1.RefundActionKind.RETRIED: models.RefundActionKind("retried"),
+    orders_v1.RefundActionKind.SETTLED: models.RefundActionKind("settled"),
 }
 
 REFUND_STATUS = {
-    orders_v1.RefundStatus.NONE: models.RefundStatus.none,
-    orders_v1.RefundStatus.REQUESTED: models.RefundStatus.requested,
-    orders_v1.RefundStatus.REFUNDED: models.RefundStatus.refunded,
-    orders_v1.RefundStatus.FAILED: models.RefundStatus.failed,
+    orders_v1.RefundStatus.NONE: models.RefundStatus("none"),
+    orders_v1.RefundStatus.REQUESTED: models.RefundStatus("requested"),
+    orders_v1.RefundStatus.REFUNDED: models.RefundStatus("refunded"),
+    orders_v1.RefundStatus.FAILED: models.RefundStatus("failed"),
 }
 
 WEEKDAY = {
-    partners_v1.Weekday.MONDAY: models.Weekday.monday,
-    partners_v1.Weekday.TUESDAY: models.Weekday.tuesday,
-    partners_v1.Weekday.WEDNESDAY: models.Weekday.wednesday,
-    partners_v1.Weekday.THURSDAY: models.Weekday.thursday,
-    partners_v1.Weekday.FRIDAY: models.Weekday.friday,
-    partners_v1.Weekday.SATURDAY: models.Weekday.saturday,
-    partners_v1.Weekday.SUNDAY: models.Weekday.sunday,
+    partners_v1.Weekday.MONDAY: models.Weekday("monday"),
+    partners_v1.Weekday.TUESDAY: models.Weekday("tuesday"),
+    partners_v1.Weekday.WEDNESDAY: models.Weekday("wednesday"),
+    partners_v1.Weekday.THURSDAY: models.Weekday("thursday"),
+    partners_v1.Weekday.FRIDAY: models.Weekday("friday"),
+    partners_v1.Weekday.SATURDAY: models.Weekday("saturday"),
+    partners_v1.Weekday.SUNDAY: models.Weekday("sunday"),
 }
 
 
@@ -108,21 +108,21 @@ def partner(message: partners_v1.Partner) -> models.Partner:
 
 def created_partner(message: partners_v1.CreatePartnerResponse) -> models.CreatedPartner:
     """delivery.partners.v1.CreatePartnerResponse → CreatedPartner."""
-    partner = require(message.partner)
+    _partner = require(message.partner)
     return models.CreatedPartner(
-        id=partner.id,
-        title=partner.title,
-        brand=partner.brand,
-        phone=partner.phone,
-        email=partner.email,
-        address=partner.address,
-        api_url=partner.api_url,
-        verified=partner.verified,
-        enabled=partner.enabled,
-        picture_url=UNSET if partner.picture_url is None else partner.picture_url,
-        opening_hours=UNSET if partner.opening_hours is None else opening_hours(partner.opening_hours),
-        delivery_fee=UNSET if partner.delivery_fee is None else partner.delivery_fee,
-        delivery_fee_currency=UNSET if partner.delivery_fee_currency is None else partner.delivery_fee_currency,
+        id=_partner.id,
+        title=_partner.title,
+        brand=_partner.brand,
+        phone=_partner.phone,
+        email=_partner.email,
+        address=_partner.address,
+        api_url=_partner.api_url,
+        verified=_partner.verified,
+        enabled=_partner.enabled,
+        picture_url=UNSET if _partner.picture_url is None else _partner.picture_url,
+        opening_hours=UNSET if _partner.opening_hours is None else opening_hours(_partner.opening_hours),
+        delivery_fee=UNSET if _partner.delivery_fee is None else _partner.delivery_fee,
+        delivery_fee_currency=UNSET if _partner.delivery_fee_currency is None else _partner.delivery_fee_currency,
         webhook_secret=UNSET if message.webhook_secret is None else message.webhook_secret,
     )
 
@@ -173,13 +173,13 @@ def bank(message: orders_v1.Bank) -> models.Bank:
 
 def created_bank(message: orders_v1.CreateBankResponse) -> models.CreatedBank:
     """delivery.orders.v1.CreateBankResponse → CreatedBank."""
-    bank = require(message.bank)
+    _bank = require(message.bank)
     return models.CreatedBank(
-        id=bank.id,
-        title=bank.title,
-        webcheckout_url=bank.webcheckout_url,
-        api_url=bank.api_url,
-        active=bank.active,
+        id=_bank.id,
+        title=_bank.title,
+        webcheckout_url=_bank.webcheckout_url,
+        api_url=_bank.api_url,
+        active=_bank.active,
         webhook_secret=UNSET if message.webhook_secret is None else message.webhook_secret,
     )
 

@@ -3,7 +3,9 @@
 from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
-from generated.rest.delivery import convert, pages, requests
+from generated.rest.delivery import convert as _convert
+from generated.rest.delivery import pages as _pages
+from generated.rest.delivery import requests as _requests
 from generated.rest.delivery.handlers import (
     BanksHandler,
     CallbacksHandler,
@@ -66,10 +68,11 @@ from generated.rest.delivery.models import (
     RegisterDeviceRequest,
     SetAvailabilityRequest,
 )
-from services.runtime.core.preconditions import format_etag
+from services.runtime.core.preconditions import format_etag as _format_etag
 from services.runtime.core.principal import Principal
 from services.runtime.outbound.webhooks import SignedRequest
-from services.runtime.rest.types import Response, require
+from services.runtime.rest.types import Response
+from services.runtime.rest.types import require as _require
 
 
 class ForwardingUsersHandler(UsersHandler):
@@ -83,21 +86,21 @@ class ForwardingUsersHandler(UsersHandler):
     ) -> NotificationPage:
         """listMyNotifications → delivery.notifications.v1.NotificationsService.ListMyNotifications."""
         return await self._notifications.list_my_notifications(
-            requests.list_my_notifications(page_size=page_size, page_token=page_token), pages.notification_page
+            _requests.list_my_notifications(page_size=page_size, page_token=page_token), _pages.notification_page
         )
 
     async def list_devices(self, *, principal: Principal) -> DeviceList:
         """listDevices → delivery.notifications.v1.NotificationsService.ListDevices."""
-        return await self._notifications.list_devices(requests.list_devices(), pages.device_list)
+        return await self._notifications.list_devices(_requests.list_devices(), _pages.device_list)
 
     async def register_device(self, *, principal: Principal, body: RegisterDeviceRequest) -> Device:
         """registerDevice → delivery.notifications.v1.NotificationsService.RegisterDevice."""
-        response = await self._notifications.register_device(requests.register_device(body=body))
-        return convert.device(require(response.device))
+        _response = await self._notifications.register_device(_requests.register_device(body=body))
+        return _convert.device(_require(_response.device))
 
     async def remove_device(self, *, principal: Principal, device_id: str) -> None:
         """removeDevice → delivery.notifications.v1.NotificationsService.RemoveDevice."""
-        await self._notifications.remove_device(requests.remove_device(device_id=device_id))
+        await self._notifications.remove_device(_requests.remove_device(device_id=device_id))
 
 
 class ForwardingCatalogHandler(CatalogHandler):
@@ -119,16 +122,16 @@ class ForwardingCatalogHandler(CatalogHandler):
     ) -> CatalogPage:
         """listCatalog → delivery.partners.v1.PartnersService.ListCatalog."""
         return await self._partners.list_catalog(
-            requests.list_catalog(
+            _requests.list_catalog(
                 page_size=page_size, page_token=page_token, partner_id=partner_id, q=q, category=category, sort=sort
             ),
-            pages.catalog_page,
+            _pages.catalog_page,
         )
 
     async def list_banks(self, *, principal: Principal, page_size: int = 20, page_token: str | None = None) -> BankPage:
         """listBanks → delivery.orders.v1.OrdersService.ListBanks."""
         return await self._orders.list_banks(
-            requests.list_banks(page_size=page_size, page_token=page_token), pages.bank_page
+            _requests.list_banks(page_size=page_size, page_token=page_token), _pages.bank_page
         )
 
     async def list_partner_products(
@@ -142,10 +145,10 @@ class ForwardingCatalogHandler(CatalogHandler):
     ) -> CatalogProductPage:
         """listPartnerProducts → delivery.partners.v1.PartnersService.ListPartnerProducts."""
         return await self._partners.list_partner_products(
-            requests.list_partner_products(
+            _requests.list_partner_products(
                 partner_id=partner_id, page_size=page_size, page_token=page_token, category=category, sort=sort
             ),
-            pages.catalog_product_page,
+            _pages.catalog_product_page,
         )
 
 
@@ -159,34 +162,34 @@ class ForwardingBanksHandler(BanksHandler):
         self, *, principal: Principal, body: CreateBankRequest, idempotency_key: str | None = None
     ) -> Response[CreatedBank]:
         """createBank → delivery.orders.v1.OrdersService.CreateBank."""
-        response = await self._orders.create_bank(requests.create_bank(body=body, idempotency_key=idempotency_key))
-        result = convert.created_bank(response)
+        _response = await self._orders.create_bank(_requests.create_bank(body=body, idempotency_key=idempotency_key))
+        _result = _convert.created_bank(_response)
         return Response(
-            result,
-            {"Location": f"/api/v1/banks/{result.id}", "ETag": format_etag(response.version)},
-            replayed=response.replayed,
+            _result,
+            {"Location": f"/api/v1/banks/{_result.id}", "ETag": _format_etag(_response.version)},
+            replayed=_response.replayed,
         )
 
     async def get_bank(self, *, principal: Principal, bank_id: str) -> Response[Bank]:
         """getBank → delivery.orders.v1.OrdersService.GetBank."""
-        response = await self._orders.get_bank(requests.get_bank(bank_id=bank_id))
-        return Response(convert.bank(require(response.bank)), {"ETag": format_etag(response.version)})
+        _response = await self._orders.get_bank(_requests.get_bank(bank_id=bank_id))
+        return Response(_convert.bank(_require(_response.bank)), {"ETag": _format_etag(_response.version)})
 
     async def update_bank(
         self, *, principal: Principal, bank_id: str, body: BankPatch, if_match: str | None = None
     ) -> Response[Bank]:
         """updateBank → delivery.orders.v1.OrdersService.UpdateBank."""
-        response = await self._orders.update_bank(requests.update_bank(bank_id=bank_id, body=body, if_match=if_match))
-        return Response(convert.bank(require(response.bank)), {"ETag": format_etag(response.version)})
+        _response = await self._orders.update_bank(_requests.update_bank(bank_id=bank_id, body=body, if_match=if_match))
+        return Response(_convert.bank(_require(_response.bank)), {"ETag": _format_etag(_response.version)})
 
     async def rotate_bank_secret(
         self, *, principal: Principal, bank_id: str, idempotency_key: str | None = None
     ) -> Response[NewBankSecret]:
         """rotateBankSecret → delivery.orders.v1.OrdersService.RotateBankSecret."""
-        response = await self._orders.rotate_bank_secret(
-            requests.rotate_bank_secret(bank_id=bank_id, idempotency_key=idempotency_key)
+        _response = await self._orders.rotate_bank_secret(
+            _requests.rotate_bank_secret(bank_id=bank_id, idempotency_key=idempotency_key)
         )
-        return Response(convert.new_bank_secret(response), {}, replayed=response.replayed)
+        return Response(_convert.new_bank_secret(_response), {}, replayed=_response.replayed)
 
     async def list_payments(
         self,
@@ -199,8 +202,8 @@ class ForwardingBanksHandler(BanksHandler):
     ) -> PaymentPage:
         """listPayments → delivery.orders.v1.OrdersService.ListPayments."""
         return await self._orders.list_payments(
-            requests.list_payments(page_size=page_size, page_token=page_token, order_id=order_id, bank_id=bank_id),
-            pages.payment_page,
+            _requests.list_payments(page_size=page_size, page_token=page_token, order_id=order_id, bank_id=bank_id),
+            _pages.payment_page,
         )
 
     async def list_refunds(
@@ -215,21 +218,21 @@ class ForwardingBanksHandler(BanksHandler):
     ) -> RefundPage:
         """listRefunds → delivery.orders.v1.OrdersService.ListRefunds."""
         return await self._orders.list_refunds(
-            requests.list_refunds(
+            _requests.list_refunds(
                 page_size=page_size, page_token=page_token, order_id=order_id, bank_id=bank_id, status=status
             ),
-            pages.refund_page,
+            _pages.refund_page,
         )
 
     async def retry_refund(self, *, principal: Principal, refund_id: str) -> Refund:
         """retryRefund → delivery.orders.v1.OrdersService.RetryRefund."""
-        response = await self._orders.retry_refund(requests.retry_refund(refund_id=refund_id))
-        return convert.refund(require(response.refund))
+        _response = await self._orders.retry_refund(_requests.retry_refund(refund_id=refund_id))
+        return _convert.refund(_require(_response.refund))
 
     async def settle_refund(self, *, principal: Principal, refund_id: str, body: RefundSettlement) -> Refund:
         """settleRefund → delivery.orders.v1.OrdersService.SettleRefund."""
-        response = await self._orders.settle_refund(requests.settle_refund(refund_id=refund_id, body=body))
-        return convert.refund(require(response.refund))
+        _response = await self._orders.settle_refund(_requests.settle_refund(refund_id=refund_id, body=body))
+        return _convert.refund(_require(_response.refund))
 
 
 class ForwardingPartnersHandler(PartnersHandler):
@@ -243,76 +246,76 @@ class ForwardingPartnersHandler(PartnersHandler):
     ) -> PartnerPage:
         """listPartners → delivery.partners.v1.PartnersService.ListPartners."""
         return await self._partners.list_partners(
-            requests.list_partners(page_size=page_size, page_token=page_token), pages.partner_page
+            _requests.list_partners(page_size=page_size, page_token=page_token), _pages.partner_page
         )
 
     async def create_partner(
         self, *, principal: Principal, body: CreatePartnerRequest, idempotency_key: str | None = None
     ) -> Response[CreatedPartner]:
         """createPartner → delivery.partners.v1.PartnersService.CreatePartner."""
-        response = await self._partners.create_partner(
-            requests.create_partner(body=body, idempotency_key=idempotency_key)
+        _response = await self._partners.create_partner(
+            _requests.create_partner(body=body, idempotency_key=idempotency_key)
         )
-        result = convert.created_partner(response)
+        _result = _convert.created_partner(_response)
         return Response(
-            result,
-            {"Location": f"/api/v1/partners/{result.id}", "ETag": format_etag(response.version)},
-            replayed=response.replayed,
+            _result,
+            {"Location": f"/api/v1/partners/{_result.id}", "ETag": _format_etag(_response.version)},
+            replayed=_response.replayed,
         )
 
     async def get_partner(self, *, principal: Principal, partner_id: int) -> Response[Partner]:
         """getPartner → delivery.partners.v1.PartnersService.GetPartner."""
-        response = await self._partners.get_partner(requests.get_partner(partner_id=partner_id))
-        return Response(convert.partner(require(response.partner)), {"ETag": format_etag(response.version)})
+        _response = await self._partners.get_partner(_requests.get_partner(partner_id=partner_id))
+        return Response(_convert.partner(_require(_response.partner)), {"ETag": _format_etag(_response.version)})
 
     async def disable_partner(self, *, principal: Principal, partner_id: int) -> None:
         """disablePartner → delivery.partners.v1.PartnersService.DisablePartner."""
-        await self._partners.disable_partner(requests.disable_partner(partner_id=partner_id))
+        await self._partners.disable_partner(_requests.disable_partner(partner_id=partner_id))
 
     async def update_partner(
         self, *, principal: Principal, partner_id: int, body: PartnerPatch, if_match: str | None = None
     ) -> Response[Partner]:
         """updatePartner → delivery.partners.v1.PartnersService.UpdatePartner."""
-        response = await self._partners.update_partner(
-            requests.update_partner(partner_id=partner_id, body=body, if_match=if_match)
+        _response = await self._partners.update_partner(
+            _requests.update_partner(partner_id=partner_id, body=body, if_match=if_match)
         )
-        return Response(convert.partner(require(response.partner)), {"ETag": format_etag(response.version)})
+        return Response(_convert.partner(_require(_response.partner)), {"ETag": _format_etag(_response.version)})
 
     async def rotate_partner_secret(
         self, *, principal: Principal, partner_id: int, idempotency_key: str | None = None
     ) -> Response[NewPartnerSecret]:
         """rotatePartnerSecret → delivery.partners.v1.PartnersService.RotatePartnerSecret."""
-        response = await self._partners.rotate_partner_secret(
-            requests.rotate_partner_secret(partner_id=partner_id, idempotency_key=idempotency_key)
+        _response = await self._partners.rotate_partner_secret(
+            _requests.rotate_partner_secret(partner_id=partner_id, idempotency_key=idempotency_key)
         )
-        return Response(convert.new_partner_secret(response), {}, replayed=response.replayed)
+        return Response(_convert.new_partner_secret(_response), {}, replayed=_response.replayed)
 
     async def set_opening_hours(
         self, *, principal: Principal, partner_id: int, body: OpeningHours, if_match: str | None = None
     ) -> Response[Partner]:
         """setOpeningHours → delivery.partners.v1.PartnersService.SetOpeningHours."""
-        response = await self._partners.set_opening_hours(
-            requests.set_opening_hours(partner_id=partner_id, body=body, if_match=if_match)
+        _response = await self._partners.set_opening_hours(
+            _requests.set_opening_hours(partner_id=partner_id, body=body, if_match=if_match)
         )
-        return Response(convert.partner(require(response.partner)), {"ETag": format_etag(response.version)})
+        return Response(_convert.partner(_require(_response.partner)), {"ETag": _format_etag(_response.version)})
 
     async def remove_opening_hours(self, *, principal: Principal, partner_id: int) -> None:
         """removeOpeningHours → delivery.partners.v1.PartnersService.RemoveOpeningHours."""
-        await self._partners.remove_opening_hours(requests.remove_opening_hours(partner_id=partner_id))
+        await self._partners.remove_opening_hours(_requests.remove_opening_hours(partner_id=partner_id))
 
     async def set_availability(
         self, *, principal: Principal, partner_id: int, product_id: int, body: SetAvailabilityRequest
     ) -> Availability:
         """setAvailability → delivery.partners.v1.PartnersService.SetAvailability."""
-        response = await self._partners.set_availability(
-            requests.set_availability(partner_id=partner_id, product_id=product_id, body=body)
+        _response = await self._partners.set_availability(
+            _requests.set_availability(partner_id=partner_id, product_id=product_id, body=body)
         )
-        return convert.availability(require(response.availability))
+        return _convert.availability(_require(_response.availability))
 
     async def remove_availability(self, *, principal: Principal, partner_id: int, product_id: int) -> None:
         """removeAvailability → delivery.partners.v1.PartnersService.RemoveAvailability."""
         await self._partners.remove_availability(
-            requests.remove_availability(partner_id=partner_id, product_id=product_id)
+            _requests.remove_availability(partner_id=partner_id, product_id=product_id)
         )
 
     async def list_partner_calls(
@@ -327,15 +330,15 @@ class ForwardingPartnersHandler(PartnersHandler):
     ) -> PartnerCallPage:
         """listPartnerCalls → delivery.partners.v1.PartnersService.ListPartnerCalls."""
         return await self._partners.list_partner_calls(
-            requests.list_partner_calls(
+            _requests.list_partner_calls(
                 page_size=page_size, page_token=page_token, partner_id=partner_id, order_id=order_id, status=status
             ),
-            pages.partner_call_page,
+            _pages.partner_call_page,
         )
 
     async def replay_partner_call(self, *, principal: Principal, call_id: str) -> None:
         """replayPartnerCall → delivery.partners.v1.PartnersService.ReplayPartnerCall."""
-        await self._partners.replay_partner_call(requests.replay_partner_call(call_id=call_id))
+        await self._partners.replay_partner_call(_requests.replay_partner_call(call_id=call_id))
 
 
 class ForwardingProductsHandler(ProductsHandler):
@@ -349,40 +352,40 @@ class ForwardingProductsHandler(ProductsHandler):
     ) -> ProductPage:
         """listProducts → delivery.partners.v1.PartnersService.ListProducts."""
         return await self._partners.list_products(
-            requests.list_products(page_size=page_size, page_token=page_token), pages.product_page
+            _requests.list_products(page_size=page_size, page_token=page_token), _pages.product_page
         )
 
     async def create_product(
         self, *, principal: Principal, body: CreateProductRequest, idempotency_key: str | None = None
     ) -> Response[Product]:
         """createProduct → delivery.partners.v1.PartnersService.CreateProduct."""
-        response = await self._partners.create_product(
-            requests.create_product(body=body, idempotency_key=idempotency_key)
+        _response = await self._partners.create_product(
+            _requests.create_product(body=body, idempotency_key=idempotency_key)
         )
-        result = convert.product(require(response.product))
+        _result = _convert.product(_require(_response.product))
         return Response(
-            result,
-            {"Location": f"/api/v1/products/{result.id}", "ETag": format_etag(response.version)},
-            replayed=response.replayed,
+            _result,
+            {"Location": f"/api/v1/products/{_result.id}", "ETag": _format_etag(_response.version)},
+            replayed=_response.replayed,
         )
 
     async def get_product(self, *, principal: Principal, product_id: int) -> Response[Product]:
         """getProduct → delivery.partners.v1.PartnersService.GetProduct."""
-        response = await self._partners.get_product(requests.get_product(product_id=product_id))
-        return Response(convert.product(require(response.product)), {"ETag": format_etag(response.version)})
+        _response = await self._partners.get_product(_requests.get_product(product_id=product_id))
+        return Response(_convert.product(_require(_response.product)), {"ETag": _format_etag(_response.version)})
 
     async def delete_product(self, *, principal: Principal, product_id: int) -> None:
         """deleteProduct → delivery.partners.v1.PartnersService.DeleteProduct."""
-        await self._partners.delete_product(requests.delete_product(product_id=product_id))
+        await self._partners.delete_product(_requests.delete_product(product_id=product_id))
 
     async def update_product(
         self, *, principal: Principal, product_id: int, body: ProductPatch, if_match: str | None = None
     ) -> Response[Product]:
         """updateProduct → delivery.partners.v1.PartnersService.UpdateProduct."""
-        response = await self._partners.update_product(
-            requests.update_product(product_id=product_id, body=body, if_match=if_match)
+        _response = await self._partners.update_product(
+            _requests.update_product(product_id=product_id, body=body, if_match=if_match)
         )
-        return Response(convert.product(require(response.product)), {"ETag": format_etag(response.version)})
+        return Response(_convert.product(_require(_response.product)), {"ETag": _format_etag(_response.version)})
 
 
 class ForwardingOrdersHandler(OrdersHandler):
@@ -401,36 +404,36 @@ class ForwardingOrdersHandler(OrdersHandler):
     ) -> OrderPage:
         """listOrders → delivery.orders.v1.OrdersService.ListOrders."""
         return await self._orders.list_orders(
-            requests.list_orders(page_size=page_size, page_token=page_token, status=status), pages.order_page
+            _requests.list_orders(page_size=page_size, page_token=page_token, status=status), _pages.order_page
         )
 
     async def get_order(self, *, principal: Principal, order_id: str) -> Order:
         """getOrder → delivery.orders.v1.OrdersService.GetOrder."""
-        response = await self._orders.get_order(requests.get_order(order_id=order_id))
-        return convert.order(require(response.order))
+        _response = await self._orders.get_order(_requests.get_order(order_id=order_id))
+        return _convert.order(_require(_response.order))
 
     async def get_payment_instructions(
         self, *, principal: Principal, order_id: str, return_url: str | None = None
     ) -> PaymentInstructions:
         """getPaymentInstructions → delivery.orders.v1.OrdersService.GetPaymentInstructions."""
-        response = await self._orders.get_payment_instructions(
-            requests.get_payment_instructions(order_id=order_id, return_url=return_url)
+        _response = await self._orders.get_payment_instructions(
+            _requests.get_payment_instructions(order_id=order_id, return_url=return_url)
         )
-        return convert.payment_instructions(require(response.payment))
+        return _convert.payment_instructions(_require(_response.payment))
 
     async def get_order_history(
         self, *, principal: Principal, order_id: str, page_size: int = 20, page_token: str | None = None
     ) -> HistoryPage:
         """getOrderHistory → delivery.orders.v1.OrdersService.GetOrderHistory."""
         return await self._orders.get_order_history(
-            requests.get_order_history(order_id=order_id, page_size=page_size, page_token=page_token),
-            pages.history_page,
+            _requests.get_order_history(order_id=order_id, page_size=page_size, page_token=page_token),
+            _pages.history_page,
         )
 
     async def cancel_order(self, *, principal: Principal, order_id: str, body: CancelOrderRequest) -> Order:
         """cancelOrder → delivery.orders.v1.OrdersService.CancelOrder."""
-        response = await self._orders.cancel_order(requests.cancel_order(order_id=order_id, body=body))
-        return convert.order(require(response.order))
+        _response = await self._orders.cancel_order(_requests.cancel_order(order_id=order_id, body=body))
+        return _convert.order(_require(_response.order))
 
 
 class ForwardingDeliveriesHandler(DeliveriesHandler):
@@ -444,22 +447,22 @@ class ForwardingDeliveriesHandler(DeliveriesHandler):
     ) -> DeliveryPage:
         """listAvailableDeliveries → delivery.orders.v1.OrdersService.ListAvailableDeliveries."""
         return await self._orders.list_available_deliveries(
-            requests.list_available_deliveries(page_size=page_size, page_token=page_token), pages.delivery_page
+            _requests.list_available_deliveries(page_size=page_size, page_token=page_token), _pages.delivery_page
         )
 
     async def assign_order(self, *, principal: Principal, order_id: str) -> Order:
         """assignOrder → delivery.orders.v1.OrdersService.AssignOrder."""
-        response = await self._orders.assign_order(requests.assign_order(order_id=order_id))
-        return convert.order(require(response.order))
+        _response = await self._orders.assign_order(_requests.assign_order(order_id=order_id))
+        return _convert.order(_require(_response.order))
 
     async def report_deliverer_position(self, *, principal: Principal, order_id: str, body: Coordinates) -> None:
         """reportDelivererPosition → delivery.orders.v1.OrdersService.ReportDelivererPosition."""
-        await self._orders.report_deliverer_position(requests.report_deliverer_position(order_id=order_id, body=body))
+        await self._orders.report_deliverer_position(_requests.report_deliverer_position(order_id=order_id, body=body))
 
     async def complete_delivery(self, *, principal: Principal, order_id: str) -> Order:
         """completeDelivery → delivery.orders.v1.OrdersService.CompleteOrder."""
-        response = await self._orders.complete_order(requests.complete_delivery(order_id=order_id))
-        return convert.order(require(response.order))
+        _response = await self._orders.complete_order(_requests.complete_delivery(order_id=order_id))
+        return _convert.order(_require(_response.order))
 
 
 class ForwardingNotificationsHandler(NotificationsHandler):
@@ -480,10 +483,10 @@ class ForwardingNotificationsHandler(NotificationsHandler):
     ) -> NotificationRecordPage:
         """listNotifications → delivery.notifications.v1.NotificationsService.ListNotifications."""
         return await self._notifications.list_notifications(
-            requests.list_notifications(
+            _requests.list_notifications(
                 page_size=page_size, page_token=page_token, user_id=user_id, agent_id=agent_id, status=status
             ),
-            pages.notification_record_page,
+            _pages.notification_record_page,
         )
 
     async def list_agents(
@@ -491,36 +494,36 @@ class ForwardingNotificationsHandler(NotificationsHandler):
     ) -> AgentPage:
         """listAgents → delivery.notifications.v1.NotificationsService.ListAgents."""
         return await self._notifications.list_agents(
-            requests.list_agents(page_size=page_size, page_token=page_token), pages.agent_page
+            _requests.list_agents(page_size=page_size, page_token=page_token), _pages.agent_page
         )
 
     async def create_agent(
         self, *, principal: Principal, body: CreateAgentRequest, idempotency_key: str | None = None
     ) -> Response[Agent]:
         """createAgent → delivery.notifications.v1.NotificationsService.CreateAgent."""
-        response = await self._notifications.create_agent(
-            requests.create_agent(body=body, idempotency_key=idempotency_key)
+        _response = await self._notifications.create_agent(
+            _requests.create_agent(body=body, idempotency_key=idempotency_key)
         )
-        result = convert.agent(require(response.agent))
+        _result = _convert.agent(_require(_response.agent))
         return Response(
-            result,
-            {"Location": f"/api/v1/notification-agents/{result.id}", "ETag": response.etag},
-            replayed=response.replayed,
+            _result,
+            {"Location": f"/api/v1/notification-agents/{_result.id}", "ETag": _response.etag},
+            replayed=_response.replayed,
         )
 
     async def get_agent(self, *, principal: Principal, agent_id: str) -> Response[Agent]:
         """getAgent → delivery.notifications.v1.NotificationsService.GetAgent."""
-        response = await self._notifications.get_agent(requests.get_agent(agent_id=agent_id))
-        return Response(convert.agent(require(response.agent)), {"ETag": response.etag})
+        _response = await self._notifications.get_agent(_requests.get_agent(agent_id=agent_id))
+        return Response(_convert.agent(_require(_response.agent)), {"ETag": _response.etag})
 
     async def update_agent(
         self, *, principal: Principal, agent_id: str, body: AgentPatch, if_match: str | None = None
     ) -> Response[Agent]:
         """updateAgent → delivery.notifications.v1.NotificationsService.UpdateAgent."""
-        response = await self._notifications.update_agent(
-            requests.update_agent(agent_id=agent_id, body=body, if_match=if_match)
+        _response = await self._notifications.update_agent(
+            _requests.update_agent(agent_id=agent_id, body=body, if_match=if_match)
         )
-        return Response(convert.agent(require(response.agent)), {"ETag": response.etag})
+        return Response(_convert.agent(_require(_response.agent)), {"ETag": _response.etag})
 
 
 class ForwardingCallbacksHandler(CallbacksHandler):
@@ -532,13 +535,13 @@ class ForwardingCallbacksHandler(CallbacksHandler):
 
     async def payment_callback(self, *, webhook: SignedRequest, bank_id: str) -> PaymentReceipt:
         """paymentCallback → delivery.orders.v1.OrdersService.HandlePaymentCallback."""
-        response = await self._orders.handle_payment_callback(
-            requests.payment_callback(webhook=webhook, bank_id=bank_id)
+        _response = await self._orders.handle_payment_callback(
+            _requests.payment_callback(webhook=webhook, bank_id=bank_id)
         )
-        return convert.payment_receipt(response)
+        return _convert.payment_receipt(_response)
 
     async def partner_ready_callback(self, *, webhook: SignedRequest, partner_id: int) -> None:
         """partnerReadyCallback → delivery.partners.v1.PartnersService.HandleReadyCallback."""
         await self._partners.handle_ready_callback(
-            requests.partner_ready_callback(webhook=webhook, partner_id=partner_id)
+            _requests.partner_ready_callback(webhook=webhook, partner_id=partner_id)
         )

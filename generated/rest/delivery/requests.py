@@ -44,7 +44,7 @@ from services.runtime.rest.types import list_null_fields, unset_to_none
 def to_opening_period(model: OpeningPeriod) -> partners_v1.OpeningPeriod:
     """OpeningPeriod → delivery.partners.v1.OpeningPeriod."""
     return partners_v1.OpeningPeriod(
-        day=partners_v1.Weekday[model.day.name.upper()], opens=model.opens, closes=model.closes
+        day=partners_v1.Weekday[model.day.value.upper()], opens=model.opens, closes=model.closes
     )
 
 
@@ -158,7 +158,7 @@ def list_catalog(
         partner_id=partner_id,
         q=q,
         category=category,
-        sort=None if sort is None else partners_v1.CatalogSort[sort.name.upper()],
+        sort=None if sort is None else partners_v1.CatalogSort[sort.value.upper()],
     )
 
 
@@ -216,7 +216,7 @@ def list_partner_products(
         page_size=page_size,
         page_token=page_token or "",
         category=category,
-        sort=None if sort is None else partners_v1.ProductSort[sort.name.upper()],
+        sort=None if sort is None else partners_v1.ProductSort[sort.value.upper()],
     )
 
 
@@ -331,7 +331,7 @@ def list_partner_calls(
         page_token=page_token or "",
         partner_id=partner_id,
         order_id=order_id,
-        status=None if status is None else partners_v1.PartnerCallStatus[status.name.upper()],
+        status=None if status is None else partners_v1.PartnerCallStatus[status.value.upper()],
     )
 
 
@@ -391,7 +391,7 @@ def list_orders(
     return orders_v1.ListOrdersRequest(
         page_size=page_size,
         page_token=page_token or "",
-        status=None if status is None else orders_v1.OrderStatus[status.name.upper()],
+        status=None if status is None else orders_v1.OrderStatus[status.value.upper()],
     )
 
 
@@ -437,7 +437,7 @@ def list_refunds(
         page_token=page_token or "",
         order_id=order_id,
         bank_id=bank_id,
-        status=None if status is None else orders_v1.RefundStatus[status.name.upper()],
+        status=None if status is None else orders_v1.RefundStatus[status.value.upper()],
     )
 
 
@@ -492,7 +492,7 @@ def list_notifications(
         page_token=page_token or "",
         user_id=user_id,
         agent_id=agent_id,
-        status=None if status is None else notifications_v1.NotificationStatus[status.name.upper()],
+        status=None if status is None else notifications_v1.NotificationStatus[status.value.upper()],
     )
 
 
@@ -509,7 +509,7 @@ def create_agent(
         idempotency_key=idempotency_key,
         name=body.name,
         priority=body.priority,
-        providers=[notifications_v1.Provider[item.name.upper()] for item in body.providers],
+        providers=[notifications_v1.Provider[item.value.upper()] for item in body.providers],
         preferences=to_create_agent_preferences(body.preferences),
         enabled=body.enabled,
         keys=None if body.keys is UNSET else to_agent_keys(body.keys),
@@ -530,7 +530,7 @@ def update_agent(
         if_match=if_match,
         name=unset_to_none(body.name),
         priority=unset_to_none(body.priority),
-        providers=[notifications_v1.Provider[item.name.upper()] for item in body.providers or []],
+        providers=[notifications_v1.Provider[item.value.upper()] for item in body.providers or []],
         preferences=None if body.preferences is UNSET else to_preferences_patch(body.preferences),
         enabled=unset_to_none(body.enabled),
         keys=None if body.keys is UNSET else to_agent_keys_patch(body.keys),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from enum import Enum
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeAliasType, get_args, get_type_hints
 from urllib.parse import parse_qsl
 
 from starlette.requests import cookie_parser
@@ -120,8 +120,12 @@ def _make_list_converter(convert_item: Callable[[Any], Any] | None) -> Callable[
 
 
 def _list_alternatives(type_hint: Any) -> tuple[Any, ...]:
-    """Return the members of a union, or the type itself."""
-    return get_args(type_hint) if isinstance(type_hint, UnionType) else (type_hint,)
+    """Return the members of a union, or the type itself. An alias is the type that it names."""
+    if isinstance(type_hint, TypeAliasType):
+        return _list_alternatives(type_hint.__value__)
+    if not isinstance(type_hint, UnionType):
+        return (type_hint,)
+    return tuple(each for member in get_args(type_hint) for each in _list_alternatives(member))
 
 
 class Parameters:

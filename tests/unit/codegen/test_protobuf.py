@@ -1,6 +1,7 @@
 """Methods, events and comments of compiled protobuf packages, and violations injected into the descriptors."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
@@ -8,6 +9,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from codegen.contracts import ContractError, Contracts
 from codegen.protobuf import Method, ProtoContracts, parse_image
 from tests import sample
+from tests.unit.codegen.proto_rules.proto_files import compile_files, render_file
 from tests.unit.codegen.sample_contracts import create_event, create_method
 
 
@@ -144,3 +146,11 @@ def test_older_image_is_read_with_the_current_options(protos: ProtoContracts) ->
     older = descriptors.SerializeToString()
     assert find_method(parse_image(older), "Echo").callers == ("gateway", "former")
     assert find_method(parse_image(older, protos.pool), "Echo").callers == ("gateway", "orders")
+
+
+@pytest.mark.parametrize("timeout", ["{nanos: 1}", "{seconds: -1}", "{}", "{seconds: 9223372036854775807}"])
+def test_timeout_that_no_proxy_measures_raises_contract_error(tmp_path: Path, timeout: str) -> None:
+    option = f"{{ option (delivery.options.v1.method) = {{callers: [CALLER_GATEWAY] timeout: {timeout}}}; }}"
+    text = render_file("delivery.notes.v1", f"message A {{}} service S {{ rpc M(A) returns (A) {option} }}")
+    with pytest.raises(ContractError, match="a timeout that is not between one millisecond and one year"):
+        parse_image(compile_files(tmp_path, {"a.proto": text}))

@@ -24,6 +24,17 @@ export interface WatchEvent<T> {
 
 const MAX_DELAY_MS = 30_000;
 
+/** Returns the query string of parameters. Those in `joined` are lists in one value, others repeat their name. */
+export function formatQuery(parameters: object, joined: readonly string[]): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    const values: unknown[] = Array.isArray(value) ? value : [value];
+    const texts = values.filter((each) => each !== undefined).map(String);
+    for (const text of joined.includes(name) && texts.length > 0 ? [texts.join(",")] : texts) query.append(name, text);
+  }
+  return query.size > 0 ? `?${query}` : "";
+}
+
 /**
  * Watches a stream across lost connections without gaps or duplicates, until the last event.
  * Throws ProblemError for a permanent error response, and the last error after too many failed connections.

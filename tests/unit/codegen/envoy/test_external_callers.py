@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from codegen import envoy
 from codegen.contracts import ContractError, Contracts, load
 from codegen.envoy import external_callers, lint, sidecar
 from codegen.envoy.common import Profile
@@ -98,3 +99,23 @@ def test_external_caller_cannot_produce_events() -> None:
 def test_sidecar_without_caller_in_contract_is_rejected() -> None:
     with pytest.raises(ContractError, match="add CALLER_COURIERS to Caller"):
         external_callers.list_names(CONTRACTS, {"sidecars": [*MESH["sidecars"], "couriers"]})
+
+
+def test_all_errors_of_callers_are_reported() -> None:
+    first, *rest = CONTRACTS.protos.events
+    source = contracts_with_caller(granted=(), events=(replace(first, producer="kiosk"), *rest))
+    with pytest.raises(ContractError) as caught:
+        external_callers.list_names(source, {"sidecars": [*MESH["sidecars"], "couriers"]})
+    unknown, unused, producer = caught.value.messages
+    assert unknown.startswith("envoy/mesh.yaml defines the sidecar couriers; add CALLER_COURIERS to Caller")
+    assert "CALLER_KIOSK has no methods" in unused
+    assert "CALLER_KIOSK has no outbox" in producer
+
+
+def test_all_undefined_settings_are_reported() -> None:
+    settings = {name: each for name, each in MESH["settings"].items() if name not in ("BIND", "RUN_DIR")}
+    with pytest.raises(ContractError) as caught:
+        envoy.generate(replace(CONTRACTS, mesh=MESH | {"settings": settings}))
+    assert sorted(set(caught.value.messages)) == [
+        f"envoy/mesh.yaml does not define the setting {name}; add it to `settings`" for name in ("BIND", "RUN_DIR")
+    ]

@@ -30,6 +30,7 @@ paths:
         - {name: days, in: query, schema: {type: array, items: {type: string, format: date}}}
         - {name: level, in: query, schema: {$ref: '#/components/schemas/Level'}}
         - {name: other, in: query, schema: {type: integer, enum: [1, 2], default: 2}}
+        - {name: alias, in: query, schema: {$ref: '#/components/schemas/StatusAlias'}}
         - {name: X-Tags, in: header, schema: {type: array, items: {type: boolean}}}
         - {name: session, in: cookie, schema: {type: string, maxLength: 5}}
       responses:
@@ -85,6 +86,7 @@ components:
   securitySchemes: {bearer: {type: http, scheme: bearer}}
   schemas:
     status: {type: string, enum: [paid, ready]}
+    StatusAlias: {$ref: '#/components/schemas/status'}
     Level: {type: integer, enum: [1, 2]}
     Counts: {type: object, additionalProperties: {type: integer}}
     Operation: {type: object, required: [id], properties: {id: {type: string}}}

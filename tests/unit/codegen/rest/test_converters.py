@@ -87,7 +87,7 @@ def test_every_converter_is_used(module: ModuleType) -> None:
     alias = module.__name__.rpartition(".")[2]
     files = [*(ROOT / "services").rglob("*.py"), *(ROOT / "generated/rest/delivery").glob("*.py")]
     texts = [path.read_text(encoding="utf-8") for path in files]
-    used = {name for text in texts for name in re.findall(rf"\b{alias}\.(\w+)", text)}
+    used = {name for text in texts for name in re.findall(rf"\b_?{alias}\.(\w+)", text)}
     used |= set(re.findall(r"(?<!def )\b(\w+)\(", inspect.getsource(module)))
     assert functions - used == set()
 

@@ -127,6 +127,8 @@ def test_enum_parameters_have_the_type_of_the_signature(served: Served) -> None:
     assert served.calls[0]["level"] is served.models.Level(2)
     assert served.calls[0]["statuses"] == [served.models.Status.paid]
     assert isinstance(served.calls[0]["statuses"][0], served.models.Status)
+    served.send("GET", "/things/5?alias=ready")
+    assert served.calls[0]["alias"] is served.models.Status.ready
 
 
 def test_header_and_cookie_parameters_reach_the_handler(served: Served) -> None:
