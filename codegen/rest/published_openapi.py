@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from codegen.contracts import HTTP_METHODS, Contracts, Files
+from codegen.naming import get_constant_name
 from codegen.rest import webhooks
 from codegen.rest.deprecation import SINCE_EXTENSION, SUNSET_EXTENSION, parse_deprecation
 from codegen.rest.operations import EVENT_STREAM_MEDIA_TYPE
@@ -19,6 +20,9 @@ RESPONSE_HEADERS = {
         "schema": {"type": "string"},
     },
 }
+
+ENUM_NAMES_EXTENSION = "x-enum-varnames"
+"""Extension that OpenAPI Generator and others read."""
 
 OWN_EXTENSIONS = frozenset(
     {
@@ -62,6 +66,13 @@ def _describe_event_stream_as_text(response: dict[str, Any]) -> None:
         }
 
 
+def _name_enum_constants(published: dict[str, Any]) -> None:
+    """Add the names of enum constants in protobuf, which are unique: generators for Go declare all in one scope."""
+    for name, schema in published.get("components", {}).get("schemas", {}).items():
+        if "enum" in schema:
+            schema[ENUM_NAMES_EXTENSION] = [get_constant_name(f"{name}_{value}") for value in schema["enum"]]
+
+
 def publish_document(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document in its published form."""
     published: dict[str, Any] = strip_extensions(copy.deepcopy(document))
@@ -70,6 +81,7 @@ def publish_document(document: dict[str, Any]) -> dict[str, Any]:
         responses += [r for m in HTTP_METHODS if m in item for r in item[m]["responses"].values() if "$ref" not in r]
     for response in responses:
         _describe_event_stream_as_text(response)
+    _name_enum_constants(published)
     if "x-problems" in document:
         published["components"].setdefault("headers", {}).update(RESPONSE_HEADERS)
         for response in responses:

@@ -19,7 +19,7 @@ JAVA_CLASS_PATH = (
 """Libraries of the Java client: Jackson and HttpCore, which the generator itself contains, and HttpMime of Debian."""
 
 OPENAPI_GENERATOR_OPTIONS = {
-    "go": "enumClassPrefix=true,withGoMod=true",  # otherwise values of two enumerations have one name
+    "go": "",
     "java": "library=native,openApiNullable=false,useJakartaEe=false",
     "python": "",
     "typescript-fetch": "",

@@ -107,6 +107,18 @@ def test_reasons_of_the_catalogue_are_examples() -> None:
     assert reason["examples"] == sorted(document["x-problems"])
 
 
+def test_constants_of_enums_have_unique_names() -> None:
+    document = create_openapi()
+    document["components"]["schemas"] |= {
+        "NoteStatus": {"type": "string", "enum": ["paid", "price-descending"]},
+        "Payment": {"type": "string", "enum": ["paid"]},
+    }
+    schemas = publish_document(document)["components"]["schemas"]
+    assert schemas["NoteStatus"]["x-enum-varnames"] == ["NOTE_STATUS_PAID", "NOTE_STATUS_PRICE_DESCENDING"]
+    assert schemas["Payment"]["x-enum-varnames"] == ["PAYMENT_PAID"]
+    assert "x-enum-varnames" not in schemas["Note"]
+
+
 def test_document_without_catalogue_has_no_common_headers() -> None:
     document = {"paths": {"/a": {"get": {"x-timeout": "1s", "responses": {"200": {"description": "."}}}}}}
     assert publish_document(document) == {"paths": {"/a": {"get": {"responses": {"200": {"description": "."}}}}}}
