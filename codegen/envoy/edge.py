@@ -191,7 +191,7 @@ def build_static_document_routes() -> list[Config]:
 
 def rewrite_path(path: str) -> Config:
     """Replace the path of requests: every path of an app is a view of its one page."""
-    return {"regex_rewrite": {"pattern": {"regex": "^.*$"}, "substitution": path}}
+    return {"regex_rewrite": {"pattern": {"regex": "^.*"}, "substitution": path}}
 
 
 def build_cors_policy(operations: Iterable[Operation]) -> Config:
