@@ -1,0 +1,43 @@
+import { delivery, type Schemas } from "../../shared/api";
+import { formatDateTime } from "../../shared/format";
+import { getLabel } from "../labels";
+import { messages } from "../messages";
+import { OrderLink } from "../ui/links";
+import { ListView, type Query } from "../ui/list";
+import type { Column } from "../ui/table";
+
+export const notificationColumns: Column<Schemas["Notification"]>[] = [
+  { title: "created_at", cell: ({ created_at }) => formatDateTime(created_at) },
+  { title: "event", cell: ({ event }) => event },
+  { title: "order_id", cell: ({ order_id }) => order_id && <OrderLink id={order_id} /> },
+  { title: "user_id", cell: ({ user_id }) => user_id },
+  {
+    title: "body",
+    cell: ({ title, body }) => (
+      <>
+        <b>{title}</b> {body}
+      </>
+    ),
+  },
+  { title: "status", cell: ({ status, reason }) => [getLabel(status), reason].filter(Boolean).join(": ") },
+  {
+    title: "attempts",
+    cell: ({ attempts }) => (
+      <ol>
+        {attempts.map(({ at, provider, outcome }) => (
+          <li key={at}>
+            {formatDateTime(at)} {getLabel(provider)}: {outcome}
+          </li>
+        ))}
+      </ol>
+    ),
+  },
+];
+
+export const loadNotifications = (query: Query<"listNotifications">) => delivery.GET("/notifications", { params: { query } });
+
+export function Notifications() {
+  return (
+    <ListView label={messages.notifications} operation="listNotifications" load={loadNotifications} columns={notificationColumns} />
+  );
+}
