@@ -70,6 +70,14 @@ find_uv() {
     echo .local/uv/bin/uv
 }
 
+# An installation into a link would change or delete the packages of another checkout.
+replace_link() {
+    if [ -L "$1" ]; then
+        echo "setup: replacing the link $1 by a folder" >&2
+        rm "$1"
+    fi
+}
+
 # Compiles to bytecode at installation: otherwise every process of a mesh would compile again where Python may not write
 # bytecode files. This script is part of the checksum, so that a change of it repeats the installation.
 checksum=$(cat .python-version requirements/dev.txt deploy/local/setup.sh | sha256sum)
@@ -77,6 +85,7 @@ if [ "$(cat "$state/venv" 2>/dev/null)" != "$checksum" ] || [ ! -x .venv/bin/pyt
     python=$(find_python)
     uv=$(find_uv "$python")
     echo "setup: creating the virtual environment" >&2
+    replace_link .venv
     [ -x .venv/bin/python ] || "$uv" venv -q --python "$python" .venv
     "$uv" pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt || fail "the Python packages could not be installed."
     printf '%s' "$checksum" >"$state/venv"
@@ -88,6 +97,7 @@ install_node_packages() {
     if [ "$(cat "$state/$2" 2>/dev/null)" = "$checksum" ] && [ -d "$1/node_modules" ]; then return; fi
     command -v npm >/dev/null 2>&1 || fail "Node with npm is missing; install it and run this again."
     echo "setup: installing Node packages" >&2
+    replace_link "$1/node_modules"
     log="$PWD/$state/npm.log"
     (cd "$1" && npm ci --silent --no-audit --no-fund --ignore-scripts --omit-lockfile-registry-resolved >"$log" 2>&1) \
         || { tail -n 20 "$log" >&2; fail "the Node packages could not be installed."; }

@@ -196,3 +196,24 @@ def test_second_setup_waits_for_the_first(project: Path) -> None:
         assert second.poll() is None
     assert second.communicate()[1] == ""
     assert second.returncode == 0
+
+
+@pytest.mark.parametrize("name", [".venv", "node_modules"])
+def test_link_to_packages_of_another_checkout_is_replaced(project: Path, name: str) -> None:
+    mark_installed(project)
+    other = project / "other"
+    (project / name).rename(other)
+    (other / "kept").touch()
+    (project / name).symlink_to(other)
+    write_program(project / "bin/memcached")
+    assert run_setup(project).stderr == ""
+    assert (project / name).is_symlink()
+    (project / "package-lock.json").write_text('{"changed": true}', encoding="utf-8")
+    (project / "requirements/dev.txt").write_text("changed==1\n", encoding="utf-8")
+    write_program(project / "bin/python3.13", "echo True")
+    write_program(project / "bin/uv", 'if [ "$1" = venv ]; then mkdir -p .venv/bin; fi')
+    write_program(project / "bin/npm", "mkdir -p node_modules")
+    result = run_setup(project)
+    assert result.stderr.count(f"setup: replacing the link {'./' if name == 'node_modules' else ''}{name} by") == 1
+    assert not (project / name).is_symlink()
+    assert (other / "kept").exists()
