@@ -16,14 +16,23 @@ from codegen.envoy.common import (
 )
 
 JWT_PROVIDER = "firebase"
+BEARER, OPTIONAL_BEARER = "bearer", "optional_bearer"
+"""Requirements that routes name: a valid token, or none at all."""
+
 GOOGLE_JWKS_URL = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
+
+JWKS_CACHE_S = 30
+"""Seconds for which keys are cached. Envoy fetches them again five seconds before.
+
+A new key is accepted within a minute, even if the first fetch fails.
+"""
 
 
 def build_jwt_filter(profile: Profile) -> Config:
     """Return the jwt_authn filter. It requires a valid token; routes disable it or name the requirement.
 
     Keys are fetched asynchronously, so that requests do not depend on the availability of the provider. Validated
-    tokens are not cached, so that the removal of a key takes effect immediately.
+    tokens are not cached, so that the removal of a key takes effect with the next fetch.
     """
     uri = "http://${JWKS_HOST}:${JWKS_PORT}/jwks.json" if profile.is_development else GOOGLE_JWKS_URL
     provider = {
@@ -37,7 +46,7 @@ def build_jwt_filter(profile: Profile) -> Config:
         "payload_in_metadata": JWT_FILTER,
         "remote_jwks": {
             "http_uri": {"uri": uri, "cluster": "jwks", "timeout": "2s"},
-            "cache_duration": {"seconds": 300},
+            "cache_duration": {"seconds": JWKS_CACHE_S},
             "async_fetch": {"failed_refetch_duration": "1s"},
             "retry_policy": {"num_retries": 3},
         },
@@ -46,7 +55,12 @@ def build_jwt_filter(profile: Profile) -> Config:
         JWT_FILTER,
         "extensions.filters.http.jwt_authn.v3.JwtAuthentication",
         providers={JWT_PROVIDER: provider},
-        requirement_map={"bearer": {"provider_name": JWT_PROVIDER}},
+        requirement_map={
+            BEARER: {"provider_name": JWT_PROVIDER},
+            OPTIONAL_BEARER: {
+                "requires_any": {"requirements": [{"provider_name": JWT_PROVIDER}, {"allow_missing": {}}]}
+            },
+        },
         rules=[{"match": {"prefix": "/"}, "requires": {"provider_name": JWT_PROVIDER}}],
     )
 
@@ -103,14 +117,19 @@ def allow_public() -> Config:
     return _build_jwt_per_route(disabled=True) | _build_rbac_per_route(None)
 
 
+def accept_token() -> Config:
+    """Permit requests without a token, and those with a valid one."""
+    return _build_jwt_per_route(requirement_name=OPTIONAL_BEARER) | _build_rbac_per_route(None)
+
+
 def require_token(roles: Sequence[str]) -> Config:
     """Require a valid token, with one of the roles if any are given."""
     if not roles:
-        return _build_jwt_per_route(requirement_name="bearer") | _build_rbac_per_route(None)
+        return _build_jwt_per_route(requirement_name=BEARER) | _build_rbac_per_route(None)
     value = {"string_match": {"safe_regex": {"regex": "|".join(roles)}}}
     path = [{"key": JWT_FILTER}, {"key": "role"}]
     matcher = {"filter": "envoy.filters.http.jwt_authn", "path": path, "value": value}
-    return _build_jwt_per_route(requirement_name="bearer") | _build_rbac_per_route(
+    return _build_jwt_per_route(requirement_name=BEARER) | _build_rbac_per_route(
         [{"sourced_metadata": {"metadata_matcher": matcher}}]
     )
 
@@ -121,13 +140,18 @@ def allow_callers(trust_domain: str, names: Sequence[str], *, actor_required: bo
         {"authenticated": {"principal_name": {"exact": format_spiffe_id(trust_domain, name)}}} for name in names
     ]
     return (
-        _build_jwt_per_route(requirement_name="bearer") if actor_required else _build_jwt_per_route(disabled=True)
+        _build_jwt_per_route(requirement_name=BEARER) if actor_required else _build_jwt_per_route(disabled=True)
     ) | _build_rbac_per_route(principals)
 
 
 def is_token_required(filter_config: Config) -> bool:
     """Return whether the filter configuration of a route requires a token."""
-    return "requirement_name" in filter_config[JWT_FILTER]
+    return filter_config[JWT_FILTER].get("requirement_name") == BEARER
+
+
+def is_token_optional(filter_config: Config) -> bool:
+    """Return whether the filter configuration of a route verifies a token if the request has one."""
+    return filter_config[JWT_FILTER].get("requirement_name") == OPTIONAL_BEARER
 
 
 def list_allowed_roles(filter_config: Config) -> set[str]:

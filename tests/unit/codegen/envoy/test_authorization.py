@@ -52,6 +52,13 @@ def test_keys_are_fetched_from_the_cluster_of_the_profile(profile: Profile, uri:
     assert (http_uri["uri"], http_uri["cluster"]) == (uri, build_jwks_cluster(profile)["name"])
 
 
+@pytest.mark.parametrize("profile", [DEVELOPMENT, PRODUCTION], ids=["development", "production"])
+def test_keys_are_fetched_twice_within_a_minute(profile: Profile) -> None:
+    remote_jwks = provider(profile)["remote_jwks"]
+    assert remote_jwks["cache_duration"]["seconds"] <= 30
+    assert remote_jwks["async_fetch"] == {"failed_refetch_duration": "1s"}
+
+
 def test_tokens_are_accepted_in_the_authorization_header_only() -> None:
     config = provider(PRODUCTION)
     assert config["from_headers"] == [{"name": "authorization", "value_prefix": "Bearer "}]
