@@ -141,6 +141,25 @@ async def test_repeated_webhook_returns_first_result_after_order_changed(orders:
     assert len(await orders.execute_sql("SELECT 1 FROM refunds WHERE order_id = %(id)s", id=order_id)) == 1
 
 
+async def test_success_of_failed_payment_for_other_order_is_refunded_once(orders: Orders) -> None:
+    failed_id, order_id, payment_id = await orders.place_order(), await orders.place_order(), generate_id()
+    await orders.pay(failed_id, payment_id=payment_id, status="failed")
+    results = await asyncio.gather(
+        *(orders.pay(order_id, payment_id=payment_id) for _ in range(4)), return_exceptions=True
+    )
+    assert [result.reason for result in results if isinstance(result, ApiError)] == [Reason.PAYMENT_CONFLICT] * 4
+    await send_all_refunds(orders, FakePaymentSystem())
+    refunds = await orders.execute_sql("SELECT amount, status FROM refunds WHERE payment_id = %(id)s", id=payment_id)
+    assert refunds == [{"amount": 200, "status": "refunded"}]
+    order = await orders.get_order(order_id)
+    assert (order.status, order.paid_amount, order.refunded_amount) == (OrderStatus.PENDING, 200, 200)
+    assert (await orders.get_order(failed_id)).paid_amount == 0
+    (row,) = await orders.execute_sql(
+        "SELECT order_id, outcome, refund_amount FROM payments WHERE payment_id = %(id)s", id=payment_id
+    )
+    assert row == {"order_id": order_id, "outcome": "conflict", "refund_amount": 200}
+
+
 async def test_six_payments_with_one_webhook_id_are_acknowledged_once(orders: Orders) -> None:
     order_id, webhook_id = await orders.place_order(), generate_id()
     payment_ids = [generate_id() for _ in range(6)]

@@ -103,8 +103,8 @@ class PaymentRecord:
         return self.is_for(payment) and payment.succeeded is (self.outcome is not PaymentOutcome.FAILED)
 
     def is_completed_by(self, payment: Payment) -> bool:
-        """Return whether a report of this payment is the success of one that failed before."""
-        return self.is_for(payment) and payment.succeeded and self.outcome is PaymentOutcome.FAILED
+        """Return whether a report of this payment is its first success, after a failure that captured nothing."""
+        return payment.succeeded and self.outcome is PaymentOutcome.FAILED
 
 
 class BankPaymentPage(NamedTuple):

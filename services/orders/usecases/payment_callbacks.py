@@ -57,7 +57,8 @@ async def process_payment(repository: Repository, clock: Clock, payment: Payment
     A rejection is raised after the payment and its refund are committed. A webhook id identifies one payment: another
     payment with the same id is recorded, refunded and rejected. A payment id identifies one order, amount and currency,
     and a payment that has succeeded does not fail later: a report that contradicts the recorded one is recorded and
-    rejected, but not refunded, since a refund would be one of the recorded payment.
+    rejected, but not refunded, since a refund would be one of the recorded payment. A failed payment captured nothing:
+    its first success is the payment, and is refunded if it names another order, amount or currency.
 
     Raises ApiError: ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT, WEBHOOK_ID_REUSED, PAYMENT_ID_REUSED.
     """
@@ -77,8 +78,10 @@ async def process_payment(repository: Repository, clock: Clock, payment: Payment
 
 async def _record_payment(unit: UnitOfWork, payment: Payment, at: datetime, *, is_acceptable: bool) -> PaymentOutcome:
     recorded = await unit.payments.get_for_update(payment.bank_id, payment.payment_id)
-    if recorded is None or recorded.is_completed_by(payment):
+    if recorded is None:
         return await _apply_payment(unit, payment, at, is_acceptable=is_acceptable)
+    if recorded.is_completed_by(payment):
+        return await _apply_payment(unit, payment, at, is_acceptable=is_acceptable and recorded.is_for(payment))
     if recorded.is_repeated_by(payment):
         return recorded.outcome
     record = PaymentRecord.create(payment, PaymentOutcome.DUPLICATE_ID, 0, at)

@@ -180,19 +180,43 @@ async def test_failure_after_success_is_rejected_and_recorded(
 
 
 @pytest.mark.parametrize("webhook_id", ["w1", "w2"])
-@pytest.mark.parametrize("changes", [{"order_id": "o2"}, {"amount": 500}, {"currency": "EUR"}], ids=str)
-async def test_success_of_failed_payment_for_other_order_or_amount_is_rejected(
-    changes: dict[str, object], webhook_id: str
+@pytest.mark.parametrize(
+    ("changes", "rejection"),
+    [
+        ({"order_id": "o2"}, Reason.PAYMENT_CONFLICT),
+        ({"amount": 500}, Reason.PAYMENT_CONFLICT),
+        ({"currency": "EUR"}, Reason.PAYMENT_CONFLICT),
+        ({"order_id": "unknown"}, Reason.ORDER_NOT_FOUND),
+    ],
+    ids=str,
+)
+async def test_success_of_failed_payment_for_other_order_or_amount_is_refunded(
+    changes: dict[str, object], rejection: Reason, webhook_id: str
 ) -> None:
     repository = FakeRepository(build_order(), build_order(order_id="o2"))
     await process_payment(repository, repository.clock, FAILED, "w1")
-    with raises_reason(Reason.WEBHOOK_ID_REUSED if webhook_id == "w1" else Reason.PAYMENT_ID_REUSED):
-        await process_payment(repository, repository.clock, replace(PAYMENT, **changes), webhook_id)
-    (failed,), (record,) = repository.payments.values(), repository.rejected.values()
-    assert (failed.outcome, failed.order_id, failed.amount) == (PaymentOutcome.FAILED, "o1", 200)
-    assert (record.outcome, record.is_for(replace(PAYMENT, **changes))) == (PaymentOutcome.DUPLICATE_ID, True)
+    success = replace(PAYMENT, **changes)
+    for _ in range(2):
+        with raises_reason(Reason.WEBHOOK_ID_REUSED if webhook_id == "w1" else rejection):
+            await process_payment(repository, repository.clock, success, webhook_id)
+    with raises_reason(rejection):
+        await process_payment(repository, repository.clock, success, "w3")
+    (record,), (refund,) = repository.payments.values(), repository.refunds.values()
+    assert (record.is_for(success), record.refund_amount) == (True, success.amount)
+    assert (refund.payment_id, refund.amount, refund.currency) == ("p1", success.amount, success.currency)
     assert {order.status for order in repository.orders.values()} == {OrderStatus.PENDING}
-    assert repository.refunds == {}
+    assert [event.refund_id for event in repository.events if isinstance(event, RefundRequested)] == [refund.id]
+
+
+async def test_failed_payment_has_one_success_of_which_others_are_rejected() -> None:
+    repository = FakeRepository(build_order(), build_order(order_id="o2"))
+    await process_payment(repository, repository.clock, FAILED, "w1")
+    with raises_reason(Reason.PAYMENT_CONFLICT):
+        await process_payment(repository, repository.clock, replace(PAYMENT, order_id="o2"), "w2")
+    with raises_reason(Reason.PAYMENT_ID_REUSED):
+        await process_payment(repository, repository.clock, PAYMENT, "w3")
+    assert repository.orders["o1"].status is OrderStatus.PENDING
+    assert len(repository.refunds) == len(repository.rejected) == 1
 
 
 async def test_other_result_with_used_webhook_id_is_rejected_and_refunded() -> None:
