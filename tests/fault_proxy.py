@@ -1,4 +1,4 @@
-"""TCP proxy in front of a server that injects faults: down, unresponsive, invalid responses, dropped responses."""
+"""TCP proxy in front of a server that injects faults: down, unresponsive or silent, invalid or dropped responses."""
 
 import asyncio
 import contextlib
@@ -41,6 +41,7 @@ class FaultProxy:
         self._thread = threading.Thread(target=self._run_loop)
         self._stop_event = asyncio.Event()
         self._connection_tasks: set[asyncio.Task[None]] = set()
+        self._silent_events: set[asyncio.Event] = set()
         self.port: int = self._listen_socket.getsockname()[1]
 
     def __enter__(self) -> Self:
@@ -54,6 +55,10 @@ class FaultProxy:
     def set_fault(self, fault: Fault) -> None:
         """Inject the fault into new connections and abort the open ones."""
         asyncio.run_coroutine_threadsafe(self._change_fault(fault), self._loop).result(10)
+
+    def silence_connections(self, fault: Fault = Fault.NONE) -> None:
+        """Drop all further data of the open connections without closing them; inject the fault into new ones."""
+        asyncio.run_coroutine_threadsafe(self._silence_connections(fault), self._loop).result(10)
 
     def _run_loop(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -69,6 +74,11 @@ class FaultProxy:
     async def _change_fault(self, fault: Fault) -> None:
         self._fault = fault
         await self._close_connections()
+
+    async def _silence_connections(self, fault: Fault) -> None:
+        self._fault = fault
+        for is_silent in self._silent_events:
+            is_silent.set()
 
     async def _close_connections(self) -> None:
         for task in self._connection_tasks:
@@ -104,25 +114,32 @@ class FaultProxy:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
+        is_silent = asyncio.Event()
+        self._silent_events.add(is_silent)
         async with _closing(upstream_writer):
             try:
                 async with asyncio.TaskGroup() as pipes:
-                    pipes.create_task(_pipe(reader, upstream_writer))
-                    pipes.create_task(self._forward_response(upstream_reader, writer))
+                    pipes.create_task(_pipe(reader, upstream_writer, is_silent))
+                    pipes.create_task(self._forward_response(upstream_reader, writer, is_silent))
             except* ConnectionError:
                 pass
+            finally:
+                self._silent_events.discard(is_silent)
 
-    async def _forward_response(self, upstream_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward_response(
+        self, upstream_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_silent: asyncio.Event
+    ) -> None:
         if self._fault is Fault.DROP_RESPONSE:
             await upstream_reader.read(1)
             raise ConnectionAbortedError
-        await _pipe(upstream_reader, writer)
+        await _pipe(upstream_reader, writer, is_silent)
 
 
-async def _pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+async def _pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter, is_silent: asyncio.Event) -> None:
     while data := await source.read(65536):
-        target.write(data)
-        await target.drain()
+        if not is_silent.is_set():
+            target.write(data)
+            await target.drain()
     raise ConnectionAbortedError  # one side has disconnected, so the other is disconnected too
 
 

@@ -2,15 +2,17 @@
 
 import asyncio
 import resource
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg.rows import DictRow
 
 from services.runtime.storage import listener as listener_module
-from services.runtime.storage.listener import Listener
+from services.runtime.storage.listener import Heartbeat, Listener
 from tests.fault_proxy import Fault, FaultProxy
 from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.orders import Orders
@@ -23,10 +25,16 @@ CHANNEL = "Test channel"
 class RecordingListener:
     """Listener that records its notifications and states."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, heartbeat: Heartbeat | None = None) -> None:
         self.payloads: list[str] = []
         self.states: list[bool] = []
-        self.listener = Listener(url, CHANNEL, on_notification=self.payloads.append, on_state_change=self._record_state)
+        self.listener = Listener(
+            url,
+            CHANNEL,
+            on_notification=self.payloads.append,
+            on_state_change=self._record_state,
+            heartbeat=heartbeat,
+        )
 
     def _record_state(self) -> None:
         self.states.append(self.listener.is_listening)
@@ -56,8 +64,8 @@ async def connection(url: str) -> AsyncIterator[psycopg.AsyncConnection]:
 
 
 @asynccontextmanager
-async def run_listener(url: str) -> AsyncIterator[RecordingListener]:
-    recording = RecordingListener(url)
+async def run_listener(url: str, heartbeat: Heartbeat | None = None) -> AsyncIterator[RecordingListener]:
+    recording = RecordingListener(url, heartbeat)
     async with run_in_background(recording.listener.run()):
         yield recording
 
@@ -119,6 +127,42 @@ async def test_listener_is_not_listening_until_server_is_back(
                 await recording.wait_for_states(True, False, True)
                 await notify(connection, str(fault))
                 await recording.wait_for_payloads(str(fault))
+
+
+async def test_heartbeat_detects_within_a_second_that_packets_are_dropped(
+    url: str, proxied_url: str, connection: psycopg.AsyncConnection
+) -> None:
+    async def run_query(connection: psycopg.AsyncConnection[DictRow]) -> None:
+        await connection.execute("SELECT 1")
+
+    parts = urlsplit(url)
+    with FaultProxy(parts.hostname or "", parts.port or 0) as proxy:
+        async with run_listener(proxied_url % proxy.port, run_query) as recording:
+            await recording.wait_for_states(True)
+            proxy.silence_connections()
+            async with asyncio.timeout(1):
+                await recording.wait_for_states(True, False)
+            await recording.wait_for_states(True, False, True)
+            await notify(connection, "after")
+            await recording.wait_for_payloads("after")
+
+
+async def test_delayed_event_loop_does_not_end_connection_with_heartbeat(
+    url: str, connection: psycopg.AsyncConnection
+) -> None:
+    async def delay_event_loop(connection: psycopg.AsyncConnection[DictRow]) -> None:
+        asyncio.get_running_loop().call_soon(time.sleep, 0.3)
+        await connection.execute("SELECT pg_sleep(0.1)")
+        delays.append(0.3)
+
+    delays: list[float] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listener_module, "HEARTBEAT_TIMEOUT_S", 0.2)
+        async with run_listener(url, delay_event_loop) as recording:
+            await wait_until_async(lambda: len(delays) >= 2)
+            await notify(connection, "after")
+            await recording.wait_for_payloads("after")
+    assert recording.states == [True, False]
 
 
 async def test_relay_listens_again_after_backend_is_killed(orders: Orders, connection: psycopg.AsyncConnection) -> None:

@@ -1,23 +1,28 @@
-"""Token revocations on PostgreSQL: notification of every process, and loading after a start."""
+"""Token revocations on PostgreSQL: notification of every process, loading after a start, and lost connections."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
 from generated.events import EVENTS, GatewayEvent
+from generated.problems import Reason
 from services.gateway.adapters.postgres import token_revocations
 from services.gateway.adapters.postgres.repository import PostgresRepository
 from services.gateway.adapters.postgres.token_revocations import TokenRevocationListener
 from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME, RevokedTokens
 from services.runtime.core.clock import now
+from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage import migrations
 from services.runtime.storage.database import Database
+from tests.fault_proxy import Fault, FaultProxy
 from tests.integration.fixtures.servers import Servers
 
 
@@ -66,6 +71,50 @@ async def test_revocation_reaches_every_process_within_a_second(database: Databa
             assert local.find_revocation(user_id, revoked_at) == revoked_at
             await asyncio.gather(*waiting)
             assert first.find_revocation(user_id, revoked_at) == revoked_at
+
+
+async def measure_acceptance_s(revoked_tokens: RevokedTokens, principal: Principal, rejection: Reason) -> float:
+    """Return the seconds until the token was accepted for the last time, before it is rejected for the reason."""
+    started = accepted = time.monotonic()
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await revoked_tokens.require_valid(principal)
+                accepted = time.monotonic()
+            except ApiError as error:
+                if error.reason is rejection:
+                    return accepted - started
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("fault_of_new_connections", "rejection"),
+    [(Fault.NONE, Reason.TOKEN_REVOKED), (Fault.UNRESPONSIVE, Reason.UPSTREAM_UNAVAILABLE)],
+)
+async def test_revoked_token_is_rejected_in_a_second_although_packets_are_lost(
+    database: Database, fault_of_new_connections: Fault, rejection: Reason
+) -> None:
+    repository = PostgresRepository(database, Outbox[GatewayEvent](EVENTS))
+    parts = urlsplit(database.url)
+    with FaultProxy(parts.hostname or "", parts.port or 0) as proxy:
+        netloc = f"{parts.username}:{parts.password}@127.0.0.1:{proxy.port}"
+        async with Database(parts._replace(netloc=netloc).geturl()) as proxied, run_gateway(proxied) as revoked_tokens:
+            principal = Principal(generate_id(), None, "", True, now() + timedelta(hours=1))
+            await revoked_tokens.require_valid(principal)
+            proxy.silence_connections(fault_of_new_connections)
+            await revoke_tokens(repository, principal.user_id, now())
+            assert await measure_acceptance_s(revoked_tokens, principal, rejection) < 1
+            proxy.set_fault(Fault.NONE)
+            await measure_acceptance_s(revoked_tokens, principal, Reason.TOKEN_REVOKED)
+
+
+async def test_token_is_accepted_while_the_revocations_are_confirmed(database: Database) -> None:
+    principal = Principal(generate_id(), None, "", True, now() + timedelta(hours=1))
+    async with run_gateway(database) as revoked_tokens:
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            await revoked_tokens.require_valid(principal)
+            await asyncio.sleep(0.02)
 
 
 async def test_revocation_is_loaded_after_restart(database: Database) -> None:

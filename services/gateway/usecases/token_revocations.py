@@ -1,6 +1,8 @@
 """Revocation of access tokens: all tokens of a user that were issued until a time are rejected until they expire."""
 
 import asyncio
+import math
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,12 @@ MAX_TOKEN_LIFETIME = timedelta(hours=1, minutes=5)
 TOKEN_TIME_RESOLUTION = timedelta(seconds=1)
 """Resolution of a token's time of issue."""
 
+MAX_AGE_S = 1.0
+"""Maximum age of the revocations in memory with which a token is accepted."""
+
+MAX_WAIT_S = 1.0
+"""Maximum time that a request waits for newer revocations."""
+
 
 class TokenRevocation(NamedTuple):
     """Revocation of the user's tokens that were issued until `revoked_at`."""
@@ -29,11 +37,16 @@ class TokenRevocation(NamedTuple):
 
 
 class RevokedTokens:
-    """Revocations in memory, so that a request needs no query. Complete after the first call of `load`."""
+    """Revocations in memory, so that a request needs no query.
+
+    Their age is the time since they were confirmed to be complete. It exceeds MAX_AGE_S before they have been loaded,
+    and while this process cannot reach the database, in which another process may store a revocation.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._is_loaded = False
+        self._confirmed_at = -math.inf
+        self._confirmed = asyncio.Event()
         self._revoked_at: dict[str, datetime] = {}
         self._watchers: defaultdict[str, list[tuple[datetime, asyncio.Event]]] = defaultdict(list)
 
@@ -41,9 +54,13 @@ class RevokedTokens:
         """Add all stored revocations and remove those whose tokens have expired."""
         for revocation in revocations:
             self.add(revocation)
-        self._is_loaded = True
         expired_before = self._clock() - MAX_TOKEN_LIFETIME
         self._revoked_at = {user_id: at for user_id, at in self._revoked_at.items() if at >= expired_before}
+
+    def confirm(self, at: float) -> None:
+        """Record that the revocations were complete at a time of the monotonic clock."""
+        self._confirmed_at = at
+        self._confirmed.set()
 
     def add(self, revocation: TokenRevocation) -> None:
         """Add a revocation and notify watchers. An earlier one than the current one of the user has no effect."""
@@ -60,15 +77,27 @@ class RevokedTokens:
         revoked_at = self._revoked_at.get(user_id)
         return revoked_at if revoked_at is not None and issued_at <= revoked_at else None
 
-    def require_valid(self, principal: Principal) -> None:
+    async def require_valid(self, principal: Principal) -> None:
         """Raise an error for a revoked token.
 
-        Raises ApiError: TOKEN_REVOKED, or UPSTREAM_UNAVAILABLE while the revocations are not loaded.
+        Raises ApiError: TOKEN_REVOKED, or UPSTREAM_UNAVAILABLE while recent revocations may be missing.
         """
-        if not self._is_loaded:
-            raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Token revocations are not loaded yet.", retry_after=1)
+        if not self._is_recent():
+            await self._wait_until_recent()
         if self.find_revocation(principal.user_id, principal.issued_at) is not None:
             raise ApiError(Reason.TOKEN_REVOKED)
+
+    def _is_recent(self) -> bool:
+        return time.monotonic() - self._confirmed_at <= MAX_AGE_S
+
+    async def _wait_until_recent(self) -> None:
+        try:
+            async with asyncio.timeout(MAX_WAIT_S):
+                while not self._is_recent():
+                    self._confirmed.clear()
+                    await self._confirmed.wait()
+        except TimeoutError as error:
+            raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Token revocations cannot be loaded.", retry_after=1) from error
 
     @contextmanager
     def watch(self, principal: Principal) -> Iterator[asyncio.Event]:

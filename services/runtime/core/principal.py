@@ -112,7 +112,7 @@ def require_role(principal: Principal, role: str) -> None:
 class TokenRevocations(Protocol):
     """Revocations of access tokens, in memory. The sidecar does not know them."""
 
-    def require_valid(self, principal: Principal) -> None:
+    async def require_valid(self, principal: Principal) -> None:
         """Raise an error for a revoked token. Raises ApiError: TOKEN_REVOKED, UPSTREAM_UNAVAILABLE."""
 
     def watch(self, principal: Principal) -> AbstractContextManager[asyncio.Event]:

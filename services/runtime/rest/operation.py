@@ -103,7 +103,8 @@ class CompiledOperation:
         self._media_type = operation.media_type
         self._parameters = Parameters(specification.parameters, handler)
         schemes = {name for alternative in specification.security or [] for name in alternative}
-        self._requires_bearer = "bearer" in schemes
+        self._takes_bearer = "bearer" in schemes
+        self._requires_bearer = self._takes_bearer and {} not in specification.security
         self._requires_signature = "webhook" in schemes
         self._takes_forwarded_for = "forwarded_for" in inspect.signature(handler).parameters
         self._takes_principal = "principal" in inspect.signature(handler).parameters
@@ -173,11 +174,13 @@ class CompiledOperation:
         timeout_ms = get_header(headers, _TIMEOUT_HEADER)
         has_deadline = timeout_ms is not None and timeout_ms.isdigit() and self._media_type != MEDIA_TYPE
         set_deadline_after(int(timeout_ms) / 1000 if timeout_ms and has_deadline else None)
-        principal = parse_principal(headers) if self._requires_bearer else None
-        if principal is not None:
+        principal = None
+        if self._requires_bearer or (self._takes_bearer and get_header(headers, _PAYLOAD_HEADER) is not None):
+            principal = parse_principal(headers)
+        if self._takes_bearer:
             send = add_private_headers(send)
-            if self._token_revocations is not None:
-                self._token_revocations.require_valid(principal)
+        if principal is not None and self._token_revocations is not None:
+            await self._token_revocations.require_valid(principal)
         with ExitStack() as held:
             if self._concurrency_limit is not None and principal is not None:
                 held.enter_context(self._concurrency_limit.hold(principal.user_id))

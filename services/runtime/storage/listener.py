@@ -2,12 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+import os
+import select
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import override
 
 import psycopg
 from psycopg import sql
 from psycopg.abc import RV, PQGen
+from psycopg.rows import DictRow, dict_row
 
 from services.runtime.core import backoff
 from services.runtime.storage.postgres_conninfo import build_conninfo
@@ -19,17 +24,37 @@ MAX_RECONNECT_DELAY_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
 """Timeout of a connection attempt to all hosts, including the LISTEN statement."""
 
+HEARTBEAT_INTERVAL_S = 0.25
+"""Interval between heartbeats."""
+
+HEARTBEAT_TIMEOUT_S = 0.5
+"""Time without a byte from the server after which a connection with a heartbeat is closed."""
 
 WAKEUP_INTERVAL_S = 3600.0
 """Interval at which psycopg wakes up a waiting listener. Its default is a tenth of a second."""
 
+type Heartbeat = Callable[[psycopg.AsyncConnection[DictRow]], Awaitable[None]]
+"""Function that runs a query on the connection of a listener."""
 
-class _Connection(psycopg.AsyncConnection):
+
+class _Connection(psycopg.AsyncConnection[DictRow]):
     """Connection that is woken up by its socket only, so that waiting takes no processor time."""
 
     @override
     async def wait(self, gen: PQGen[RV], interval: float = WAKEUP_INTERVAL_S, timeout: float | None = None) -> RV:
         return await super().wait(gen, interval, timeout)
+
+    def close_if_silent(self) -> None:
+        """Close both directions of the socket unless it has data to read. The query in progress then fails at once.
+
+        After a delay of the event loop, a response may have been received that has not been read yet. A timeout of the
+        query would wait for the server, since psycopg sends a request to cancel the query.
+        """
+        readable = select.poll()
+        readable.register(self.fileno(), select.POLLIN)
+        if not readable.poll(0):
+            with socket.socket(fileno=os.dup(self.fileno())) as duplicate, suppress(OSError):
+                duplicate.shutdown(socket.SHUT_RDWR)
 
 
 class Listener:
@@ -37,6 +62,9 @@ class Listener:
 
     Calls `on_notification` with the payload of each notification, and `on_state_change` when `is_listening` has
     changed. Notifications are lost while it is not listening: poll meanwhile, and once more when it is listening again.
+
+    With a `heartbeat`, which runs before the connection counts as listening and then every HEARTBEAT_INTERVAL_S, the
+    loss of a connection whose packets are dropped is detected within a second. Without one, TCP keepalives detect it.
     """
 
     def __init__(
@@ -46,12 +74,14 @@ class Listener:
         *,
         on_notification: Callable[[str], None],
         on_state_change: Callable[[], None],
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self.is_listening = False
         self._url = url
         self._channel = channel
         self._on_notification = on_notification
         self._on_state_change = on_state_change
+        self._heartbeat = heartbeat
         self._failures = 0
 
     async def run(self) -> None:
@@ -59,7 +89,7 @@ class Listener:
         while True:
             try:
                 await self._listen()
-            except (psycopg.OperationalError, TimeoutError) as error:
+            except (psycopg.Error, TimeoutError) as error:
                 self._failures += 1
                 delay_s = backoff.apply_jitter(
                     backoff.compute_exponential_delay_s(
@@ -77,17 +107,30 @@ class Listener:
     async def _listen(self) -> None:
         async with (
             asyncio.timeout(CONNECT_TIMEOUT_S) as timeout,
-            await _Connection.connect(build_conninfo(self._url), autocommit=True) as connection,
+            await _Connection.connect(build_conninfo(self._url), autocommit=True, row_factory=dict_row) as connection,
         ):
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+            await self._run_heartbeat(connection)
             timeout.reschedule(None)
             self._failures = 0
             self._set_listening(is_listening=True)
             try:
-                async for notification in connection.notifies():
-                    self._on_notification(notification.payload)
+                while True:
+                    timeout_s = None if self._heartbeat is None else HEARTBEAT_INTERVAL_S
+                    async for notification in connection.notifies(timeout=timeout_s):
+                        self._on_notification(notification.payload)
+                    await self._run_heartbeat(connection)
             finally:
                 self._set_listening(is_listening=False)
+
+    async def _run_heartbeat(self, connection: _Connection) -> None:
+        if self._heartbeat is None:
+            return
+        watchdog = asyncio.get_running_loop().call_later(HEARTBEAT_TIMEOUT_S, connection.close_if_silent)
+        try:
+            await self._heartbeat(connection)
+        finally:
+            watchdog.cancel()
 
     def _set_listening(self, *, is_listening: bool) -> None:
         self.is_listening = is_listening

@@ -1,9 +1,12 @@
 """Token revocations in PostgreSQL, with LISTEN/NOTIFY to all processes of the gateway."""
 
 import asyncio
+import time
 from datetime import datetime
 
 import msgspec
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -21,7 +24,7 @@ RELOAD_INTERVAL_S = 60.0
 """Seconds between reloads while notifications are received."""
 
 POLL_INTERVAL_S = 0.5
-"""Seconds between reloads while no notifications are received, and after a failed reload."""
+"""Seconds between reloads while no notifications are received."""
 
 _insert = insert(token_revocations).values(user_id=bindparam("user_id"), revoked_at=bindparam("revoked_at"))
 _REVOKE = Statement(
@@ -55,40 +58,60 @@ async def delete_expired(database: Database, clock: Clock) -> int:
 
 
 class TokenRevocationListener:
-    """Loads the stored revocations into memory, and adds later ones when notified."""
+    """Loads the stored revocations into memory, adds later ones when notified, and confirms that they are complete.
+
+    They are loaded on the LISTEN connection: the idle connections of the pool may have been lost without notice.
+    """
 
     def __init__(self, database: Database, revoked_tokens: RevokedTokens, clock: Clock) -> None:
         self._database = database
         self._revoked_tokens = revoked_tokens
         self._clock = clock
-        self._is_loaded = False
-        self._reload = asyncio.Event()
+        self._reload_at = 0.0
+        self._poll_trigger = asyncio.Event()
         self._listener = Listener(
             database.url,
             NOTIFY_CHANNEL,
             on_notification=self._add,
-            on_state_change=self._reload.set,
+            on_state_change=self._poll_trigger.set,
+            heartbeat=self._confirm,
         )
 
     async def run(self) -> None:
-        """Load and listen until cancelled. Without a LISTEN connection, reload every POLL_INTERVAL_S seconds."""
+        """Load and listen until cancelled. Without a LISTEN connection, load every POLL_INTERVAL_S seconds."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listener.run())
             tasks.create_task(
-                run_periodically(self._get_interval_s, "loading token revocations", self._load, self._reload)
+                run_periodically(
+                    POLL_INTERVAL_S, "loading token revocations", self._load_unless_listening, self._poll_trigger
+                )
             )
 
     def _add(self, payload: str) -> None:
         notification = _decode_notification(payload)
         self._revoked_tokens.add(TokenRevocation(notification.user_id, notification.revoked_at))
 
-    def _get_interval_s(self) -> float:
-        return RELOAD_INTERVAL_S if self._is_loaded and self._listener.is_listening else POLL_INTERVAL_S
+    async def _confirm(self, connection: AsyncConnection[DictRow]) -> None:
+        """Confirm the revocations by a response on the LISTEN connection, which its notifications precede.
 
-    async def _load(self) -> int:
-        """Load all revocations. Returns 0 for `run_periodically`, since nothing is left to load."""
-        self._is_loaded = False
-        since = self._clock() - MAX_TOKEN_LIFETIME
-        self._revoked_tokens.load(await self._database.fetch_all(_LIST, since=since))
-        self._is_loaded = True
+        They are loaded on a new connection, and then every RELOAD_INTERVAL_S seconds, which removes expired ones.
+        """
+        started_at = time.monotonic()
+        if self._listener.is_listening and started_at < self._reload_at:
+            await connection.execute("SELECT 1")
+        else:
+            await self._load(self._database.bind(connection))
+            self._reload_at = started_at + RELOAD_INTERVAL_S
+        self._revoked_tokens.confirm(started_at)
+
+    async def _load_unless_listening(self) -> int:
+        """Load the revocations unless notifications are received. Returns 0 for `run_periodically`."""
+        if not self._listener.is_listening:
+            started_at = time.monotonic()
+            await self._load(self._database)
+            self._revoked_tokens.confirm(started_at)
         return 0
+
+    async def _load(self, source: Database | Transaction) -> None:
+        since = self._clock() - MAX_TOKEN_LIFETIME
+        self._revoked_tokens.load(await source.fetch_all(_LIST, since=since))

@@ -1,12 +1,20 @@
 """Revoked tokens: comparison with the time of issue, expiry, watchers and replacement of new tokens."""
 
+import asyncio
+import time
 from datetime import datetime, timedelta
 
 import pytest
 
 from generated.problems import Reason
 from services.gateway.domain.accounts import SessionTokens
-from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME, RevokedTokens, TokenRevocation
+from services.gateway.usecases import token_revocations
+from services.gateway.usecases.token_revocations import (
+    MAX_AGE_S,
+    MAX_TOKEN_LIFETIME,
+    RevokedTokens,
+    TokenRevocation,
+)
 from services.runtime.core.principal import Principal
 from tests.unit.fake_transactions import NOW, raises_reason
 from tests.unit.gateway.fakes import FakeIdentityProvider
@@ -21,20 +29,21 @@ def build_principal(issued_at: datetime, user_id: str = "ada") -> Principal:
 def load_revocations(*revocations: TokenRevocation) -> RevokedTokens:
     revoked_tokens = RevokedTokens(lambda: NOW)
     revoked_tokens.load(revocations)
+    revoked_tokens.confirm(time.monotonic())
     return revoked_tokens
 
 
 @pytest.mark.parametrize("issued_at", [NOW - timedelta(minutes=59), NOW - SECOND, NOW])
-def test_token_issued_until_revocation_is_rejected(issued_at: datetime) -> None:
+async def test_token_issued_until_revocation_is_rejected(issued_at: datetime) -> None:
     revoked_tokens = load_revocations(TokenRevocation("ada", NOW + timedelta(milliseconds=700)))
     with raises_reason(Reason.TOKEN_REVOKED):
-        revoked_tokens.require_valid(build_principal(issued_at))
+        await revoked_tokens.require_valid(build_principal(issued_at))
 
 
-def test_later_token_and_tokens_of_other_users_are_valid() -> None:
+async def test_later_token_and_tokens_of_other_users_are_valid() -> None:
     revoked_tokens = load_revocations(TokenRevocation("ada", NOW + timedelta(milliseconds=700)))
-    revoked_tokens.require_valid(build_principal(NOW + SECOND))
-    revoked_tokens.require_valid(build_principal(NOW, "bob"))
+    await revoked_tokens.require_valid(build_principal(NOW + SECOND))
+    await revoked_tokens.require_valid(build_principal(NOW, "bob"))
 
 
 def test_earlier_revocation_does_not_replace_later_one() -> None:
@@ -43,10 +52,30 @@ def test_earlier_revocation_does_not_replace_later_one() -> None:
     assert revoked_tokens.find_revocation("ada", NOW) == NOW
 
 
-def test_no_token_is_accepted_before_revocations_are_loaded() -> None:
+@pytest.mark.parametrize("age_s", [None, MAX_AGE_S + 0.1], ids=["not loaded", "not confirmed"])
+async def test_no_token_is_accepted_without_recent_revocations(
+    monkeypatch: pytest.MonkeyPatch, age_s: float | None
+) -> None:
+    monkeypatch.setattr(token_revocations, "MAX_WAIT_S", 0.01)
+    revoked_tokens = RevokedTokens(lambda: NOW)
+    if age_s is not None:
+        revoked_tokens.confirm(time.monotonic() - age_s)
     with raises_reason(Reason.UPSTREAM_UNAVAILABLE) as raised:
-        RevokedTokens(lambda: NOW).require_valid(build_principal(NOW))
+        await revoked_tokens.require_valid(build_principal(NOW))
     assert raised.value.retry_after
+
+
+async def test_request_waits_until_revocations_are_confirmed() -> None:
+    revoked_tokens = RevokedTokens(lambda: NOW)
+    waiting = asyncio.create_task(revoked_tokens.require_valid(build_principal(NOW)))
+    await asyncio.sleep(0)
+    revoked_tokens.confirm(time.monotonic() - MAX_AGE_S - 0.1)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    revoked_tokens.add(TokenRevocation("ada", NOW))
+    revoked_tokens.confirm(time.monotonic())
+    with raises_reason(Reason.TOKEN_REVOKED):
+        await waiting
 
 
 def test_revocation_is_removed_when_its_tokens_have_expired() -> None:

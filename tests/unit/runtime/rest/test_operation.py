@@ -79,7 +79,7 @@ class FakeTokenRevocations:
     def __init__(self, *, is_revoked_before: bool) -> None:
         self._is_revoked_before = is_revoked_before
 
-    def require_valid(self, principal: Principal) -> None:
+    async def require_valid(self, principal: Principal) -> None:
         assert principal.user_id == "user-1"
         if self._is_revoked_before:
             raise ApiError(Reason.TOKEN_REVOKED)
