@@ -27,9 +27,9 @@ prerequisites:
 	@deploy/local/setup.sh
 setup: prerequisites ## install what is needed and build what is not in git; the other commands do this too
 	@$(PYTHON) -m codegen.artefacts
-demo: setup ## start the mesh if it is not running, and run the seven scenarios through port 8080
+demo: apps ## start the mesh if it is not running, and run the seven scenarios through port 8080
 	@$(PYTHON) -m deploy.local demo
-up: setup ## start the mesh and leave it running
+up: apps ## start the mesh and leave it running
 	@$(PYTHON) -m deploy.local up
 down: ## stop the mesh
 	@[ -x $(PYTHON) ] || { echo "the mesh is not running"; exit 0; }; $(PYTHON) -m deploy.local down
@@ -72,6 +72,7 @@ check: setup ## check format, lint, types, duplicates, language, imports, contra
 	@$(PYTHON) -m codegen.checks check
 	@mypy || { echo "types: the errors above are from mypy" >&2; exit 1; }
 	@$(TSC) -p generated/typescript --noEmit || { echo "typescript: the generated client does not compile" >&2; exit 1; }
+	@ls apps/*/tsconfig.json | xargs -n 1 -P 3 $(TSC) -p || { echo "typescript: the errors above are those of the apps" >&2; exit 1; }
 	@$(PYTHON) -m migrations.check
 	@$(PYTHON) -m deploy.containers.check
 	@$(PYTHON) -m deploy.kubernetes.check
@@ -95,6 +96,8 @@ check-duplicates: setup ## find modules that share more than 12 successive lines
 		echo "duplicates: move the shared lines to one function or module" >&2; exit 1; }
 check-generated: setup ## compare generated/ with what the generators write from api-specs/
 	@$(PYTHON) -m codegen check
+apps: setup ## build the apps for customers, couriers and admins to dist/apps, if their sources have changed
+	@node apps/build.mjs
 client: setup ## compile the TypeScript client to dist/typescript
 	@$(TSC) -p generated/typescript --outDir dist/typescript
 	@cp generated/typescript/package.json generated/typescript/README.md dist/typescript/
@@ -126,7 +129,7 @@ pin-images: setup ## pin the images of the Dockerfile, Compose and the local ove
 	@$(PYTHON) -m deploy.containers.pin_images
 
 ## Test
-test: setup ## run all checks and the whole test suite
+test: apps ## run all checks and the whole test suite
 	@deploy/local/setup.sh browser prometheus bench
 	@$(MAKE) --no-print-directory check
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m tests.suite $(ARGS)
@@ -135,11 +138,11 @@ test-unit: setup ## run the unit tests; no server is started
 test-integration: setup ## run contract and integration tests on real servers
 	@deploy/local/setup.sh prometheus
 	@$(PYTEST) tests/contract tests/integration $(ARGS)
-test-e2e: setup ## run end-to-end and browser tests through the edge
+test-e2e: apps ## run end-to-end and browser tests through the edge
 	@deploy/local/setup.sh browser prometheus
 	@$(PYTEST) tests/e2e tests/browser $(ARGS)
-test-security: setup ## attack the running system from outside, as a hostile client would
-	@$(PYTEST) tests/security $(ARGS)
+test-security: setup ## attack the running system from outside, run the tests of every security measure, list them; ARGS="overload"
+	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m tests.security $(ARGS)
 test-security-mutations: setup ## inject defects into each security measure and check that its test finds them; ARGS="overload"
 	@$(PYTHON) -m tests.security.mutation $(ARGS)
 test-fuzz: setup ## fuzz every operation for SECONDS (600) with SEED; reports/ receives HAR and JUnit files
@@ -173,7 +176,7 @@ test-clients: setup ## run the packaged clients, clients of public generators in
 bench: setup ## measure the mesh and its baselines; PARTS="messages gateway" selects parts
 	@deploy/local/setup.sh bench
 	@$(PYTHON) -m bench $(PARTS)
-coverage: setup ## run the test suite with a coverage report in htmlcov/
+coverage: apps ## run the test suite with a coverage report in htmlcov/
 	@$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-report=html $(ARGS)
 clean: ## remove caches and reports
 	@rm -rf .coverage* htmlcov reports .hypothesis .schemathesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

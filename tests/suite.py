@@ -25,11 +25,13 @@ DURATION_PREFIX = "duration: "
 """Start of the lines with durations that tests/conftest.py prints."""
 FAILURE_PREFIXES = ("FAILED tests/", "ERROR tests/")
 """Start of the lines with failed tests in pytest's short summary."""
+PASSED_PREFIX = "PASSED tests/"
+"""Start of the lines with passed tests in pytest's short summary, which contains them with the argument `-rp`."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Name of a group and its folders in tests/, in the order in which they run."""
+    """Name of a group and its folders in tests/, or single tests there, in the order in which they run."""
 
     name: str
     folders: Sequence[str]
@@ -64,6 +66,7 @@ class GroupResult:
     durations: tuple[str, ...]
     failures: tuple[str, ...]
     summary: str
+    passed: tuple[str, ...] = ()
 
 
 def list_unit_series(unit_tests: Path) -> Sequence[Series]:
@@ -90,11 +93,15 @@ def run_group(group: Group, arguments: Sequence[str]) -> GroupResult:
     assert process.stdout is not None
     durations: list[str] = []
     failures: list[str] = []
+    passed: list[str] = []
     summary = ""
     for line in process.stdout:
         text = line.rstrip("\n")
         if text.startswith(DURATION_PREFIX):
             durations.append(text.removeprefix(DURATION_PREFIX))
+            continue
+        if text.startswith(PASSED_PREFIX):
+            passed.append(text)
             continue
         if text.startswith(FAILURE_PREFIXES):
             failures.append(text)
@@ -102,7 +109,8 @@ def run_group(group: Group, arguments: Sequence[str]) -> GroupResult:
             summary = text.strip("= ")
         print(f"[{group.name}] {text}", flush=True)
     status = process.wait()
-    return GroupResult(group.name, status, time.monotonic() - started, tuple(durations), tuple(failures), summary)
+    duration_s = time.monotonic() - started
+    return GroupResult(group.name, status, duration_s, tuple(durations), tuple(failures), summary, passed=tuple(passed))
 
 
 def run_in_parallel(series: Sequence[Series], arguments: Sequence[str]) -> list[GroupResult]:
