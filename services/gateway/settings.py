@@ -37,6 +37,7 @@ class Settings(StorageSettings):
     )
     swagger_ui_folder: Path = Field(
         default=ROOT / "node_modules/swagger-ui-dist", description="the folder of the npm package swagger-ui-dist"
+    )
     apps_folder: Path = Field(default=ROOT / "dist/apps", description="the folder of the built web apps")
     firebase_web_app_id: str = Field(
         default="", description="id of the Firebase web app, for push notifications in browsers; empty without these"
@@ -51,7 +52,6 @@ class Settings(StorageSettings):
     trace_viewer_url: OptionalHttpUrl = Field(
         default="",
         description="URL of a trace viewer for links of the console, to which the id of a trace is added",
-    )
     )
     validate_responses: bool = Field(
         default=False,
