@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from services.orders.app import load_demo_data
+from services.partners.entrypoints.rpc import PartnersRpc
 from services.runtime.config.settings import DemoSettings, ServiceSettings
+from services.runtime.core.clock import now
 from services.runtime.messaging import routing_check, topology
 from services.runtime.storage import migrations, mongo_migrations
 from tests.conftest import STATE_DIR
@@ -56,3 +58,9 @@ async def partners(servers: Servers) -> AsyncIterator[PartnersFixture]:
         await partners.execute_sql("DELETE FROM partner_breakers")
         await partners.execute_sql("DELETE FROM outbox")
         yield partners
+
+
+@pytest.fixture
+def partners_rpc(partners: PartnersFixture) -> PartnersRpc:
+    """The servicer of partners."""
+    return PartnersRpc(partners.repository, partners.secret_box, now)

@@ -1,8 +1,6 @@
 """Ready callbacks of partners through the gRPC servicer, with real servers."""
 
 import asyncio
-from collections.abc import Awaitable
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -18,21 +16,15 @@ from services.partners.entrypoints.rpc import PartnersRpc
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
-from services.runtime.core.principal import Principal
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.outbound import webhooks
 from services.runtime.outbound.webhook_secrets import generate_secret
 from services.runtime.storage.database import Database
 from tests.integration.fixtures.partners import PartnersFixture
+from tests.integration.fixtures.partners_rpc import ADMIN, get_error_reason
 
-ADMIN = Principal("root", "admin", "root@delivery.test", True, now() + timedelta(hours=1))
 SECRET = generate_secret()
 READY_REPORTED = [ORDER_READY_REPORTED.type]
-
-
-@pytest.fixture
-def rpc(partners: PartnersFixture) -> PartnersRpc:
-    return PartnersRpc(partners.repository, partners.secret_box, now)
 
 
 @pytest.fixture
@@ -54,17 +46,11 @@ def build_callback(
     )
 
 
-async def get_error_reason(work: Awaitable[Any]) -> Reason:
-    with pytest.raises(ApiError) as raised:
-        await work
-    return raised.value.reason
-
-
 async def test_ready_callback_writes_event_to_outbox(
-    partners: PartnersFixture, rpc: PartnersRpc, partner: Partner
+    partners: PartnersFixture, partners_rpc: PartnersRpc, partner: Partner
 ) -> None:
     call = await partners.plan_order_call(partner)
-    await rpc.handle_ready_callback(build_callback(partner.id, call.order_id, more=1))
+    await partners_rpc.handle_ready_callback(build_callback(partner.id, call.order_id, more=1))
     [row] = await partners.execute_sql(
         "SELECT type, payload FROM outbox WHERE subject = %(subject)s", subject=call.order_id
     )
@@ -75,85 +61,85 @@ async def test_ready_callback_writes_event_to_outbox(
 
 
 async def test_repeated_webhook_id_changes_nothing(
-    partners: PartnersFixture, rpc: PartnersRpc, partner: Partner
+    partners: PartnersFixture, partners_rpc: PartnersRpc, partner: Partner
 ) -> None:
     first, second = await partners.plan_order_call(partner), await partners.plan_order_call(partner)
     webhook_id = generate_id()
     callbacks = [build_callback(partner.id, first.order_id, webhook_id=webhook_id) for _ in range(4)]
-    await asyncio.gather(*map(rpc.handle_ready_callback, callbacks))
-    await rpc.handle_ready_callback(build_callback(partner.id, second.order_id, webhook_id=webhook_id))
-    await rpc.handle_ready_callback(build_callback(partner.id, "unknown", webhook_id=webhook_id))
+    await asyncio.gather(*map(partners_rpc.handle_ready_callback, callbacks))
+    await partners_rpc.handle_ready_callback(build_callback(partner.id, second.order_id, webhook_id=webhook_id))
+    await partners_rpc.handle_ready_callback(build_callback(partner.id, "unknown", webhook_id=webhook_id))
     assert await partners.list_pending_event_types(first.order_id) == READY_REPORTED
     assert await partners.list_pending_event_types(second.order_id) == []
-    await rpc.handle_ready_callback(build_callback(partner.id, second.order_id))
+    await partners_rpc.handle_ready_callback(build_callback(partner.id, second.order_id))
     assert await partners.list_pending_event_types(second.order_id) == READY_REPORTED
 
 
 async def test_same_webhook_id_of_two_partners_is_processed_twice(
-    partners: PartnersFixture, rpc: PartnersRpc, partner: Partner
+    partners: PartnersFixture, partners_rpc: PartnersRpc, partner: Partner
 ) -> None:
     other_partner = await partners.add_partner("https://south.example", SECRET)
     webhook_id = generate_id()
     for sender in (partner, other_partner):
         call = await partners.plan_order_call(sender)
-        await rpc.handle_ready_callback(build_callback(sender.id, call.order_id, webhook_id=webhook_id))
+        await partners_rpc.handle_ready_callback(build_callback(sender.id, call.order_id, webhook_id=webhook_id))
         assert await partners.list_pending_event_types(call.order_id) == READY_REPORTED
 
 
 async def test_ready_callback_about_order_of_other_partner_is_not_found(
-    partners: PartnersFixture, rpc: PartnersRpc, partner: Partner
+    partners: PartnersFixture, partners_rpc: PartnersRpc, partner: Partner
 ) -> None:
     call = await partners.plan_order_call(await partners.add_partner("https://south.example", generate_secret()))
     own_call = await partners.plan_order_call(partner)
     webhook_id = generate_id()
     for order_id in (call.order_id, "unknown"):
         callback = build_callback(partner.id, order_id, webhook_id=webhook_id)
-        assert await get_error_reason(rpc.handle_ready_callback(callback)) is Reason.ORDER_NOT_FOUND
+        assert await get_error_reason(partners_rpc.handle_ready_callback(callback)) is Reason.ORDER_NOT_FOUND
     assert await partners.list_pending_event_types(call.order_id) == []
     # The rejected callbacks were rolled back, so their webhook id is not processed.
-    await rpc.handle_ready_callback(build_callback(partner.id, own_call.order_id, webhook_id=webhook_id))
+    await partners_rpc.handle_ready_callback(build_callback(partner.id, own_call.order_id, webhook_id=webhook_id))
     assert await partners.list_pending_event_types(own_call.order_id) == READY_REPORTED
 
 
 async def test_ready_callback_after_cancellation_is_accepted(
-    partners: PartnersFixture, rpc: PartnersRpc, partner: Partner
+    partners: PartnersFixture, partners_rpc: PartnersRpc, partner: Partner
 ) -> None:
     call = await partners.plan_order_call(partner)
     await partners.plan_cancellation_call(call.order_id)
-    await rpc.handle_ready_callback(build_callback(partner.id, call.order_id))
+    await partners_rpc.handle_ready_callback(build_callback(partner.id, call.order_id))
 
 
 async def test_ready_callback_with_invalid_signature_or_body_is_rejected(
-    partners: PartnersFixture, rpc: PartnersRpc, partner: Partner
+    partners: PartnersFixture, partners_rpc: PartnersRpc, partner: Partner
 ) -> None:
     call = await partners.plan_order_call(partner)
     forged = build_callback(partner.id, call.order_id, generate_secret())
     of_unknown_partner = build_callback(999, call.order_id)
     for callback in (forged, of_unknown_partner):
-        assert await get_error_reason(rpc.handle_ready_callback(callback)) is Reason.SIGNATURE_INVALID
+        assert await get_error_reason(partners_rpc.handle_ready_callback(callback)) is Reason.SIGNATURE_INVALID
     invalid = build_callback(partner.id, call.order_id, pickup_address="")
-    assert await get_error_reason(rpc.handle_ready_callback(invalid)) is Reason.INVALID_REQUEST
+    assert await get_error_reason(partners_rpc.handle_ready_callback(invalid)) is Reason.INVALID_REQUEST
     assert await partners.list_pending_event_types(call.order_id) == []
 
 
 async def test_ready_callback_without_database_is_unavailable(partners: PartnersFixture) -> None:
     async with Database("postgresql://delivery@127.0.0.1:1/partners") as database:
         repository = PostgresRepository(database, Outbox[PartnersEvent](EVENTS))
-        rpc = PartnersRpc(repository, partners.secret_box, now)
-        reason = await get_error_reason(rpc.handle_ready_callback(build_callback(1, "o1")))
+        partners_rpc = PartnersRpc(repository, partners.secret_box, now)
+        reason = await get_error_reason(partners_rpc.handle_ready_callback(build_callback(1, "o1")))
     assert reason is Reason.UPSTREAM_UNAVAILABLE
 
 
 async def test_old_secret_verifies_callback_for_one_day(
-    partners: PartnersFixture, rpc: PartnersRpc, partner: Partner
+    partners: PartnersFixture, partners_rpc: PartnersRpc, partner: Partner
 ) -> None:
     call = await partners.plan_order_call(partner)
     request = v1.RotatePartnerSecretRequest(partner_id=partner.id)
-    second = (await rpc.rotate_partner_secret(request, ADMIN)).webhook_secret
+    second = (await partners_rpc.rotate_partner_secret(request, ADMIN)).webhook_secret
 
     async def is_accepted(secret: str) -> bool:
         try:
-            await rpc.handle_ready_callback(build_callback(partner.id, call.order_id, secret))
+            await partners_rpc.handle_ready_callback(build_callback(partner.id, call.order_id, secret))
         except ApiError as error:
             if error.reason is not Reason.SIGNATURE_INVALID:
                 raise
@@ -166,5 +152,5 @@ async def test_old_secret_verifies_callback_for_one_day(
         "UPDATE partners SET old_secret_until = old_secret_until - interval '24 hours' WHERE id = %(id)s", id=partner.id
     )
     assert [await is_accepted(secret) for secret in (SECRET, second)] == [False, True]
-    third = (await rpc.rotate_partner_secret(request, ADMIN)).webhook_secret
+    third = (await partners_rpc.rotate_partner_secret(request, ADMIN)).webhook_secret
     assert [await is_accepted(secret) for secret in (SECRET, second, third)] == [False, True, True]

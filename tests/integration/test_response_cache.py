@@ -5,25 +5,23 @@ from urllib.parse import urlsplit
 from generated.events import PARTNER_CATALOG_CHANGED
 from generated.proto.delivery.partners import v1
 from services.partners.entrypoints.rpc import PartnersRpc
-from services.runtime.core.clock import now
 from services.runtime.messaging.connection import Broker
 from services.runtime.rest.response_cache import ResponseCache, run_invalidation
 from tests.fault_proxy import Fault, FaultProxy
 from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.partners import PartnersFixture
+from tests.integration.fixtures.partners_rpc import ADMIN, create_product
 from tests.integration.fixtures.servers import Servers
-from tests.integration.test_partners_admin import ADMIN, create_product
 from tests.wait import wait_until_async
 
 KEY = ("/api/v1/catalog", b"")
 
 
 async def test_cache_requires_subscription_and_is_invalidated_by_event(
-    partners: PartnersFixture, servers: Servers
+    partners: PartnersFixture, partners_rpc: PartnersRpc, servers: Servers
 ) -> None:
     cache = ResponseCache()
-    rpc = PartnersRpc(partners.repository, partners.secret_box, now)
-    product = await create_product(rpc)
+    product = await create_product(partners_rpc)
 
     async def is_cached_after_put() -> bool:
         cache.put(KEY, b"{}", cache.generation)
@@ -42,7 +40,7 @@ async def test_cache_requires_subscription_and_is_invalidated_by_event(
         async with run_in_background(invalidation, partners.create_relay().run()):
             await wait_until_async(is_cached_after_put)
             generation = cache.generation
-            await rpc.update_product(v1.UpdateProductRequest(product_id=product, title="Another"), ADMIN)
+            await partners_rpc.update_product(v1.UpdateProductRequest(product_id=product, title="Another"), ADMIN)
             await wait_until_async(is_invalidated)
             assert cache.generation > generation
 
