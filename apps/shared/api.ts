@@ -1,5 +1,5 @@
 /** The client of the API with the session's token, and the rules for retries. */
-import { type components, createDelivery, type Problem, ProblemError, unwrap } from "@delivery/client";
+import { type components, createDelivery, ProblemError, unwrap } from "@delivery/client";
 import { QueryClient } from "@tanstack/react-query";
 
 import { endSession, renewSession, session } from "./session";
@@ -22,9 +22,9 @@ export const delivery = createDelivery({
 });
 
 async function endRevokedSession(request: Request, response: Response): Promise<void> {
-  const problem = (await response.json()) as Problem;
+  const { problem } = await ProblemError.of(response);
   const token = request.headers.get("authorization")?.replace("Bearer ", "");
-  if (problem.reason === "TOKEN_REVOKED" && token !== undefined) endSession(token);
+  if (problem?.reason === "TOKEN_REVOKED" && token !== undefined) endSession(token);
 }
 
 async function refresh({ refresh_token }: { refresh_token: string }) {
