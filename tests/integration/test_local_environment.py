@@ -15,11 +15,11 @@ import pytest
 from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.supervisor.supervisor_state import read_running_state
 from tests.conftest import PORT_OFFSET, STATE_DIR
+from tests.unprivileged_user import UNPRIVILEGED_PREFIX
 
 FOREIGN_VARIABLES = {
     "ERL_AFLAGS": "+no_such_flag",
     "ERL_CRASH_DUMP": "erl_crash.dump",
-    "HOME": "/nonexistent",
     "HTTP_PROXY": "http://127.0.0.1:9",
     "LANG": "de_DE.UTF-8",
     "LC_ALL": "no_SUCH.ISO-8859-1",
@@ -34,15 +34,13 @@ FOREIGN_VARIABLES = {
 }
 """Variables of the caller that would stop or misdirect the processes."""
 
-USER_NAMESPACE = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
-"""Prefix with which root runs a command as a user without capabilities who owns the files of root."""
-
 
 @dataclass(frozen=True)
 class LocalMesh:
-    """Running mesh, and the names in the repository's root before its start."""
+    """Running mesh, its user's home folder, and the names in the repository's root before its start."""
 
     config: MeshConfig
+    home: Path
     root_names: set[str]
 
     def list_processes(self) -> list[psutil.Process]:
@@ -52,16 +50,17 @@ class LocalMesh:
 
 
 @pytest.fixture(scope="module")
-def local_mesh() -> Iterator[LocalMesh]:
-    """Return a mesh that a user without root has started from a foreign environment."""
+def local_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMesh]:
+    """Return a mesh that a user without root and with a read-only home has started from a foreign environment."""
+    home = tmp_path_factory.mktemp("home")
+    home.chmod(0o555)
     folder = STATE_DIR.absolute() / "own user, 50% #1"
-    variables = {"DELIVERY_STATE": str(folder), "PORT_OFFSET": str(PORT_OFFSET + 1500)}
-    prefix = USER_NAMESPACE if os.geteuid() == 0 else []
+    variables = {"DELIVERY_STATE": str(folder), "HOME": str(home), "PORT_OFFSET": str(PORT_OFFSET + 1500)}
     root_names = {path.name for path in ROOT.iterdir()}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*prefix, sys.executable, "-m", "deploy.local", *arguments],
+            [*UNPRIVILEGED_PREFIX, sys.executable, "-m", "deploy.local", *arguments],
             cwd=ROOT,
             env=os.environ | FOREIGN_VARIABLES | variables,
             capture_output=True,
@@ -74,7 +73,7 @@ def local_mesh() -> Iterator[LocalMesh]:
     try:
         result = run("up")
         assert result.returncode == 0, result.stdout + result.stderr
-        yield LocalMesh(MeshConfig(variables), root_names)
+        yield LocalMesh(MeshConfig(variables), home, root_names)
     finally:
         run("down")
 
@@ -94,12 +93,14 @@ def test_processes_write_only_below_the_state_folder(local_mesh: LocalMesh) -> N
         written = [file.path for file in process.open_files() if file.mode not in ("r", "rt")]
         assert [path for path in [*written, process.cwd()] if not is_below(path, allowed)] == [], process.name()
     assert {path.name for path in ROOT.iterdir()} <= local_mesh.root_names | {"__pycache__"}
+    assert [*local_mesh.home.iterdir()] == []
 
 
 def test_processes_have_an_environment_of_their_own(local_mesh: LocalMesh) -> None:
     for process in local_mesh.list_processes():
         environment = process.environ()
-        inherited = {name for name, value in FOREIGN_VARIABLES.items() if environment.get(name) == value}
+        foreign = FOREIGN_VARIABLES | {"HOME": str(local_mesh.home)}
+        inherited = {name for name, value in foreign.items() if environment.get(name) == value}
         assert inherited == set(), process.name()
 
 
