@@ -57,6 +57,7 @@ class Reason(StrEnum):
     TIME_ZONE_UNKNOWN = "TIME_ZONE_UNKNOWN"
     PROVIDER_EMAIL_UNVERIFIED = "PROVIDER_EMAIL_UNVERIFIED"
     CODE_INVALID = "CODE_INVALID"
+    PASSWORD_COMMON = "PASSWORD_COMMON"
     PASSWORD_WRONG = "PASSWORD_WRONG"
     PICTURE_REFUSED = "PICTURE_REFUSED"
     AGENT_KEY_INVALID = "AGENT_KEY_INVALID"
@@ -330,10 +331,10 @@ PROBLEMS: dict[Reason, Problem] = {
         409,
         "ABORTED",
         "Order does not accept a payment",
-        "The order is already paid, cancelled or expired. The payment is recorded and refunded.",
+        "The order is already paid, cancelled or expired, or the payment failed before for another order or amount. The payment is recorded and refunded.",
         {
-            "en": "The order is already paid, cancelled or expired. The payment is refunded.",
-            "de": "Die Bestellung ist bereits bezahlt, storniert oder abgelaufen. Die Zahlung wird erstattet.",
+            "en": "The order does not accept this payment. The payment is refunded.",
+            "de": "Die Bestellung nimmt diese Zahlung nicht an. Die Zahlung wird erstattet.",
         },
         {},
     ),
@@ -576,6 +577,17 @@ PROBLEMS: dict[Reason, Problem] = {
         {
             "en": "The code is wrong, used or expired. Request a new one.",
             "de": "Der Code ist falsch, verbraucht oder abgelaufen. Fordern Sie einen neuen an.",
+        },
+        {},
+    ),
+    Reason.PASSWORD_COMMON: Problem(
+        422,
+        "FAILED_PRECONDITION",
+        "Password is too common",
+        "The password is one of the most common ones, which attackers try first.",
+        {
+            "en": "Many people use this password. Choose another one.",
+            "de": "Dieses Passwort verwenden viele. Wählen Sie ein anderes.",
         },
         {},
     ),

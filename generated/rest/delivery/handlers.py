@@ -155,7 +155,7 @@ class UsersHandler(ABC):
     async def change_password(self, *, principal: Principal, forwarded_for: str, body: ChangePasswordRequest) -> None:
         """Change the password: PUT /users/me/password.
 
-        Ends every session of the account and mails its address.
+        Ends every session of the account and mails its address. After a lost response, sign in with the new password: it is valid if the change was made. A repeated request is 401 `TOKEN_REVOKED`, or 422 `PASSWORD_WRONG` after a new sign-in.
         """
 
     @abstractmethod
@@ -754,7 +754,7 @@ class CallbacksHandler(ABC):
     async def payment_callback(self, *, webhook: SignedRequest, bank_id: str) -> PaymentReceipt:
         """Receive a payment callback from a bank: POST /callbacks/payments/{bank_id}.
 
-        A repeated `webhook-id` returns the first response and changes nothing; with another payment it is 422 `WEBHOOK_ID_REUSED`. A payment id that is reported for another order or amount, or as failed after it has succeeded, is 422 `PAYMENT_ID_REUSED`, recorded, and not refunded. Otherwise 404, 409 and 422 are final: the payment is recorded and refunded.
+        A repeated `webhook-id` returns the first response and changes nothing; with another payment it is 422 `WEBHOOK_ID_REUSED`. A payment id that is reported for another order or amount, or as failed after it has succeeded, is 422 `PAYMENT_ID_REUSED`, recorded, and not refunded. A failed payment that succeeds for another order or amount is 409 `PAYMENT_CONFLICT`. Otherwise 404, 409 and 422 are final: the payment is recorded and refunded.
         """
 
     @abstractmethod

@@ -14,6 +14,7 @@ from services.gateway.domain.accounts import (
     CodePurpose,
     Registration,
 )
+from services.gateway.domain.passwords import validate_password
 from services.gateway.usecases import profiles, reauthentication, verification_codes
 from services.gateway.usecases.ports import IdentityProvider, ImageStore
 from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME
@@ -41,10 +42,11 @@ async def sign_up(
     The account is stored first, under the id that is then passed to the identity provider. If the provider's response
     is lost, the background job finds the provider's account by that id.
 
-    Raises ApiError: TIME_ZONE_UNKNOWN, EMAIL_TAKEN, ACCOUNT_REFUSED.
+    Raises ApiError: TIME_ZONE_UNKNOWN, PASSWORD_COMMON, EMAIL_TAKEN, ACCOUNT_REFUSED.
     """
     account_rules.validate_email(registration.email)
     account_rules.validate_time_zone(registration.time_zone)
+    validate_password(registration.password)
     created_at = clock()
     account = Account(
         id=generate_id(),

@@ -3,6 +3,7 @@
 from generated.problems import Reason
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import CodePurpose, SessionTokens
+from services.gateway.domain.passwords import validate_password
 from services.gateway.usecases import profiles, reauthentication, verification_codes
 from services.gateway.usecases.ports import IdentityProvider, LoginRateLimiter, Repository
 from services.gateway.usecases.token_revocations import RevokedTokens
@@ -69,8 +70,9 @@ async def change_password(
 
     The database is changed first, since an interrupted change cannot be repeated with the old password.
 
-    Raises ApiError: USER_NOT_FOUND, PASSWORD_WRONG, TOO_MANY_REQUESTS.
+    Raises ApiError: USER_NOT_FOUND, PASSWORD_COMMON, PASSWORD_WRONG, TOO_MANY_REQUESTS.
     """
+    validate_password(new_password)
     account = await profiles.get_profile(repository, principal)
     await reauthentication.check_password(identity, rate_limiter, account, old_password, client_address)
     async with repository.unit_of_work() as unit:
@@ -96,8 +98,9 @@ async def reset_password(
 ) -> None:
     """Set a new password by a mailed code, which also verifies the address, and do the same as `change_password`.
 
-    Raises ApiError: CODE_INVALID, TOO_MANY_REQUESTS.
+    Raises ApiError: PASSWORD_COMMON, CODE_INVALID, TOO_MANY_REQUESTS.
     """
+    validate_password(password)
     async with rate_limiter.limit(None, client_address):
         code = await verification_codes.get_code(repository, clock, plain_code)
         if code.purpose is not CodePurpose.PASSWORD_RESET:

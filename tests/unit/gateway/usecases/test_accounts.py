@@ -48,6 +48,13 @@ async def test_sign_up_with_unknown_time_zone_stores_nothing() -> None:
     assert (repository.accounts, identity.calls) == ({}, [])
 
 
+async def test_sign_up_with_common_password_stores_nothing() -> None:
+    repository, identity = FakeRepository(), FakeIdentityProvider()
+    with raises_reason(Reason.PASSWORD_COMMON):
+        await accounts.sign_up(repository, identity, repository.clock, replace(REGISTRATION, password="Password1"))
+    assert (repository.accounts, identity.calls) == ({}, [])
+
+
 @pytest.mark.parametrize("reason", [Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED])
 async def test_rejected_sign_up_leaves_no_account(reason: Reason) -> None:
     repository = FakeRepository()

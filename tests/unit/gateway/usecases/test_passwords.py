@@ -77,6 +77,16 @@ async def test_exhausted_limit_blocks_every_attempt() -> None:
     assert identity.calls == []
 
 
+async def test_common_password_is_rejected_before_any_attempt_is_counted() -> None:
+    repository, identity, limiter = FakeRepository(ADA), FakeIdentityProvider(), FakeLoginRateLimiter()
+    new = "password123"
+    with raises_reason(Reason.PASSWORD_COMMON):
+        await passwords.change_password(repository, identity, limiter, get_now, PRINCIPAL, "old", new, ADDRESS)
+    with raises_reason(Reason.PASSWORD_COMMON):
+        await passwords.reset_password(repository, identity, limiter, repository.clock, "code", new, ADDRESS)
+    assert (identity.calls, limiter.subjects, repository.events) == ([], [], [])
+
+
 @pytest.mark.parametrize("errors", [{}, {"revoke_refresh_tokens": Reason.USER_NOT_FOUND}])
 async def test_sign_out_revokes_tokens_also_of_deleted_account(errors: dict[str, Reason]) -> None:
     repository = FakeRepository(ADA)

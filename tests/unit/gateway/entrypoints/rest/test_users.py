@@ -99,7 +99,7 @@ async def test_deliverer_has_no_role_after_sign_up(role: str, assigned: object) 
     assert call == ("create", response.body.id, "eve@delivery.test", "delivery-demo-1", role_claim)
 
 
-@pytest.mark.parametrize("password", ["lower case", "12345678", " with spaces ", "x" * 64, "\N{ELEPHANT}" * 128])
+@pytest.mark.parametrize("password", ["lower case", "83640274", " with spaces ", "x" * 64, "\N{ELEPHANT}" * 128])
 async def test_password_of_any_characters_reaches_the_provider_unchanged(password: str) -> None:
     gateway = Gateway()
     assert parse_password(password) == password
