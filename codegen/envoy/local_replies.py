@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from codegen.envoy.common import Config, build_extension
+from codegen.envoy.language_negotiation import LANGUAGE_FORMAT
 from codegen.envoy.response_headers import build_error_headers, set_header
 
 REASON_BY_STATUS = {
@@ -26,35 +27,6 @@ OTHER_STATUSES = ((500, "INTERNAL"), (400, "INVALID_REQUEST"))
 RETRY_AFTER_S = {429: "1", 503: "2"}
 """Seconds, for temporary errors."""
 
-MINIMUM_WEIGHT_PATTERNS = (
-    r"1(?:\.0{0,3})?",
-    *(rf"0\.[{tenths}-9]\d{{0,2}}|1(?:\.0{{0,3}})?" for tenths in range(9, 0, -1)),
-    r"0\.0{0,2}[1-9]\d{0,2}|1(?:\.0{0,3})?",
-)
-"""Weights of at least 1, 0.9, 0.8 and so on to 0.1, and 0.001 (RFC 9110 12.4.2)."""
-
-
-def build_language_pattern(language: str, weights: str) -> str:
-    """Return a pattern for values of Accept-Language that accept a language with one of the weights, or with none."""
-    return rf"(?i)(?:.*,)?\s*{language}(?:-[a-z0-9-]+)?\s*(?:;\s*q\s*=\s*(?:{weights})\s*)?(?:,.*)?"
-
-
-def _build_match(language: str, weights: str) -> str:
-    return f"request.headers['accept-language'].matches(r'^{build_language_pattern(language, weights)}\\z')"
-
-
-_PREFERS_GERMAN = " || ".join(
-    f"({_build_match('de', weights)} && !{_build_match('en', weights)})" for weights in MINIMUM_WEIGHT_PATTERNS
-)
-LANGUAGE_FORMAT = (
-    f"%CEL('accept-language' in request.headers && {_build_match('de', MINIMUM_WEIGHT_PATTERNS[-1])}"
-    f" && !{_build_match('en', MINIMUM_WEIGHT_PATTERNS[0])} && ({_PREFERS_GERMAN}) ? 'de' : 'en')%"
-)
-"""Language of a reply: German if it has a higher weight than English, and else English.
-
-CEL has no function that returns a part of a text, so weights are compared in steps of 0.1. `*` is ignored. The first
-two conditions are sufficient for most requests; each costs time.
-"""
 _IS_GERMAN = "'content-language' in response.headers && response.headers['content-language'] == 'de'"
 
 START_TIME_NS = "%START_TIME(%s%9f)%"

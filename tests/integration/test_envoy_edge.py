@@ -133,6 +133,11 @@ LANGUAGES_BY_HEADER = {
     "en;q=0, de": "de",
     "en-GB,en;q=0.9,de;q=0.8": "en",
     "de;q=0.2, en": "en",
+    "en;q=0.8, de;q=0.85": "de",
+    "en;q=0.816, de;q=0.815": "en",
+    "de;q=0.9, de-AT;q=0.85, en;q=0.9": "en",
+    "en;q=0, *": "de",
+    "de;q=0.5, *;q=0.8": "en",
     "fr": "en",
 }
 WITH_HEADERS = {name: each for name, each in REJECTED.items() if name not in REJECTED_BY_CODEC}

@@ -1,18 +1,14 @@
 """Problem details of Envoy's local replies."""
 
-import re
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from codegen.contracts import Contracts
 from codegen.envoy import local_replies
 from codegen.envoy.common import Config
-from codegen.envoy.local_replies import LANGUAGE_FORMAT, REASON_BY_STATUS, build_problem_body
+from codegen.envoy.local_replies import REASON_BY_STATUS, build_problem_body
 from codegen.rest.problem_examples import SHARED_REASONS, TOKEN_REASONS
-from services.runtime.core.localisation import select_language
 from tests.unit.codegen.sample_contracts import create_openapi
 
 CATALOGUE: dict[str, Any] = create_openapi()["x-problems"]
@@ -115,58 +111,6 @@ def test_body_contains_the_catalogue_entry() -> None:
             "trace_id": "%RESP(X-TRACE-ID)%",
         },
     }
-
-
-ACCEPT_LANGUAGE = [
-    ("", "en"),
-    ("fr", "en"),
-    ("den", "en"),
-    ("en", "en"),
-    ("de", "de"),
-    ("DE-at", "de"),
-    ("de, en", "en"),
-    ("en;q=0.5, de;q=0.5", "en"),
-    ("de-DE,de;q=0.9,en;q=0.8", "de"),
-    ("fr, de;q=0.5, en;q=0.3", "de"),
-    ("fr, de;q=0.1", "de"),
-    ("fr, de;q=0.001", "de"),
-    ("en-US,en;q=0.9,de;q=0.8", "en"),
-    ("en-US,en;q=0.8,de;q=0.9", "en"),
-    ("en;q=0.5, de;q=0.9", "de"),
-    ("en;q=0.3,de-AT;q=0.2,de;q=0.75", "de"),
-    ("en ; q = 0.899 , de ; q = 0.9", "de"),
-    ("en;q=0.999, de;q=1.000", "de"),
-    ("de;q=0.2, en", "en"),
-    ("de;q=0.2, en;q=1.0", "en"),
-    ("de;q=0, en", "en"),
-    ("de;q=0.0", "en"),
-    ("de;q=0.000, en;q=0", "en"),
-    ("en;q=0, de", "de"),
-    ("en;q=0.0, de;q=0.01", "de"),
-    ("en;q=9, de;q=0.3", "de"),
-    ("de;q=9, en;q=0.3", "en"),
-]
-
-
-def choose_language(accept_language: str) -> str:
-    """Return the language that LANGUAGE_FORMAT yields: pairs of patterns for German and English."""
-    patterns = re.findall(r"\.matches\(r'\^(.+?)\\z'\)", LANGUAGE_FORMAT)
-    matches = [re.fullmatch(pattern, accept_language) is not None for pattern in patterns]
-    german, english = matches[::2], matches[1::2]
-    (is_accepted, *is_preferred) = (de and not en for de, en in zip(german, english, strict=True))
-    return "de" if is_accepted and any(is_preferred) else "en"
-
-
-@pytest.mark.parametrize(("accept_language", "language"), ACCEPT_LANGUAGE)
-def test_edge_chooses_the_same_language_as_services(accept_language: str, language: str) -> None:
-    assert select_language(accept_language) == language
-    assert choose_language(accept_language) == language
-
-
-@given(st.lists(st.tuples(st.sampled_from(["de", "de-AT", "en", "en-GB", "fr"]), st.integers(0, 10)), max_size=4))
-def test_weights_in_tenths_are_compared_as_in_services(ranges: list[tuple[str, int]]) -> None:
-    accept_language = ", ".join(f"{language};q={weight / 10}" for language, weight in ranges)
-    assert choose_language(accept_language) == select_language(accept_language)
 
 
 def test_reason_of_a_status_has_it_in_the_contract(repository_contracts: Contracts) -> None:
