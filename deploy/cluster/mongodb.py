@@ -43,11 +43,12 @@ def build_replica_set_config(config: MachineConfig) -> dict[str, Any]:
 def define_member(configs: dict[Machine, MachineConfig], config: MachineConfig, secrets: Secrets) -> ProcessSpec:
     """Define a member. The first one initiates the replica set, and creates the users on the primary."""
     single = define_mongodb(config, secrets)
-    key = config.folder / "documents.key"
+    path = config.folder / "documents.key"
+    # The key consists of characters of Base64.
+    key = hashlib.sha256(secrets.get_password("mongodb-members").encode()).hexdigest()
 
     def prepare() -> None:
-        # The key consists of characters of Base64.
-        write_private(key, hashlib.sha256(secrets.get_password("mongodb-members").encode()).hexdigest())
+        write_private(path, key)
 
     def finish() -> None:
         socket = get_admin_socket(config)
@@ -61,7 +62,7 @@ def define_member(configs: dict[Machine, MachineConfig], config: MachineConfig, 
 
     return replace(
         single,
-        command=[*single.command, f"--replSet={REPLICA_SET}", f"--keyFile={key}"],
+        command=[*single.command, f"--replSet={REPLICA_SET}", f"--keyFile={path}"],
         before_start=prepare,
         on_ready=finish if config.machine is DATA_MACHINES[0] else None,
     )

@@ -124,10 +124,11 @@ def define_patroni(config: MachineConfig, secrets: Secrets) -> ProcessSpec:
     folder = config.folder / "patroni"
     prefix, user = choose_unprivileged_user(config.folder, Path(sys.executable).resolve())
     path = folder / "patroni.json"
+    content = json.dumps(build_patroni_config(config, secrets))
 
     def prepare() -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
-        write_private(path, json.dumps(build_patroni_config(config, secrets)))
+        write_private(path, content)
         if user is not None:
             for each in (folder, path):
                 os.chown(each, user, user)
