@@ -187,6 +187,7 @@ const english: Partial<Record<Name, string>> = {
   bank_id: "Bank",
   body: "Text",
   collapse: "Replaces earlier notification",
+  email: "E-mail",
   false: "No",
   fcm: "FCM",
   order_id: "Order",

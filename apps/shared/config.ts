@@ -8,7 +8,7 @@ export interface AppConfig {
   firebase?: { apiKey: string; appId: string; projectId: string; messagingSenderId: string; vapidKey: string };
   /** URL of the sandbox's devices, which emulate push notifications in development. */
   devices_url?: string;
-  /** URL of the trace viewer, to which the id of a trace is added. */
+  /** URL of a search for traces, to which the id of an order is added. */
   traces_url?: string;
 }
 

@@ -51,7 +51,7 @@ class Settings(StorageSettings):
     )
     trace_viewer_url: OptionalHttpUrl = Field(
         default="",
-        description="URL of a trace viewer for links of the console, to which the id of a trace is added",
+        description="URL of a search for traces for links of the console, to which the id of an order is added",
     )
     validate_responses: bool = Field(
         default=False,

@@ -76,7 +76,7 @@ function OrderView({ order }: { order: Schemas["Order"] }) {
       </dl>
       {traces_url !== undefined && (
         <p>
-          <a href={`${traces_url}/search?q=${order.id}`}>{messages.trace}</a>
+          <a href={traces_url + order.id}>{messages.trace}</a>
         </p>
       )}
       <h2>{messages.items}</h2>

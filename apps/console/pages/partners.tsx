@@ -105,7 +105,7 @@ export function PartnerPage() {
               }
               onSuccess={reload}
             />
-            <Prices partnerId={partner.id} />
+            <Prices partner={partner} />
             <RotateSecret
               rotate={(key) =>
                 delivery.POST("/partners/{partner_id}/secret", { params: { path, header: { "Idempotency-Key": key } } })

@@ -64,17 +64,18 @@ export function Editor<N extends keyof Schemas, T>(props: EditorProps<N, T>) {
   const base = draft?.base ?? version;
   const value = draft?.value ?? pick(version.value);
 
-  const send = async (from: Version<NonNullable<T>>, changed: JsonObject): Promise<void> => {
+  const send = async (from: Version<NonNullable<T>>, changed: JsonObject, isRepeated = false): Promise<void> => {
     const patch = createMergePatch(pick(from.value), changed);
     if (Object.keys(patch).length > 0) {
-      // Changes of other properties, such as a new picture, are no conflict.
-      const isCurrent = isEqual(pick(from.value), pick(version.value));
       const body = (isReplaced ? changed : patch) as Schemas[N];
       try {
-        queryClient.setQueryData(query.queryKey, await readVersion(save(body, isCurrent ? version.etag : from.etag)));
+        queryClient.setQueryData(query.queryKey, await readVersion(save(body, from.etag)));
       } catch (error) {
         if (!(error instanceof ProblemError) || error.status !== 412) throw error;
-        setConflict(await queryClient.fetchQuery({ ...query, staleTime: 0 }));
+        const current = await queryClient.fetchQuery({ ...query, staleTime: 0 });
+        // A change of something else, such as the picture or the secret, is no conflict.
+        if (!isRepeated && isEqual(pick(from.value), pick(current.value))) return send(current, changed, true);
+        setConflict(current);
         return;
       }
     }

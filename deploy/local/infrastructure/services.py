@@ -89,7 +89,7 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
             "GOOGLE_APPLICATION_CREDENTIALS": str(secrets.service_account),
             "IDENTITY_URL": config.sandbox_url,
             "DEVICE_EMULATOR_URL": f"{config.sandbox_url}/devices",
-            "TRACE_VIEWER_URL": f"{config.traces_url}/trace/",
+            "TRACE_VIEWER_URL": f"{config.traces_url}/search?q=",
             "STORAGE_BUCKET": BUCKET,
             "STORAGE_URL": f"http://{config.list_addresses('STORAGE_PORT')[0]}",
         },
