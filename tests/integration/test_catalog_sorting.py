@@ -178,6 +178,7 @@ async def test_partners_are_listed_alphabetically_in_pages(shop: Shop) -> None:
 async def explain(partners: PartnersFixture, statement: Statement[Any], disabled: Sequence[str], **values: Any) -> str:
     """Return the plan of a statement on a small table, for which the planner prefers the disabled methods."""
     async with partners.database.transaction() as transaction:
+        await transaction.begin()
         for method in disabled:
             await transaction.connection.execute(f"SET LOCAL {method} = off".encode())
         values = {**statement.defaults, "after_id": 1, "size": 20, "partner_id": None, **values}

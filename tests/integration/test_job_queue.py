@@ -122,6 +122,7 @@ async def test_claim_skips_jobs_that_another_transaction_claims(database: Databa
     jobs = Jobs(database)
     await jobs.add("a", "b")
     async with database.transaction() as transaction:
+        await transaction.begin()
         await transaction.connection.execute("SELECT 1 FROM integration_test_jobs WHERE id = 'a' FOR UPDATE")
         async with asyncio.timeout(2):
             assert [job.id for job in await jobs.claim()] == ["b"]

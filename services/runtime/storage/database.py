@@ -3,18 +3,15 @@
 Running statements through SQLAlchemy would take 13 to 30 % of a request's CPU time; compilation at import takes none.
 """
 
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self, cast
 
 import msgspec
-import psycopg
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow
 from psycopg.types.json import set_json_dumps, set_json_loads
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
@@ -28,9 +25,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql.elements import ClauseElement
 
-from generated.problems import Reason
-from services.runtime.core.errors import ApiError
-from services.runtime.storage.postgres_conninfo import build_conninfo
+from services.runtime.storage.connection_pool import create_pool
+from services.runtime.storage.database_errors import map_database_errors
 from services.runtime.storage.statements.combined_statements import (
     CombinedStatement,
     DeferredStatement,
@@ -41,27 +37,16 @@ from services.runtime.storage.statements.combined_statements import (
 from services.runtime.storage.statements.statement_summary import describe_statement
 from services.runtime.telemetry.database_operations import DatabaseOperation, Measurement
 
-log = logging.getLogger(__name__)
-
 set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
 
 DELETE_BATCH_SIZE = 1000
 """Maximum number of rows that one statement of `build_batch_delete` deletes."""
 
-RECONNECT_TIMEOUT_S = 3.0
-"""Seconds during which the pool retries with growing delays. A later request begins again without a delay.
-
-After a failover, requests therefore do not wait for the delay that the pool has reached during the outage.
-"""
-
 TIMESTAMPTZ = DateTime(timezone=True)
 """Column type `timestamp with time zone`."""
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
-_SESSION_OPTIONS = (
-    "-c statement_timeout=5000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
-)
 
 
 class Statement[Row = dict[str, Any]]:
@@ -128,15 +113,34 @@ class StatementOperations:
 
 
 class Transaction:
-    """Database transaction, or a connection in autocommit mode (see `Database.connection`)."""
+    """Database transaction, or a connection in autocommit mode (see `Database.connection`).
 
-    __slots__ = ("_after_commit_hooks", "_deferred", "_operations", "connection")
+    A transaction begins with its first statement, so that a single deferred statement is a transaction of its own.
+    `end` ends the transaction when it is closed; None stands for autocommit mode.
+    """
 
-    def __init__(self, connection: AsyncConnection[DictRow], operations: StatementOperations) -> None:
+    __slots__ = ("_after_commit_hooks", "_cursor", "_deferred", "_end", "_is_begun", "_operations", "connection")
+
+    def __init__(
+        self,
+        connection: AsyncConnection[DictRow],
+        cursor: AsyncCursor[DictRow],
+        operations: StatementOperations,
+        end: AsyncExitStack | None = None,
+    ) -> None:
         self.connection = connection
+        self._cursor = cursor
         self._operations = operations
+        self._end = end
+        self._is_begun = False
         self._after_commit_hooks: list[Callable[[], None]] = []
         self._deferred: list[DeferredStatement[Statement[Any]]] = []
+
+    async def begin(self) -> None:
+        """Begin the transaction unless it has begun. Statements that are executed by `connection` do not begin it."""
+        if self._end is not None and not self._is_begun:
+            await self._end.enter_async_context(self.connection.transaction())
+            self._is_begun = True
 
     def add_after_commit_hook(self, hook: Callable[[], None]) -> None:
         """Register a hook that runs after the commit; it does not run if the process crashes in between."""
@@ -150,6 +154,7 @@ class Transaction:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Roll back to the start of the block, including hooks, if it raises. The exception propagates."""
+        await self.begin()
         await self.flush()
         hook_count = len(self._after_commit_hooks)
         try:
@@ -168,10 +173,15 @@ class Transaction:
         """
         self._deferred.append(DeferredStatement(statement, {**statement.defaults, **values}, missing_row_error))
 
-    async def flush(self) -> None:
-        """Execute the deferred statements. Raises their `missing_row_error`."""
+    async def flush(self, *, is_last: bool = False) -> None:
+        """Execute the deferred statements, with `is_last` before the commit. Raises their `missing_row_error`."""
         deferred, self._deferred = self._deferred, []
-        for group in split_combinable(deferred):
+        groups = [*split_combinable(deferred)]
+        # If one of several statements changes no row, the others must be rolled back.
+        may_fail = len(deferred) > 1 and any(each.missing_row_error is not None for each in deferred)
+        if groups and (may_fail or len(groups) > 1 or not is_last):
+            await self.begin()
+        for group in groups:
             if len(group) == 1:
                 statement, values, _ = group[0]
                 row_counts = [(await self._execute(statement, values, prepare=not statement.is_replanned)).rowcount]
@@ -184,6 +194,7 @@ class Transaction:
                     raise each.missing_row_error
 
     async def _execute_statement(self, statement: Statement[Any], values: dict[str, Any]) -> AsyncCursor[DictRow]:
+        await self.begin()
         if self._deferred:
             await self.flush()
         return await self._execute(statement, {**statement.defaults, **values}, prepare=not statement.is_replanned)
@@ -192,7 +203,7 @@ class Transaction:
         self, statement: Statement[Any] | CombinedStatement, values: Mapping[str, Any], *, prepare: bool
     ) -> AsyncCursor[DictRow]:
         with self._operations.measure(statement):
-            return await self.connection.execute(statement.sql, values, prepare=prepare)
+            return await self._cursor.execute(statement.sql, values, prepare=prepare)
 
     async def fetch_all[Row](self, statement: Statement[Row], **values: Any) -> list[Row]:
         """Return all rows."""
@@ -212,6 +223,7 @@ class Transaction:
 
     async def execute_many(self, statement: Statement[Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Run the statement for each row of values, in pipeline mode."""
+        await self.begin()
         await self.flush()
         with self._operations.measure(statement):
             cursor = self.connection.cursor()
@@ -224,16 +236,7 @@ class Database:
     def __init__(self, url: str, *, max_size: int = 8) -> None:
         self.url = url
         self._operations = StatementOperations(str(conninfo_to_dict(url).get("dbname", "")))
-        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
-            build_conninfo(url),
-            connection_class=AsyncConnection[DictRow],
-            kwargs={"autocommit": True, "row_factory": dict_row, "options": _SESSION_OPTIONS},
-            min_size=1,
-            max_size=max_size,
-            timeout=3,
-            reconnect_timeout=RECONNECT_TIMEOUT_S,
-            open=False,
-        )
+        self._pool = create_pool(url, max_size)
 
     async def __aenter__(self) -> Self:
         """Open the pool. It connects in the background, and reconnects when the server is available again."""
@@ -246,7 +249,7 @@ class Database:
 
     def bind(self, connection: AsyncConnection[DictRow]) -> Transaction:
         """Return an interface for statements on a connection that does not belong to the pool."""
-        return Transaction(connection, self._operations)
+        return Transaction(connection, connection.cursor(), self._operations)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -254,20 +257,20 @@ class Database:
 
         Raises ApiError: UPSTREAM_UNAVAILABLE, INVALID_REQUEST.
         """
-        with _map_errors():
+        with map_database_errors():
             async with self._pool.connection() as connection:
-                async with connection.transaction():
-                    transaction = Transaction(connection, self._operations)
+                async with AsyncExitStack() as end:
+                    transaction = Transaction(connection, connection.statement_cursor, self._operations, end)
                     yield transaction
-                    await transaction.flush()
+                    await transaction.flush(is_last=True)
                 transaction.run_after_commit_hooks()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Transaction]:
         """Yield a connection in autocommit mode, for independent statements. Raises the errors of `transaction`."""
-        with _map_errors():
+        with map_database_errors():
             async with self._pool.connection() as connection:
-                transaction = Transaction(connection, self._operations)
+                transaction = Transaction(connection, connection.statement_cursor, self._operations)
                 yield transaction
                 await transaction.flush()
 
@@ -285,15 +288,3 @@ class Database:
         """Return the number of rows affected by a statement."""
         async with self.connection() as connection:
             return await connection.execute(statement, **values)
-
-
-@contextmanager
-def _map_errors() -> Iterator[None]:
-    try:
-        yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The database is unavailable.", retry_after=2) from error
-    except psycopg.DataError as error:
-        # For example NUL in a text or a number out of range: values from other services are not fully validated.
-        log.warning("value rejected by the database: %s, SQLSTATE %s", type(error).__name__, error.sqlstate)
-        raise ApiError(Reason.INVALID_REQUEST, "The database cannot store a value of the request.") from error

@@ -3,12 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Self, cast
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
-from psycopg.rows import DictRow
 from psycopg_pool import PoolTimeout
 from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, func, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql
@@ -146,6 +144,10 @@ class FakeConnection:
             raise self.commit_error
         self.log.append("commit")
 
+    @property
+    def statement_cursor(self) -> Self:
+        return self
+
     async def execute(self, _sql: bytes, parameters: dict[str, Any], *, prepare: bool) -> Any:
         self.executed.append((parameters, prepare))
 
@@ -173,7 +175,7 @@ class FakePool:
 
 
 def create_transaction(connection: FakeConnection) -> Transaction:
-    return Transaction(cast(AsyncConnection[DictRow], connection), StatementOperations("orders"))
+    return Transaction(cast(Any, connection), cast(Any, connection), StatementOperations("orders"))
 
 
 @pytest.fixture
@@ -221,6 +223,7 @@ async def test_hooks_run_in_order_after_the_commit(connection: FakeConnection, d
     async with database.transaction() as transaction:
         for name in "ab":
             transaction.add_after_commit_hook(lambda name=name: connection.log.append(name))
+        await transaction.execute(SELECT)
     assert connection.log == ["begin", "commit", "a", "b"]
 
 
@@ -232,6 +235,7 @@ async def test_hooks_do_not_run_without_commit(
     with pytest.raises(KeyError):  # noqa: PT012
         async with database.transaction() as transaction:
             transaction.add_after_commit_hook(lambda: connection.log.append("hook"))
+            await transaction.execute(SELECT)
             if not is_failing_commit:
                 raise KeyError("work")
     assert "hook" not in connection.log
@@ -269,6 +273,42 @@ async def test_deferred_statements_are_combined_before_the_commit(
     assert connection.log == ["begin", "commit"]
 
 
+async def test_transaction_without_statement_does_not_begin(connection: FakeConnection, database: Database) -> None:
+    async with database.transaction():
+        pass
+    assert connection.log == []
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_deferred_statements_are_one_transaction_themselves(
+    connection: FakeConnection, database: Database, count: int
+) -> None:
+    connection.rows = ({"row_counts": [1] * count},)
+    async with database.transaction() as transaction:
+        for key in "ab"[:count]:
+            transaction.defer(INSERT, key=key)
+    assert len(connection.executed) == 1
+    assert connection.log == []
+
+
+async def test_deferred_statement_with_row_error_can_be_a_transaction(
+    connection: FakeConnection, database: Database
+) -> None:
+    async with database.transaction() as transaction:
+        transaction.defer(UPDATE, CONFLICT, key="o1", new_state="paid")
+    assert connection.log == []
+
+
+async def test_deferred_statements_on_one_table_share_a_transaction(
+    connection: FakeConnection, database: Database
+) -> None:
+    async with database.transaction() as transaction:
+        for key in "ab":
+            transaction.defer(UPDATE, key=key, new_state="paid")
+    assert len(connection.executed) == 2
+    assert connection.log == ["begin", "commit"]
+
+
 async def test_deferred_statement_runs_before_the_next_one(connection: FakeConnection, database: Database) -> None:
     async with database.connection() as transaction:
         transaction.defer(INSERT, key="o1")
@@ -288,7 +328,7 @@ async def test_deferred_statement_without_row_raises_its_error(
             if is_combined:
                 transaction.defer(INSERT, key="o1")
     assert raised.value is CONFLICT
-    assert connection.log == ["begin", "rollback"]
+    assert connection.log == (["begin", "rollback"] if is_combined else [])
 
 
 async def test_savepoint_executes_or_discards_its_deferred_statements(connection: FakeConnection) -> None:
@@ -331,8 +371,9 @@ async def test_value_that_cannot_be_stored_is_an_invalid_request(
     "error", [psycopg.errors.UniqueViolation(), psycopg.errors.CheckViolation(), ApiError(Reason.ORDER_NOT_FOUND)]
 )
 async def test_other_errors_are_unchanged(connection: FakeConnection, database: Database, error: Exception) -> None:
-    with pytest.raises(type(error)) as raised:
-        async with database.transaction():
+    with pytest.raises(type(error)) as raised:  # noqa: PT012
+        async with database.transaction() as transaction:
+            await transaction.execute(SELECT)
             raise error
     assert raised.value is error
     assert connection.log == ["begin", "rollback"]

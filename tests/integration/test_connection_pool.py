@@ -1,0 +1,110 @@
+"""Connections to a real PostgreSQL: large messages, cancelled statements, and ends of connections."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+from sqlalchemy import Text, bindparam, func, literal, select
+
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError
+from services.runtime.storage.connection_pool import EventLoopConnection
+from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.postgres_conninfo import build_conninfo
+from tests.integration.fixtures.servers import Servers
+from tests.wait import wait_until_async
+
+PID = Statement(select(func.pg_backend_pid().label("pid")))
+SLEEP = Statement(select(func.pg_sleep(30), literal("test_connection_pool")))
+ECHO = Statement(select(bindparam("text", type_=Text).label("text")))
+
+
+@pytest.fixture
+def url(servers: Servers) -> str:
+    return servers.settings("orders")["DATABASE_URL"]
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """Database with one connection."""
+    async with Database(url, max_size=1) as database:
+        yield database
+
+
+async def get_pid(database: Database) -> int:
+    row = await database.fetch_one(PID)
+    assert row is not None
+    return int(row["pid"])
+
+
+async def terminate_backend(url: str, pid: int) -> None:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as other:
+        await other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+async def is_executing(url: str, pid: int) -> bool:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as other:
+        cursor = await other.execute("SELECT state FROM pg_stat_activity WHERE pid = %s", [pid])
+        return await cursor.fetchone() == ("active",)
+
+
+async def start_sleep(database: Database, url: str, pid: int) -> asyncio.Task[int]:
+    sleep = asyncio.create_task(database.execute(SLEEP))
+    await wait_until_async(lambda: is_executing(url, pid))
+    return sleep
+
+
+async def test_message_larger_than_socket_buffers_is_sent_and_received(database: Database) -> None:
+    text = "x" * 20_000_000
+    row = await database.fetch_one(ECHO, text=text)
+    assert row == {"text": text}
+
+
+async def test_cancelled_statement_ends_and_its_connection_is_reused(database: Database, url: str) -> None:
+    pid = await get_pid(database)
+    sleep = await start_sleep(database, url, pid)
+    sleep.cancel()
+    await asyncio.wait([sleep], timeout=5)
+    assert sleep.cancelled()
+    assert not await is_executing(url, pid)
+    assert await get_pid(database) == pid
+
+
+async def test_end_of_connection_during_statement_is_unavailability(database: Database, url: str) -> None:
+    pid = await get_pid(database)
+    sleep = await start_sleep(database, url, pid)
+    await terminate_backend(url, pid)
+    with pytest.raises(ApiError) as raised:
+        await sleep
+    assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
+    assert await get_pid(database) != pid
+
+
+async def test_end_of_idle_connection_is_unavailability_once(database: Database, url: str) -> None:
+    pid = await get_pid(database)
+    await terminate_backend(url, pid)
+    with pytest.raises(ApiError) as raised:
+        await get_pid(database)
+    assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
+    assert await get_pid(database) != pid
+
+
+async def test_message_to_idle_connection_takes_no_processor_time(url: str) -> None:
+    async with await EventLoopConnection.connect(build_conninfo(url), autocommit=True) as connection:
+        await connection.execute("LISTEN test_connection_pool")
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as other:
+            await other.execute("NOTIFY test_connection_pool, 'a'")
+        started_at = time.process_time()
+        await asyncio.sleep(0.3)
+        assert time.process_time() - started_at < 0.1
+        assert [each.payload async for each in connection.notifies(stop_after=1)] == ["a"]
+
+
+async def test_wait_with_timeout_ends_at_its_deadline(url: str) -> None:
+    async with await EventLoopConnection.connect(build_conninfo(url), autocommit=True) as connection:
+        await connection.execute("LISTEN test_connection_pool")
+        assert [each async for each in connection.notifies(timeout=0.05)] == []
+        cursor = await connection.execute("SELECT 1 AS one")
+        assert await cursor.fetchone() == (1,)
