@@ -114,6 +114,11 @@ def compute_next_delay(
     return max(delay, min(retry_after or timedelta(0), MAX_RETRY_AFTER))
 
 
+def create_attempt(response: PartnerResponse, at: datetime, duration: timedelta) -> Attempt:
+    """Return the attempt that ended with a response."""
+    return Attempt(at, response.summary, round(duration / timedelta(milliseconds=1)))
+
+
 def apply_attempt(
     call: Call,
     attempt_number: int,
@@ -129,7 +134,7 @@ def apply_attempt(
     that was withdrawn in the meantime stays withdrawn.
     """
     is_superseded = attempt_number != call.attempts
-    attempt = Attempt(now, response.summary, round(duration / timedelta(milliseconds=1)))
+    attempt = create_attempt(response, now, duration)
     call = replace(
         call,
         tries=(*call.tries, attempt)[-MAX_STORED_ATTEMPTS:],

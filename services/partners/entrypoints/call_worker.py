@@ -28,6 +28,9 @@ It limits the capacity that an unresponsive partner takes from the others.
 POLL_INTERVAL_S = 1.0
 """Interval between queries for due calls."""
 
+POLL_DELAY_AFTER_CALL_S = 0.02
+"""Delay of the query after a call has ended, which covers all calls that end meanwhile."""
+
 WRITE_MARGIN = timedelta(seconds=15)
 """Time to record the result of an attempt; added to the call timeout to get the lease."""
 
@@ -67,7 +70,7 @@ def create_call_workers(
         lease=policy.lease,
         max_concurrent=MAX_CONCURRENT,
         poll_interval_s=POLL_INTERVAL_S,
-        polls_after_each_job=True,
+        poll_delay_after_job_s=POLL_DELAY_AFTER_CALL_S,
         wakeup=wakeup,
     )
 

@@ -31,6 +31,7 @@ class OrderEventsConsumer(PartnersCallsConsumer):
         wakeup: asyncio.Event,
     ) -> None:
         self._repository = repository
+        self._order_calls = usecases.OrderCallPlanner(repository)
         self._clock = clock
         self._public_url = public_url
         self._initial_delay_s = initial_delay_s
@@ -65,7 +66,7 @@ class OrderEventsConsumer(PartnersCallsConsumer):
             next_at=now + timedelta(seconds=self._initial_delay_s),
             created_at=now,
         )
-        if await usecases.plan_order_call(self._repository, self.QUEUE, delivery.event_id, call):
+        if await self._order_calls.plan(self.QUEUE, delivery.event_id, call):
             self._wakeup.set()
 
     async def on_order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:

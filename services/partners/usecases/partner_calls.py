@@ -1,21 +1,32 @@
-"""Calls to partner systems: planning after an order is paid or cancelled, and attempts."""
+"""Calls to partner systems: ports, and attempts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 from generated.proto.delivery.events.v1 import PartnerNotified, PartnerUnreachable
 from services.partners.domain import call_policy
-from services.partners.domain.call_policy import Call, CallFilter, CallKind, CallState, Outcome, PartnerResponse
+from services.partners.domain.call_policy import (
+    Attempt,
+    Call,
+    CallFilter,
+    CallKind,
+    CallState,
+    Outcome,
+    PartnerResponse,
+)
 from services.partners.domain.partners import Partner
 from services.partners.usecases import catalog_events
 from services.partners.usecases.ports import Repository, UnitOfWork
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
-from services.runtime.core.repository import EntityRepository, TimeSortedEntityReader
+from services.runtime.core.repository import EntityReader, EntityRepository, TimeSortedEntityReader
+
+type SourceKey = tuple[str, str]
+"""Queue and id of a consumed event."""
 
 
 class DueCallsQueue(Protocol):
@@ -44,6 +55,13 @@ class CallRepository(EntityRepository[str, Call], Protocol):
     async def add(self, call: Call) -> None:
         """Insert a call, unless the order already has one of this kind."""
 
+    async def add_for_new_events(self, calls: Mapping[SourceKey, Call]) -> set[SourceKey]:
+        """Mark events about paid orders as processed, and insert the calls of those that were not processed before.
+
+        Locks the orders as `lock_order`. Return the events whose calls were inserted: not those of cancelled orders,
+        nor of orders that already have a call of this kind.
+        """
+
     async def get_order_call_for_update(self, order_id: str) -> Call | None:
         """Return the call of kind `order` for an order, locked."""
 
@@ -60,21 +78,35 @@ class CallRepository(EntityRepository[str, Call], Protocol):
         """Mark an order as cancelled, whether or not a call about it exists."""
 
 
-class BreakerReader(Protocol):
-    """Read access to the circuit breakers of partners."""
+class BreakerRepository(Protocol):
+    """Circuit breakers of partners in a unit of work."""
 
     async def get(self, partner_id: int) -> CircuitBreaker:
         """Return the circuit breaker of a partner, which other units of work may be changing."""
-
-
-class BreakerRepository(BreakerReader, Protocol):
-    """Circuit breakers of partners in a unit of work."""
 
     async def get_for_update(self, partner_id: int) -> CircuitBreaker:
         """Return the circuit breaker of a partner, locked."""
 
     async def save(self, partner_id: int, breaker: CircuitBreaker) -> None:
         """Store the circuit breaker of a partner."""
+
+
+class CallTarget(NamedTuple):
+    """Partner whose system is called, and its circuit breaker, which other units of work may be changing."""
+
+    partner: Partner
+    breaker: CircuitBreaker
+
+
+class AcceptedCallStore(Protocol):
+    """Results of accepted order calls, which are stored without a lock."""
+
+    async def record(self, call: Call, attempt: Attempt, event: PartnerNotified) -> bool:
+        """Store that an attempt was accepted, and publish the event, unless the result depends on other changes.
+
+        Return False, without any effect, if another attempt has begun, if the call is not waiting, or if the circuit
+        breaker of the partner counts failures.
+        """
 
 
 class CallUnitOfWork(UnitOfWork, Protocol):
@@ -88,65 +120,11 @@ class PartnerCallsRepository(Repository, Protocol):
     """Read access to partners, catalog, calls and circuit breakers, and the units of work that change them."""
 
     calls: TimeSortedEntityReader[Call, CallFilter]
-    breakers: BreakerReader
+    call_targets: EntityReader[int, CallTarget]
+    accepted_calls: AcceptedCallStore
 
     def unit_of_work(self) -> AbstractAsyncContextManager[CallUnitOfWork]:
         """Open a unit of work."""
-
-
-async def plan_order_call(repository: PartnerCallsRepository, queue: str, event_id: str, call: Call) -> bool:
-    """Plan the call about a paid order. Return False for a repeated event or a cancelled order."""
-    async with repository.unit_of_work() as unit:
-        if not await unit.mark_event_processed(queue, event_id):
-            return False
-        await unit.calls.lock_order(call.order_id)
-        if await unit.calls.is_cancelled(call.order_id):
-            return False
-        await unit.calls.add(call)
-        return True
-
-
-async def plan_cancellation_call(
-    repository: PartnerCallsRepository,
-    queue: str,
-    event_id: str,
-    order_id: str,
-    payload: dict[str, Any],
-    at: datetime,
-    initial_delay_s: float,
-) -> bool:
-    """Withdraw a waiting call about a cancelled order, and plan the call about the cancellation with this payload.
-
-    Return False if no cancellation is planned: for a repeated event, or if no attempt was made to call the partner
-    about the order.
-    """
-    async with repository.unit_of_work() as unit:
-        if not await unit.mark_event_processed(queue, event_id):
-            return False
-        await unit.calls.lock_order(order_id)
-        await unit.calls.mark_cancelled(order_id, at)
-        order_call = await unit.calls.get_order_call_for_update(order_id)
-        if order_call is None:
-            return False
-        if order_call.state is CallState.WAITING:
-            await unit.calls.save(replace(order_call, state=CallState.WITHDRAWN))
-        if order_call.attempts == 0 and not order_call.tries:
-            return False
-        await unit.calls.add(
-            Call(
-                id=event_id,
-                partner_id=order_call.partner_id,
-                order_id=order_id,
-                kind=CallKind.CANCELLATION,
-                payload=payload,
-                trace=order_call.trace,
-                state=CallState.WAITING,
-                attempts=0,
-                next_at=at + timedelta(seconds=initial_delay_s),
-                created_at=at,
-            )
-        )
-        return True
 
 
 async def make_call(
@@ -166,7 +144,13 @@ async def make_call(
     started_at = clock()
     response = await _send(repository, system, started_at, retry_delays_s, probe_timeout, call)
     now = clock()
-    await _record_response(repository, now, now - started_at, retry_delays_s, call, response)
+    duration = now - started_at
+    if response.outcome is Outcome.ACCEPTED and call.kind is CallKind.ORDER:
+        attempt = call_policy.create_attempt(response, now, duration)
+        event = PartnerNotified(order_id=call.order_id, partner_id=call.partner_id, at=now)
+        if await repository.accepted_calls.record(call, attempt, event):
+            return
+    await _record_response(repository, now, duration, retry_delays_s, call, response)
 
 
 async def record_call_error(
@@ -215,26 +199,26 @@ async def _send(
     probe_timeout: timedelta,
     call: Call,
 ) -> PartnerResponse:
-    partner = await repository.partners.get(call.partner_id)
-    if partner is None:
+    target = await repository.call_targets.get(call.partner_id)
+    if target is None:
         return PartnerResponse(Outcome.REJECTED, "unknown partner")
-    if partner.gone:
+    if target.partner.gone:
         return PartnerResponse(Outcome.GONE, "410 received earlier")
     if call.attempts > len(retry_delays_s):
         # Workers crashed during the last attempts, so the call is failed without another attempt.
         return PartnerResponse(Outcome.FAILED, "attempts exhausted")
-    is_permitted = await _try_acquire(repository, partner.id, now, probe_timeout)
+    is_permitted = await _try_acquire(repository, target, now, probe_timeout)
     # The last attempt is always made: an open circuit breaker alone must not fail an order.
     if not is_permitted and call.attempts < len(retry_delays_s):
         return PartnerResponse(Outcome.BREAKER_OPEN, "circuit breaker open")
-    return await system.send(partner, call)
+    return await system.send(target.partner, call)
 
 
 async def _try_acquire(
-    repository: PartnerCallsRepository, partner_id: int, now: datetime, probe_timeout: timedelta
+    repository: PartnerCallsRepository, target: CallTarget, now: datetime, probe_timeout: timedelta
 ) -> bool:
     """Return whether the circuit breaker permits a call. It is locked only if the call changes it, as a probe does."""
-    breaker = await repository.breakers.get(partner_id)
+    partner_id, breaker = target.partner.id, target.breaker
     acquired = breaker.try_acquire(call_policy.CIRCUIT_BREAKER_POLICY, now, probe_timeout)
     if acquired is not None and acquired is not breaker:
         async with repository.unit_of_work() as unit:

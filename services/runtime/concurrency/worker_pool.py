@@ -48,9 +48,9 @@ class WorkerPool[J: Job]:
     unavailable, the next attempt begins when the lease has expired.
 
     The queue is polled every `poll_interval_s` seconds, at once when `wakeup` is set, when a worker becomes free while
-    jobs may be waiting, and when a job is due again at the time that `run_job` returned. With `polls_after_each_job` it
-    is polled whenever a job has finished, for queues in which a running job blocks others. `name` is the noun for a job
-    in log lines.
+    jobs may be waiting, and when a job is due again at the time that `run_job` returned. With `poll_delay_after_job_s`
+    it is also polled after a job has finished, for queues in which a running job blocks others; jobs that finish within
+    the delay share the poll. `name` is the noun for a job in log lines.
     """
 
     name: str
@@ -62,11 +62,12 @@ class WorkerPool[J: Job]:
     poll_interval_s: float
     trace: Callable[[J], AbstractContextManager[object]] = _trace_nothing
     record_failure: Callable[[J], Awaitable[None]] | None = None
-    polls_after_each_job: bool = False
+    poll_delay_after_job_s: float | None = None
     wakeup: asyncio.Event = field(default_factory=asyncio.Event)
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _reserved: int = field(default=0, init=False)
     _worker_freed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _poll_after_jobs: asyncio.TimerHandle | None = field(default=None, init=False)
     _idle_context: Context | None = field(default=None, init=False)
     """Context of the jobs, while the pool waits for jobs and has a free worker."""
 
@@ -76,6 +77,7 @@ class WorkerPool[J: Job]:
             while True:
                 self.wakeup.clear()
                 self._worker_freed.clear()
+                self._cancel_poll_after_jobs()
                 free_workers = self._count_free_workers()
                 jobs = await self._claim(free_workers) if free_workers else ()
                 for job in jobs:
@@ -87,6 +89,7 @@ class WorkerPool[J: Job]:
                     await self._wait_for_jobs()
         finally:
             await self._drain()
+            self._cancel_poll_after_jobs()
 
     def reserve(self) -> "Reservation[J] | None":
         """Reserve a worker for a job before it is added to the queue, which saves the claim.
@@ -119,8 +122,15 @@ class WorkerPool[J: Job]:
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._worker_freed.set()
-        if self.polls_after_each_job:
-            self.wakeup.set()
+        if self.poll_delay_after_job_s is not None and self._poll_after_jobs is None:
+            loop = asyncio.get_running_loop()
+            self._poll_after_jobs = loop.call_later(self.poll_delay_after_job_s, self.wakeup.set)
+
+    def _cancel_poll_after_jobs(self) -> None:
+        """Cancel the poll after finished jobs, since the next claim covers them."""
+        if self._poll_after_jobs is not None:
+            self._poll_after_jobs.cancel()
+            self._poll_after_jobs = None
 
     def _end_reservation(self) -> None:
         self._reserved -= 1

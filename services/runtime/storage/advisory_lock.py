@@ -24,27 +24,37 @@ class AdvisoryLock(StrEnum):
     MIGRATIONS = "migrations"
 
 
-_key: ColumnElement[int] = func.hashtextextended(bindparam("name", type_=Text), 0)
-_select_acquired = select(func.pg_advisory_xact_lock(_key))
+def _build_key(name: ColumnElement[str]) -> ColumnElement[int]:
+    return func.hashtextextended(name, 0)
+
+
+def build_acquisition(name: ColumnElement[str]) -> ColumnElement[None]:
+    """Build the expression that does the same as `acquire`, for a name of `build_name`."""
+    return func.pg_advisory_xact_lock(_build_key(name))
+
+
+_name = bindparam("name", type_=Text)
+_select_acquired = select(build_acquisition(_name))
 _ACQUIRE = Statement(_select_acquired)
-_TRY_ACQUIRE = Statement(select(func.pg_try_advisory_xact_lock(_key).label("is_acquired")))
+_TRY_ACQUIRE = Statement(select(func.pg_try_advisory_xact_lock(_build_key(_name)).label("is_acquired")))
 
 
 async def acquire(transaction: Transaction, lock: StrEnum, *values: object) -> None:
     """Wait for the lock and hold it until the transaction ends."""
-    await transaction.execute(_ACQUIRE, name=_build_name(lock, values))
+    await transaction.execute(_ACQUIRE, name=build_name(lock, *values))
 
 
 async def try_acquire(transaction: Transaction, lock: StrEnum, *values: object) -> bool:
     """Hold the lock until the transaction ends, unless another transaction holds it. Return whether it is acquired."""
-    row = await transaction.fetch_one(_TRY_ACQUIRE, name=_build_name(lock, values))
+    row = await transaction.fetch_one(_TRY_ACQUIRE, name=build_name(lock, *values))
     return row is not None and row["is_acquired"]
 
 
 def acquire_blocking(connection: Connection, lock: StrEnum, *values: object) -> None:
     """Do the same as `acquire` on a blocking connection of SQLAlchemy, which must be in a transaction."""
-    connection.execute(_select_acquired, {"name": _build_name(lock, values)})
+    connection.execute(_select_acquired, {"name": build_name(lock, *values)})
 
 
-def _build_name(lock: StrEnum, values: tuple[object, ...]) -> str:
+def build_name(lock: StrEnum, *values: object) -> str:
+    """Return the name of a lock with its values."""
     return "\n".join((lock, *map(str, values)))

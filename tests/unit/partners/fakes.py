@@ -1,13 +1,15 @@
 """In-memory fakes of the repository and the partner systems."""
 
 from collections import UserDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from services.partners.domain.call_policy import Call, CallFilter, CallKind, CallState, PartnerResponse
+from generated.proto.delivery.events.v1 import PartnerNotified
+from services.partners.domain.call_policy import Attempt, Call, CallFilter, CallKind, CallState, PartnerResponse
 from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort, Position, ProductSort
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer, Partner, Product
+from services.partners.usecases.partner_calls import CallTarget, SourceKey
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.repository import TimeKey
 from tests.unit.fake_transactions import NOW, FakeTransactions, build_principal
@@ -199,6 +201,16 @@ class FakeCalls(UserDict[str, Call]):
         if not any((each.order_id, each.kind) == (call.order_id, call.kind) for each in self.data.values()):
             self.data[call.id] = call
 
+    async def add_for_new_events(self, calls: Mapping[SourceKey, Call]) -> set[SourceKey]:
+        added = set()
+        for (queue, event_id), call in calls.items():
+            if await self.repository.mark_event_processed(queue, event_id):
+                await self.lock_order(call.order_id)
+                if not await self.is_cancelled(call.order_id):
+                    await self.add(call)
+                    added.add((queue, event_id))
+        return added
+
     async def save(self, entity: Call) -> None:
         self.data[entity.id] = entity
 
@@ -242,6 +254,36 @@ class FakeBreakers(UserDict[int, CircuitBreaker]):
         self.data[partner_id] = breaker
 
 
+class FakeCallTargets:
+    """Partners and circuit breakers of a repository."""
+
+    def __init__(self, repository: "FakeRepository") -> None:
+        self.repository = repository
+
+    async def get(self, key: int) -> CallTarget | None:
+        partner = await self.repository.partners.get(key)
+        return None if partner is None else CallTarget(partner, await self.repository.breakers.get(key))
+
+
+class FakeAcceptedCalls:
+    """Results of accepted calls of a repository."""
+
+    def __init__(self, repository: "FakeRepository") -> None:
+        self.repository = repository
+
+    async def record(self, call: Call, attempt: Attempt, event: PartnerNotified) -> bool:
+        stored = self.repository.calls.data.get(call.id)
+        if stored is None or stored.state is not CallState.WAITING or stored.attempts != call.attempts:
+            return False
+        if call.partner_id in self.repository.breakers:
+            return False
+        self.repository.calls[call.id] = replace(
+            stored, state=CallState.DELIVERED, tries=(*stored.tries, attempt), leased_until=None
+        )
+        await self.repository.publish(event)
+        return True
+
+
 class FakeRepository(FakeTransactions):
     """Partners, products, prices, calls and circuit breakers; also the queue of due calls."""
 
@@ -255,6 +297,8 @@ class FakeRepository(FakeTransactions):
         self.cancelled_orders: set[str] = set()
         self.locked_orders: list[str] = []
         self.breakers = FakeBreakers()
+        self.call_targets = FakeCallTargets(self)
+        self.accepted_calls = FakeAcceptedCalls(self)
 
     @property
     def availability(self) -> FakePrices:

@@ -1,20 +1,21 @@
 """Calls to partner systems in PostgreSQL, and the queue of due calls."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, override
 
 import msgspec
 from psycopg.types.json import Jsonb
-from sqlalchemy import BigInteger, ScalarSelect, Text, bindparam, delete, exists, func, null, select, tuple_, update
+from sqlalchemy import BigInteger, Column, ScalarSelect, Text, bindparam, exists, func, null, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.partners.adapters.postgres.locks import PartnersLock
-from services.partners.adapters.postgres.tables import breakers, calls, cancelled_orders
+from services.partners.adapters.postgres.tables import calls, cancelled_orders
 from services.partners.domain.call_policy import Attempt, Call, CallFilter, CallKind, CallState
-from services.partners.usecases.partner_calls import BreakerReader, BreakerRepository, CallRepository, DueCallsQueue
-from services.runtime.concurrency.circuit_breaker import CircuitBreaker
+from services.partners.usecases.partner_calls import CallRepository, DueCallsQueue, SourceKey
 from services.runtime.core.repository import TimeKey, TimeSortedEntityReader
+from services.runtime.messaging import inbox
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.database import (
     TIMESTAMPTZ,
@@ -22,9 +23,9 @@ from services.runtime.storage.database import (
     Statement,
     Transaction,
     build_batch_delete,
-    build_upsert,
 )
 from services.runtime.storage.job_queue import JobQueue, JobTable
+from services.runtime.storage.statements.row_parameters import build_rows, collect_columns
 
 CALL_COLUMNS = [calls.c[field.name] for field in fields(Call)]
 _STORED_COLUMNS = [*(field.name for field in fields(Call)), "response"]
@@ -39,6 +40,31 @@ _ADD_CALL = Statement(
     insert(calls)
     .values({name: bindparam(name) for name in _STORED_COLUMNS})
     .on_conflict_do_nothing(index_elements=["order_id", "kind"])
+)
+_events = build_rows("events", [Column("queue", Text), Column("event_id", Text), Column("lock_name", Text)])
+_new_events = inbox.build_new_events(_events)
+_unlocked_events = (
+    select(_new_events.c.queue, _new_events.c.event_id, _events.c.lock_name)
+    .join(_events, (_events.c.queue == _new_events.c.queue) & (_events.c.event_id == _new_events.c.event_id))
+    .order_by(_events.c.lock_name)
+    .subquery()
+)
+_LOCK_ORDERS_OF_NEW_EVENTS = Statement(
+    select(
+        _unlocked_events.c.queue,
+        _unlocked_events.c.event_id,
+        advisory_lock.build_acquisition(_unlocked_events.c.lock_name),
+    )
+)
+_new_calls = build_rows("new_calls", [calls.c[name] for name in _STORED_COLUMNS])
+_ADD_CALLS_UNLESS_CANCELLED = Statement(
+    insert(calls)
+    .from_select(
+        _STORED_COLUMNS,
+        select(_new_calls).where(~exists().where(cancelled_orders.c.order_id == _new_calls.c.order_id)),
+    )
+    .on_conflict_do_nothing(index_elements=["order_id", "kind"])
+    .returning(calls.c.id)
 )
 _SAVE_CALL = Statement(
     update(calls)
@@ -80,12 +106,6 @@ _CALLS = Statement(
     .limit(bindparam("size"))
 )
 _CALL = Statement(select(*CALL_COLUMNS).where(calls.c.id == bindparam("id")))
-_BREAKER = Statement(
-    select(breakers.c.failures, breakers.c.open_until).where(breakers.c.partner_id == bindparam("partner_id")),
-    row_type=CircuitBreaker,
-)
-_SAVE_BREAKER = build_upsert(breakers)
-_DELETE_BREAKER = Statement(delete(breakers).where(breakers.c.partner_id == bindparam("partner")))
 _now = bindparam("now", type_=calls.c.next_at.type)
 _earlier = calls.alias("earlier")
 _is_due = (
@@ -201,6 +221,26 @@ class PostgresCallRepository(CallRepository):
         self._transaction.defer(_ADD_CALL, **_call_to_row(call))
 
     @override
+    async def add_for_new_events(self, calls: Mapping[SourceKey, Call]) -> set[SourceKey]:
+        # In a common order, so that concurrent statements with the same events do not deadlock.
+        rows = [
+            {
+                "queue": queue,
+                "event_id": event_id,
+                "lock_name": advisory_lock.build_name(PartnersLock.ORDER_CALLS, call.order_id),
+            }
+            for (queue, event_id), call in sorted(calls.items(), key=lambda item: item[0])
+        ]
+        new_events = await self._transaction.fetch_all(_LOCK_ORDERS_OF_NEW_EVENTS, **collect_columns(rows))
+        new_calls = {event: calls[event] for event in ((row["queue"], row["event_id"]) for row in new_events)}
+        if not new_calls:
+            return set()
+        # A later statement, which sees the orders that were cancelled before their locks were acquired.
+        columns = collect_columns([_call_to_row(call) for call in new_calls.values()])
+        added_ids = {row["id"] for row in await self._transaction.fetch_all(_ADD_CALLS_UNLESS_CANCELLED, **columns)}
+        return {event for event, call in new_calls.items() if call.id in added_ids}
+
+    @override
     async def save(self, entity: Call) -> None:
         values = {f"new_{name}": value for name, value in _call_to_row(entity).items()}
         self._transaction.defer(_SAVE_CALL, call_id=entity.id, **values)
@@ -220,42 +260,6 @@ class PostgresCallRepository(CallRepository):
     @override
     async def mark_cancelled(self, order_id: str, at: datetime) -> None:
         self._transaction.defer(_MARK_CANCELLED, order_id=order_id, at=at)
-
-
-class PostgresBreakerReader(BreakerReader):
-    """Read access to the circuit breakers of partners in PostgreSQL; a closed one without failures has no row."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    @override
-    async def get(self, partner_id: int) -> CircuitBreaker:
-        return await self._database.fetch_one(_BREAKER, partner_id=partner_id) or CircuitBreaker()
-
-
-class PostgresBreakerRepository(BreakerRepository):
-    """Circuit breakers of partners of one transaction in PostgreSQL."""
-
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-
-    @override
-    async def get(self, partner_id: int) -> CircuitBreaker:
-        return await self._transaction.fetch_one(_BREAKER, partner_id=partner_id) or CircuitBreaker()
-
-    @override
-    async def get_for_update(self, partner_id: int) -> CircuitBreaker:
-        await advisory_lock.acquire(self._transaction, PartnersLock.PARTNER_CIRCUIT_BREAKER, partner_id)
-        return await self.get(partner_id)
-
-    @override
-    async def save(self, partner_id: int, breaker: CircuitBreaker) -> None:
-        if breaker == CircuitBreaker():
-            await self._transaction.execute(_DELETE_BREAKER, partner=partner_id)
-        else:
-            await self._transaction.execute(
-                _SAVE_BREAKER, partner_id=partner_id, failures=breaker.failures, open_until=breaker.open_until
-            )
 
 
 class PostgresDueCallsQueue(DueCallsQueue):

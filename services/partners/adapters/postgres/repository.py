@@ -3,6 +3,7 @@
 from typing import override
 
 from generated.events import PartnersEvent
+from services.partners.adapters.postgres.accepted_calls import PostgresAcceptedCallStore
 from services.partners.adapters.postgres.catalog import PostgresAvailabilityRepository, PostgresCatalogReader
 from services.partners.adapters.postgres.catalog_entities import (
     PARTNERS,
@@ -10,12 +11,8 @@ from services.partners.adapters.postgres.catalog_entities import (
     PostgresCatalogEntityReader,
     PostgresCatalogEntityRepository,
 )
-from services.partners.adapters.postgres.partner_calls import (
-    PostgresBreakerReader,
-    PostgresBreakerRepository,
-    PostgresCallReader,
-    PostgresCallRepository,
-)
+from services.partners.adapters.postgres.circuit_breakers import PostgresBreakerRepository, PostgresCallTargetReader
+from services.partners.adapters.postgres.partner_calls import PostgresCallReader, PostgresCallRepository
 from services.partners.usecases.partner_calls import CallUnitOfWork, PartnerCallsRepository
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
@@ -53,4 +50,5 @@ class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[CallUnitOfWork], Pa
         self.products = PostgresCatalogEntityReader(database, PRODUCTS)
         self.catalog = PostgresCatalogReader(database)
         self.calls = PostgresCallReader(database)
-        self.breakers = PostgresBreakerReader(database)
+        self.call_targets = PostgresCallTargetReader(database)
+        self.accepted_calls = PostgresAcceptedCallStore(database, outbox)

@@ -1,4 +1,4 @@
-"""Calls to partner systems: planning, attempts, circuit breaker, retries and the response 410."""
+"""Calls to partner systems: attempts, circuit breaker, retries and the response 410."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +16,7 @@ from services.partners.domain.call_policy import (
     PartnerResponse,
 )
 from services.partners.domain.partners import Partner
-from services.partners.usecases.partner_calls import make_call, plan_cancellation_call, plan_order_call
+from services.partners.usecases.partner_calls import make_call
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from tests.unit.fake_transactions import NOW
 from tests.unit.partners.fakes import BOWL, CALL, FakePartnerSystem, FakeRepository
@@ -27,7 +27,6 @@ ACCEPTED = PartnerResponse(Outcome.ACCEPTED, "200")
 REJECTED = PartnerResponse(Outcome.REJECTED, "404")
 FAILED = PartnerResponse(Outcome.FAILED, "503")
 REMOVED = PartnerResponse(Outcome.GONE, "410")
-CANCELLATION = {"order_id": "o1", "reason": "why not"}
 OPEN_BREAKER = CircuitBreaker(CIRCUIT_BREAKER_POLICY.failure_threshold, NOW + timedelta(minutes=1))
 
 
@@ -35,55 +34,6 @@ async def attempt(repository: FakeRepository, *responses: PartnerResponse, call:
     system = FakePartnerSystem(repository, *responses)
     await make_call(repository, system, repository.clock, DELAYS_S, PROBE_TIMEOUT, call)
     return system
-
-
-async def cancel(repository: FakeRepository, event_id: str = "e2") -> bool:
-    return await plan_cancellation_call(repository, "q", event_id, "o1", CANCELLATION, NOW, 5.0)
-
-
-async def test_order_call_is_planned_once_per_event() -> None:
-    repository = FakeRepository(BOWL)
-    planned = [await plan_order_call(repository, "q", "e1", CALL) for _ in range(2)]
-    assert planned == [True, False]
-    assert (repository.calls, repository.locked_orders) == ({"c1": CALL}, ["o1"])
-
-
-async def test_cancelled_order_is_not_called() -> None:
-    repository = FakeRepository(BOWL)
-    assert not await cancel(repository)
-    assert not await plan_order_call(repository, "q", "e1", CALL)
-    assert repository.calls == {}
-
-
-async def test_untried_call_is_withdrawn_without_cancellation_call() -> None:
-    repository = FakeRepository(BOWL, calls=[replace(CALL, attempts=0)])
-    assert not await cancel(repository)
-    assert [call.state for call in repository.calls.values()] == [CallState.WITHDRAWN]
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        CALL,
-        replace(CALL, state=CallState.DELIVERED),
-        replace(CALL, state=CallState.FAILED),
-        replace(CALL, attempts=0, tries=(Attempt(NOW, "503", 10),)),
-    ],
-)
-async def test_tried_call_is_followed_by_cancellation_call(call: Call) -> None:
-    repository = FakeRepository(BOWL, calls=[call])
-    assert await cancel(repository)
-    assert not await cancel(repository)
-    cancellation = repository.calls["e2"]
-    assert (cancellation.kind, cancellation.state, cancellation.attempts) == (
-        CallKind.CANCELLATION,
-        CallState.WAITING,
-        0,
-    )
-    assert cancellation.payload == CANCELLATION
-    assert cancellation.next_at == NOW + timedelta(seconds=5)
-    expected = CallState.WITHDRAWN if call.state is CallState.WAITING else call.state
-    assert repository.calls["c1"].state is expected
 
 
 async def test_accepted_call_is_delivered_and_announced() -> None:
@@ -132,6 +82,14 @@ async def test_call_withdrawn_during_attempt_stays_withdrawn() -> None:
     repository = FakeRepository(BOWL, calls=[replace(CALL, state=CallState.WITHDRAWN)])
     await attempt(repository, ACCEPTED)
     assert (repository.calls["c1"].state, repository.events) == (CallState.WITHDRAWN, [])
+
+
+async def test_acceptance_of_superseded_attempt_is_recorded() -> None:
+    later = replace(CALL, attempts=CALL.attempts + 1)
+    repository = FakeRepository(BOWL, calls=[later])
+    await attempt(repository, ACCEPTED)
+    assert (repository.calls["c1"].state, repository.calls["c1"].attempts) == (CallState.DELIVERED, later.attempts)
+    assert [type(event) for event in repository.events] == [PartnerNotified]
 
 
 async def test_result_of_deleted_call_is_ignored() -> None:

@@ -149,14 +149,22 @@ async def test_queue_is_polled_when_job_is_due_again() -> None:
         await jobs.wait_for_claims(2)
 
 
-@pytest.mark.parametrize(("polls_after_each_job", "claim_count"), [(False, 1), (True, 2)])
-async def test_finished_job_polls_queue_if_configured(polls_after_each_job: bool, claim_count: int) -> None:
+async def test_finished_jobs_poll_queue_once_after_configured_delay() -> None:
+    jobs = Jobs("a", "b")
+    async with running_pool(jobs, poll_delay_after_job_s=0.001):
+        await jobs.wait_for_claims(2)
+        await jobs.wait_for_finished(2)
+        await asyncio.sleep(0.02)
+    assert len(jobs.claims) == 2
+
+
+async def test_finished_job_does_not_poll_queue_without_delay() -> None:
     jobs = Jobs("a")
-    async with running_pool(jobs, polls_after_each_job=polls_after_each_job):
+    async with running_pool(jobs):
         await jobs.wait_for_finished(1)
         for _ in range(10):
             await asyncio.sleep(0)
-    assert len(jobs.claims) == claim_count
+    assert len(jobs.claims) == 1
 
 
 @pytest.mark.parametrize(
