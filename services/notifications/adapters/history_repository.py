@@ -1,7 +1,7 @@
 """MongoDB repository of the notification history."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import override
 
@@ -18,6 +18,8 @@ EMAIL_EVENT_TYPE = "emails.requested"
 
 MAX_BATCH_SIZE = 50
 """Maximum number of documents per bulk write."""
+
+_NOTIFICATION_FIELDS = [field.name for field in fields(Notification) if field.name != "id"]
 
 
 class MongoHistoryRepository(HistoryRepository):
@@ -82,8 +84,9 @@ class MongoHistoryRepository(HistoryRepository):
 
 
 def _to_document(notification: Notification) -> Document:
-    document = asdict(notification)
-    return {"_id": document.pop("id"), **document}
+    document: Document = {name: getattr(notification, name) for name in _NOTIFICATION_FIELDS}
+    attempts = [asdict(attempt) for attempt in notification.attempts]
+    return {"_id": notification.id, **document, "attempts": attempts}
 
 
 def _from_document(document: Document) -> Notification:

@@ -5,13 +5,17 @@ from dataclasses import asdict, fields
 
 from generated.proto.delivery.orders import v1
 from services.orders.domain.addresses import Address
-from services.orders.domain.orders import Bank, Order, RefundStatus
+from services.orders.domain.orders import Bank, Item, Order, Partner, RefundStatus
 from services.orders.usecases.order_tracking import OrderUpdate
 from services.orders.usecases.refund_administration import RefundReport
 from services.runtime.rpc.codec import get_codec
 
 FIELD_POINTERS = {name: f"/{name}" for name in ("id", "title", "webcheckout_url", "api_url")}
 """JSON pointer into the body of a request by field of a bank."""
+
+_ORDER_FIELDS, _PARTNER_FIELDS, _ITEM_FIELDS = (
+    tuple(field.name for field in fields(each)) for each in (Order, Partner, Item)
+)
 
 
 def bank_to_proto(bank: Bank) -> v1.Bank:
@@ -27,12 +31,12 @@ def bank_to_proto(bank: Bank) -> v1.Bank:
 
 def order_to_proto(order: Order) -> v1.Order:
     """Convert an order."""
-    unchanged = {field.name: getattr(order, field.name) for field in fields(order)}
+    unchanged = {name: getattr(order, name) for name in _ORDER_FIELDS}
     converted = {
         "status": v1.OrderStatus[order.status.name],
         "refund_status": v1.RefundStatus[order.refund_status.name],
-        "partner": v1.OrderPartner(**asdict(order.partner)),
-        "items": [v1.OrderItem(**asdict(item)) for item in order.items],
+        "partner": v1.OrderPartner(**{name: getattr(order.partner, name) for name in _PARTNER_FIELDS}),
+        "items": [v1.OrderItem(**{name: getattr(item, name) for name in _ITEM_FIELDS}) for item in order.items],
         "address": None if order.address is None else _address_to_proto(order.address),
     }
     return v1.Order(**(unchanged | converted))

@@ -54,6 +54,10 @@ class FcmClient(PushClient):
         service._fcm_url = f"{url}/v1/projects/{project}/messages:send"
         # Otherwise the SDK requests the account's regional access boundary in threads that are never stopped.
         self._client.session.credentials._is_regional_access_boundary_lookup_required = lambda: False
+        # requests would read proxies, CA certificates and .netrc from the environment for each message.
+        environment = self._client.session.merge_environment_settings(url, {}, None, None, None)
+        self._client.session.proxies, self._client.session.verify = environment["proxies"], environment["verify"]
+        self._client.session.trust_env = False
         # The SDK's own retries would block for half a minute; the job queue retries, and the history records it.
         for scheme in ("http://", "https://", "https://fcm.googleapis.com"):
             self._client.session.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=MAX_THREADS))

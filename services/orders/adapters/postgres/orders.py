@@ -1,6 +1,6 @@
 """Orders in PostgreSQL."""
 
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, override
 
@@ -54,9 +54,9 @@ def _address_from_json(address: dict[str, Any]) -> Address:
 
 
 def _order_to_row(order: Order) -> dict[str, Any]:
-    values = asdict(order)
-    values["partner"], values["items"] = Jsonb(values["partner"]), Jsonb(values["items"])
-    values["address"] = values["address"] and Jsonb(values["address"])
+    values: dict[str, Any] = {name: getattr(order, name) for name in _ORDER_FIELDS}
+    values["partner"], values["items"] = Jsonb(order.partner), Jsonb(order.items)
+    values["address"] = order.address and Jsonb(order.address)
     return values
 
 
@@ -247,7 +247,6 @@ class PostgresOrderRepository(OrderRepository):
 
     @override
     async def update(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
-        values = _order_to_row(after)
         self._transaction.defer(
             _UPDATE_ORDER,
             ApiError(Reason.ORDER_STATE_CONFLICT),
@@ -256,7 +255,7 @@ class PostgresOrderRepository(OrderRepository):
             old_status=before.status,
             actor=actor,
             note=note,
-            **{f"new_{name}": values[name] for name in _MUTABLE_FIELDS},
+            **{f"new_{name}": getattr(after, name) for name in _MUTABLE_FIELDS},
         )
         self._transaction.add_after_commit_hook(lambda: metrics.record_transition(before, after))
         if after.status in FINAL_STATUSES:
@@ -271,9 +270,7 @@ class PostgresOrderRepository(OrderRepository):
 
     @override
     async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
-        await self._transaction.execute(
-            _SET_PARTNER_NOTIFIED_AT, order_id=order_id, partner_id=str(partner_id), notified_at=at
-        )
+        self._transaction.defer(_SET_PARTNER_NOTIFIED_AT, order_id=order_id, partner_id=str(partner_id), notified_at=at)
 
     @override
     async def anonymise_customer(self, customer_id: str) -> None:
