@@ -1,4 +1,4 @@
-"""Reconciliation through the edge: alert mails about stuck orders, and repair of lost history entries."""
+"""Reconciliation through the edge: alert mails about stuck orders and lost payments, repair of history entries."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import msgspec
 import psycopg
 import pymongo
 import pytest
@@ -17,6 +18,8 @@ from deploy.local.demo.scenarios import BASKET
 from deploy.local.infrastructure.services import build_base_environment, build_service_environment
 from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki.secrets import Secrets
+from services.runtime.core.clock import now
+from services.runtime.outbound import webhooks
 from tests.e2e.test_orders import pay
 
 type Bearer = Callable[[str], dict[str, str]]
@@ -94,6 +97,36 @@ def test_operators_receive_one_mail_about_order_without_partner_ack(
     webhook_ids = {call["webhook_id"] for call in received_calls if call["body"]["order_id"] == pending.order_id}
     assert len(webhook_ids) == 1, "the republished event must not cause a second call"
     assert list_alert_mails(pending) == ["Alert: PARTNER_NOT_NOTIFIED"]
+
+
+def list_lost_payments(environment: dict[str, str], order_id: str) -> list[str]:
+    """Reconcile without a quiet period, and return the lines about unrecorded payments of the order."""
+    settings = {"PARTNER_NOTIFICATION_TIMEOUT_SECONDS": "3600", "RECONCILE_QUIET_PERIOD_SECONDS": "0"}
+    lines = reconcile(environment | settings).splitlines()
+    return [line for line in lines if line.startswith(f"{order_id}  PAYMENT_NOT_RECORDED")]
+
+
+def test_payment_that_only_the_bank_has_recorded_is_reported(
+    pending: ScenarioContext, environment: dict[str, str], edge: httpx.Client
+) -> None:
+    bank_id, total, order_id = BASKET["bank_id"], BASKET["total_amount"], pending.order_id
+    payment = {"order_id": order_id, "amount": total, "currency": "USD"}
+    unreachable = {"callback_url": "http://127.0.0.1:1/", "outcome": "pay"}
+    payment_id = pending.request_sandbox("POST", f"/checkout/{bank_id}", 200, json=payment | unreachable)["payment_id"]
+    assert list_lost_payments(environment, order_id) == [
+        f"{order_id}  PAYMENT_NOT_RECORDED  reported  payment {payment_id} of bank {bank_id}: $17.00"
+    ]
+    pending.wait_until("operators receive a mail", lambda: list_alert_mails(pending))
+    list_lost_payments(environment, order_id)
+
+    body = msgspec.json.encode(payment | {"payment_id": payment_id, "status": "succeeded"})
+    headers = webhooks.sign_message(payment_id, now(), body, Secrets(MeshConfig(os.environ)).webhook_secret)
+    edge.post(
+        f"/callbacks/payments/{bank_id}", content=body, headers=headers | {"content-type": "application/json"}
+    ).raise_for_status()
+    assert pending.get_order()["status"] == "paid"
+    assert list_lost_payments(environment, order_id) == []
+    assert list_alert_mails(pending) == ["Alert: PAYMENT_NOT_RECORDED"]
 
 
 def test_lost_history_entry_is_restored_without_second_notification(
