@@ -56,6 +56,14 @@ def start(config: MachineConfig, network: Network, module: str = MODULE) -> int:
     return progress.wait_until_ready(config, supervisor.pid, START_TIMEOUT_S)
 
 
+def print_addresses(config: MachineConfig, network: Network) -> None:
+    """Print the addresses of a running cluster, and how a command reaches them."""
+    print(f"API        {config.edge_url}/api/v1, at {' and '.join(config.list_addresses('EDGE_PORT'))}")
+    print(f"sandbox    {config.sandbox_url}")
+    print(f"traces     {config.traces_url}")
+    print(f"clients    {' '.join(network.build_outside_command(['COMMAND']))}")
+
+
 def stop(config: MachineConfig, network: Network) -> int:
     """Stop the cluster and orphaned processes of a killed supervisor, and delete the network. Return the exit code."""
     stop_supervisor(config, STOP_TIMEOUT_S)
@@ -106,7 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     remove_foreign_variables(config)
     match parsed.command:
         case "up":
-            return start(config, network)
+            if code := start(config, network):
+                return code
+            print_addresses(config, network)
         case "down":
             return stop(config, network)
         case "demo":

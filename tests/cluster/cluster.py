@@ -2,8 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import override
 
 import httpx
+import psutil
+from pymongo.errors import PyMongoError
 
 from deploy.cluster.machines import DATA_MACHINES, OUTSIDE, Machine, MachineConfig
 from deploy.cluster.network import Network
@@ -25,6 +29,19 @@ class Cluster(Mesh):
         self.environment = {**os.environ}
         self.network = Network(self.config.folder)
 
+    @override
+    def send_signal(self, name: str, signal_number: int) -> bool:
+        """Send a signal to a process and its descendants, and to PostgreSQL, which is no descendant of Patroni."""
+        machine_name, _, engine = name.partition("-")
+        if engine == "postgres":
+            folder = self.config.folder / machine_name / "patroni/data"
+            with suppress(FileNotFoundError, psutil.NoSuchProcess):
+                pid = int((folder / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+                server = psutil.Process(pid)
+                for process in [server, *server.children(recursive=True)]:
+                    process.send_signal(signal_number)
+        return super().send_signal(name, signal_number)
+
     def are_all_processes_ready(self) -> bool:
         """Return whether the supervisor reports every process as ready."""
         return all(state.state == "ready" for state in self.read_process_states().values())
@@ -42,8 +59,11 @@ class Cluster(Mesh):
         return "\netcd_server_is_leader 1\n" in metrics
 
     def _is_primary(self, machine: Machine) -> bool:
-        with connect_admin(get_admin_socket(self.configs[machine])) as client:
-            return bool(client.admin.command("hello")["isWritablePrimary"])
+        try:
+            with connect_admin(get_admin_socket(self.configs[machine])) as client:
+                return bool(client.admin.command("hello")["isWritablePrimary"])
+        except PyMongoError:
+            return False
 
 
 def _get(url: str) -> str | None:

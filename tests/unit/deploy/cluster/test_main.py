@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cluster import __main__ as commands
+from deploy.cluster.machines import OUTSIDE, Machine, MachineConfig
 from deploy.cluster.network import Network
 
 
@@ -23,6 +24,16 @@ def test_supervisor_runs_outside_of_the_machines() -> None:
     network = Network(Path("/state"))
     command = commands.build_command(network, "supervise", "tests.cluster")
     assert command == network.build_outside_command([sys.executable, "-m", "tests.cluster", "supervise"])
+
+
+def test_addresses_name_both_edges_and_the_namespace(
+    configs: dict[Machine, MachineConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = Network(Path("/state"))
+    commands.print_addresses(configs[OUTSIDE], network)
+    output = capsys.readouterr().out
+    assert "10.77.0.21:8080 and 10.77.0.22:8080" in output
+    assert f"ip netns exec {network.get_namespace(OUTSIDE)} COMMAND" in output
 
 
 def test_unknown_machine_is_rejected() -> None:
