@@ -146,12 +146,12 @@ def allow_callers(trust_domain: str, names: Sequence[str], *, actor_required: bo
 
 def is_token_required(filter_config: Config) -> bool:
     """Return whether the filter configuration of a route requires a token."""
-    return filter_config[JWT_FILTER].get("requirement_name") == BEARER
+    return bool(filter_config[JWT_FILTER].get("requirement_name") == BEARER)
 
 
 def is_token_optional(filter_config: Config) -> bool:
     """Return whether the filter configuration of a route verifies a token if the request has one."""
-    return filter_config[JWT_FILTER].get("requirement_name") == OPTIONAL_BEARER
+    return bool(filter_config[JWT_FILTER].get("requirement_name") == OPTIONAL_BEARER)
 
 
 def list_allowed_roles(filter_config: Config) -> set[str]:

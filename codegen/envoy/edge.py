@@ -84,7 +84,11 @@ def build_operation_route(base_path: str, operation: Operation, limits: Iterable
     if operation.method == "GET":
         action["retry_policy"] = {"retry_on": "connect-failure,refused-stream,reset", "num_retries": 2}
     authorization_config = (
-        authorization.require_token(operation.roles) if operation.scheme == "bearer" else authorization.allow_public()
+        authorization.allow_public()
+        if operation.scheme != "bearer"
+        else authorization.accept_token()
+        if operation.is_token_optional
+        else authorization.require_token(operation.roles)
     )
     route: Config = {
         "name": operation.id,

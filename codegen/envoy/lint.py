@@ -4,7 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from codegen.contracts import ContractError, Contracts
-from codegen.envoy.authorization import is_token_required, list_allowed_roles, list_allowed_spiffe_ids
+from codegen.envoy.authorization import (
+    is_token_optional,
+    is_token_required,
+    list_allowed_roles,
+    list_allowed_spiffe_ids,
+)
 from codegen.envoy.common import JWT_FILTER, RBAC_FILTER, REDACTED_SPAN_TAGS, Config
 from codegen.envoy.rate_limits import list_expected_limits, list_route_limits
 from codegen.envoy.request_bodies import BUFFER_FILTER, format_body_limit_filter_name, get_max_body_bytes, is_upload
@@ -132,8 +137,10 @@ def _check_operation(listener: str, operation: Operation, route: Config) -> Iter
         yield f"{listener}: {operation.id} is not an upload and not buffered, or an upload and buffered"
     if not {JWT_FILTER, RBAC_FILTER} <= filter_configs.keys():
         return  # reported by _check_route
-    if is_token_required(filter_configs) != (operation.scheme == "bearer"):
+    if is_token_required(filter_configs) != (operation.scheme == "bearer" and not operation.is_token_optional):
         yield f"{listener}: the token requirement of {operation.id} differs from the contract"
+    if is_token_optional(filter_configs) != operation.is_token_optional:
+        yield f"{listener}: the optional token of {operation.id} differs from the contract"
     if list_allowed_roles(filter_configs) != set(operation.roles):
         yield f"{listener}: the roles of {operation.id} differ from the contract"
 

@@ -106,17 +106,36 @@ class MediaTypeCheck:
                 self._findings.add(pointer, problem, "write one of these types, or send JSON")
 
     def _check_multipart(self, media: dict[str, Any], pointer: Pointer) -> None:
-        properties = self._schemas.resolve(media["schema"]).get("properties", {})
-        formats = [self._schemas.resolve(field).get("format") for field in properties.values()]
-        if formats != ["binary"]:
-            remedy = "write exactly one property of `format: binary`, and send other values as parameters"
-            self._findings.add(pointer, "a form with other fields than one file is not supported", remedy)
+        schema = self._schemas.resolve(media["schema"])
+        files, fields = split_form(self._schemas, schema)
+        if len(files) != 1:
+            problem = f"a form with {len(files) or 'no'} file{'s' if files else ''} is not supported"
+            self._findings.add(pointer, problem, "write exactly one property of `format: binary`")
+        for name in files:
+            if name not in schema.get("required", ()):
+                self._findings.add(pointer, f"the file {name} of the form is not required", "add it to `required`")
+        for name, field in fields.items():
+            resolved = self._schemas.resolve(field)
+            items = self._schemas.resolve(resolved.get("items", {})) if list_types(resolved) == ["array"] else resolved
+            if not is_scalar(items):
+                problem = f"the field {name} of the form is no text, number, boolean or array of those"
+                self._findings.add(pointer, problem, "write one of these types, or send JSON")
+            elif list_types(resolved) == ["array"] and "default" in resolved:
+                problem = f"the field {name} of the form is an array, whose default is not supported"
+                self._findings.add(pointer, problem, "remove it")
 
     def _check_stream(self, schema: Any, pointer: Pointer) -> None:
         data = get_event_data_schema(self._schemas, schema)
         if "$ref" not in data:
             remedy = "move the schema of `data` to `components/schemas`"
             self._findings.add(pointer, "the events have no named schema", remedy)
+
+
+def split_form(schemas: SchemaCheck, schema: Schema) -> tuple[list[str], dict[str, Schema]]:
+    """Return the names of the files of a multipart form, and the schemas of its other fields."""
+    properties: dict[str, Schema] = schema.get("properties", {})
+    files = [name for name, field in properties.items() if schemas.resolve(field).get("format") == "binary"]
+    return files, {name: field for name, field in properties.items() if name not in files}
 
 
 def get_event_data_schema(schemas: SchemaCheck, schema: Schema) -> Schema:

@@ -90,11 +90,11 @@ class ServedCheck:
             self._findings.add((*pointer, "tags"), problem, "add it to `tags` of the document with a description")
 
     def _check_security(self, requirements: list[dict[str, list[str]]], pointer: Pointer) -> None:
+        if {} in requirements and sorted(requirements, key=len) != [{}, {"bearer": []}]:
+            remedy = "write `[{}, {bearer: []}]`, or `[]` for a public operation"
+            self._findings.add(pointer, "the optional authentication is not that of any user", remedy)
         for index, requirement in enumerate(requirements):
-            if not requirement:
-                remedy = "write `security: []` for a public operation, or remove the empty alternative"
-                self._findings.add((*pointer, index), "optional authentication is not supported", remedy)
-            elif len(requirement) > 1:
+            if len(requirement) > 1:
                 names = " and ".join(requirement)
                 self._findings.add((*pointer, index), f"{names} at once are not supported", "write one of them")
             for name, roles in requirement.items():

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from codegen.openapi.findings import Findings, Pointer, parse_reference
+from codegen.openapi.media_types import MULTIPART, split_form
 from codegen.openapi.names import check_argument_names
 from codegen.openapi.schemas import SchemaCheck, is_scalar, list_types
 
@@ -48,7 +49,9 @@ class ParameterCheck:
     def __init__(self, findings: Findings, schemas: SchemaCheck) -> None:
         self._findings = findings
         self._schemas = schemas
-        self._components = findings.file.document.get("components", {}).get("parameters", {})
+        components = findings.file.document.get("components", {})
+        self._components = components.get("parameters", {})
+        self._request_bodies = components.get("requestBodies", {})
         self._checked: set[Pointer] = set()
 
     def check(self, path: str, item: dict[str, Any], operation: dict[str, Any], pointer: Pointer) -> None:
@@ -73,7 +76,16 @@ class ParameterCheck:
                 problem = f"the path parameter {parameter['name']} is not in {path}"
                 self._findings.add(at, problem, "correct its name, or remove it")
         located = [(at, each["name"], each["in"]) for each, at in parameters]
+        located += [(pointer, name, "form") for name in self._list_form_fields(operation)]
         check_argument_names(self._findings, pointer, located)
+
+    def _list_form_fields(self, operation: dict[str, Any]) -> list[str]:
+        """Return the fields of a multipart form, which are arguments of the handler too."""
+        body = operation.get("requestBody", {})
+        if "$ref" in body:
+            body = self._request_bodies[parse_reference(body["$ref"])[-1]]
+        schema = body.get("content", {}).get(MULTIPART, {}).get("schema", {})
+        return [*split_form(self._schemas, self._schemas.resolve(schema))[1]]
 
     def _iter_parameters(self, owner: dict[str, Any], pointer: Pointer) -> Iterator[tuple[dict[str, Any], Pointer]]:
         for index, declared in enumerate(owner.get("parameters", [])):

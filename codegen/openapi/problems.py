@@ -1,12 +1,14 @@
 """Rules of the error reasons of the served document, `x-problems`, and of its operations, `x-reasons`."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from string import Formatter
 from typing import Any
 
 from codegen.openapi.findings import Findings, Pointer, find_node
 from codegen.rest.problem_examples import (
+    EXAMPLE_MEMBERS,
+    FORMATTED_MEMBERS,
     OBSOLETE_STATUSES_EXTENSION,
     REASONS_EXTENSION,
     SHARED_REASONS,
@@ -37,6 +39,7 @@ GRPC_CODES = frozenset(
 """Status codes of errors of gRPC."""
 
 TEXTS = ("detail", "detail_with_values")
+VALUES = (EXAMPLE_MEMBERS, FORMATTED_MEMBERS)
 ENTRY_TYPES: dict[str, type] = {"status": int, "grpc": str, "title": str, "description": str, "detail": dict}
 REASON_PROPERTY: Pointer = ("components", "schemas", "Problem", "properties", "reason")
 
@@ -74,10 +77,10 @@ def _find_entry_problems(reason: str, entry: dict[str, Any]) -> Iterator[tuple[s
         yield f"{entry['grpc']} of {reason} is no status code of gRPC", f"use one of {', '.join(sorted(GRPC_CODES))}"
     if "en" not in entry["detail"]:
         yield f"the detail of {reason} has no text in English", "add `en`"
-    values = entry.get("example", {})
-    if wrong := [key for key in (*TEXTS, "example") if not isinstance(entry.get(key, {}), dict)]:
+    if wrong := [key for key in (*TEXTS, *VALUES) if not isinstance(entry.get(key, {}), dict)]:
         yield f"`{wrong[0]}` of {reason} is no object", "write values by name"
         return
+    values = {name for key in VALUES for name in entry.get(key, {})}
     for key in TEXTS:
         for language, text in entry.get(key, {}).items():
             if not isinstance(text, str) or (unknown := _find_unknown_placeholder(text, values)) is not None:
@@ -85,7 +88,7 @@ def _find_entry_problems(reason: str, entry: dict[str, Any]) -> Iterator[tuple[s
                 yield problem, f"correct {unknown}, or add it to `example`" if isinstance(text, str) else "write a text"
 
 
-def _find_unknown_placeholder(text: str, values: Mapping[str, Any]) -> str | None:
+def _find_unknown_placeholder(text: str, values: Collection[str]) -> str | None:
     """Return a placeholder without a value, or a malformed text; None for a text that can be formatted."""
     try:
         names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
@@ -107,7 +110,7 @@ def _check_reasons(findings: Findings, operation: dict[str, Any], catalogue: dic
         findings.add(at, f"the reason {unknown[0]} is unknown", f"add it to `{EXTENSION}`")
     else:
         try:
-            list_reasons(operation, catalogue)
+            list_reasons(operation, catalogue, findings.file.document.get("security", ()))
         except ValueError as error:
             problem = str(error).partition(": ")[2]
             findings.add(at, problem, f"correct `{REASONS_EXTENSION}` or the responses")

@@ -109,7 +109,10 @@ class ForwardingModule:
         )
 
     def render_method(self, operation: Operation, method: Method) -> str:
-        """Render the method of an operation."""
+        """Render the method of an operation. Raises ContractError if the RPC requires a user that may be absent."""
+        if operation.is_token_optional and method.actor_required:
+            problem = f"the token is optional, but {method.path} requires a user"
+            raise operation.create_error(problem, "require a token, or remove `actor` from the method")
         arguments = render_arguments(self.contracts, operation)
         parameters = ", ".join(["self", "*", *arguments] if arguments else ["self"])
         names = [each.partition(":")[0] for each in render_forwarded_arguments(self.contracts, operation)]

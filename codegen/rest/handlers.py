@@ -60,10 +60,10 @@ def render_import(contracts: Contracts, module: str, *names: str) -> str:
     return f"from {module} import {', '.join(imported)}"
 
 
-def render_security_argument(contracts: Contracts, scheme: str) -> str:
-    """Render the argument of a security scheme with its type."""
+def render_security_argument(contracts: Contracts, scheme: str, *, is_optional: bool = False) -> str:
+    """Render the argument of a security scheme with its type; None stands for a request without a token."""
     name, kind = SECURITY_ARGUMENTS[scheme]
-    return f"{name}: {get_runtime_name(contracts, kind)}"
+    return f"{name}: {get_runtime_name(contracts, kind)}{' | None' if is_optional else ''}"
 
 
 def get_python_type(contracts: Contracts, schema: dict[str, Any]) -> str:
@@ -92,12 +92,25 @@ def get_body_type(contracts: Contracts, operation: Operation) -> str:
     media, content = next(iter(operation.body.items()))
     if media != FORM_MEDIA_TYPE:
         return get_python_type(contracts, content["schema"])
-    fields = list(contracts.resolve_reference(contracts.name, content["schema"]).get("properties", {}).items())
-    if len(fields) != 1 or contracts.resolve_reference(contracts.name, fields[0][1]).get("format") != "binary":
-        raise operation.create_error("the form has other fields than one file", "write one field of the format binary")
-    if "x-max-bytes" not in operation.raw or "contentType" not in content.get("encoding", {}).get(fields[0][0], {}):
+    properties = contracts.resolve_reference(contracts.name, content["schema"]).get("properties", {})
+    fields = {each["name"] for each in list_form_fields(contracts, operation)}
+    files = [name for name in properties if name not in fields]
+    if len(files) != 1:
+        raise operation.create_error("the form has not exactly one file", "write one field of the format binary")
+    if "x-max-bytes" not in operation.raw or "contentType" not in content.get("encoding", {}).get(files[0], {}):
         raise operation.create_error("the file has no limits", "add x-max-bytes, and contentType of the encoding")
     return get_runtime_name(contracts, "Upload")
+
+
+def list_form_fields(contracts: Contracts, operation: Operation) -> list[dict[str, Any]]:
+    """Return the fields of a multipart form except its file, in the form of parameters."""
+    content = (operation.body or {}).get(FORM_MEDIA_TYPE)
+    schema = contracts.resolve_reference(contracts.name, content["schema"]) if content else {}
+    return [
+        {"name": name, "required": name in schema.get("required", ()), "schema": field}
+        for name, field in schema.get("properties", {}).items()
+        if contracts.resolve_reference(contracts.name, field).get("format") != "binary"
+    ]
 
 
 def check_merge_patch(contracts: Contracts, operation: Operation) -> None:
@@ -164,7 +177,7 @@ def render_arguments(contracts: Contracts, operation: Operation) -> list[str]:
     A cached operation has no principal, because its response is the same for all callers.
     """
     context = (
-        [render_security_argument(contracts, operation.scheme)]
+        [render_security_argument(contracts, operation.scheme, is_optional=operation.is_token_optional)]
         if operation.scheme and CACHE_UNTIL_EVENT_EXTENSION not in operation.raw
         else []
     )
@@ -174,9 +187,9 @@ def render_arguments(contracts: Contracts, operation: Operation) -> list[str]:
 
 
 def render_request_arguments(contracts: Contracts, operation: Operation) -> list[str]:
-    """Render the keyword arguments for parameters and body, optional ones last."""
+    """Render the keyword arguments for parameters, body and fields of a multipart form, optional ones last."""
     required, optional = [], []
-    for parameter in operation.parameters:
+    for parameter in [*operation.parameters, *list_form_fields(contracts, operation)]:
         if parameter["name"] in RUNTIME_PARAMETERS:
             continue
         kind = get_python_type(contracts, parameter["schema"])

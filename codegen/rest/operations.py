@@ -53,7 +53,12 @@ class Operation:
     @property
     def scheme(self) -> str | None:
         """Return the security scheme; None for a public operation."""
-        return next(iter(self.security[0])) if self.security else None
+        return next((name for alternative in self.security for name in alternative), None)
+
+    @property
+    def is_token_optional(self) -> bool:
+        """Return whether a client may omit the token: `security: [{}, {bearer: []}]`."""
+        return {} in self.security
 
     @property
     def roles(self) -> tuple[str, ...]:

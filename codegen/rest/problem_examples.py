@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from codegen.openapi.findings import HTTP_METHODS
@@ -41,8 +42,10 @@ PATH_EXAMPLES_EXTENSION = "x-path-examples"
 _PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 
-def list_reasons(operation: dict[str, Any], catalogue: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the reasons of each error status of an operation.
+def list_reasons(
+    operation: dict[str, Any], catalogue: dict[str, Any], security: Sequence[dict[str, Any]] = ()
+) -> dict[str, list[str]]:
+    """Return the reasons of each error status of an operation; `security` is that of the document, the default.
 
     Raises ValueError for an error status without a reason, for a reason without a response of its status, and for an
     obsolete status without a response.
@@ -52,7 +55,7 @@ def list_reasons(operation: dict[str, Any], catalogue: dict[str, Any]) -> dict[s
         raise ValueError(f"{operation.get('operationId')}: the obsolete status {missing[0]} has no response")
     statuses = [status for status in operation["responses"] if status.startswith(("4", "5")) and status not in obsolete]
     reasons: dict[str, list[str]] = {status: [] for status in statuses}
-    requires_token = any("bearer" in alternative for alternative in operation.get("security") or ())
+    requires_token = any("bearer" in alternative for alternative in operation.get("security", security))
     token_reasons = TOKEN_REASONS if requires_token and "401" in statuses else ()
     own_reasons = [*token_reasons, *operation.get(REASONS_EXTENSION, ())]
     for reason in own_reasons:
@@ -97,7 +100,7 @@ def add_problem_examples(document: dict[str, Any], published: dict[str, Any]) ->
     catalogue = document["x-problems"]
     for path, item in document["paths"].items():
         for method in item.keys() & set(HTTP_METHODS):
-            reasons = list_reasons(item[method], catalogue)
+            reasons = list_reasons(item[method], catalogue, document.get("security", ()))
             operation = published["paths"][path][method]
             operation[REASONS_EXTENSION] = [reason for names in reasons.values() for reason in names]
             for status in item[method].get(OBSOLETE_STATUSES_EXTENSION, ()):

@@ -42,7 +42,8 @@ def list_rate_limits(contracts: Contracts, api: str, operation: Operation) -> li
     defaults: dict[str, Any] = contracts.openapi[api].get(EXTENSION, {})
     if not isinstance(own, dict) or not isinstance(defaults, dict):
         raise operation.create_error(f"{EXTENSION} is no object", "write limits by scope")
-    is_authenticated = operation.scheme == "bearer"
+    # Requests without a token would share a limit, so that of the address is the only one of optional authentication.
+    is_authenticated = operation.scheme == "bearer" and not operation.is_token_optional
     if "subject" in own and not is_authenticated:
         raise operation.create_error("the limit per subject has no subject", "require a token, or remove the limit")
     texts = {scope: text for scope, text in (defaults | own).items() if scope != "subject" or is_authenticated}

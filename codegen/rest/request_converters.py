@@ -22,6 +22,7 @@ from codegen.naming import to_snake_case
 from codegen.openapi.names import get_argument_name
 from codegen.protobuf import Method
 from codegen.rest.handlers import (
+    FORM_MEDIA_TYPE,
     RUNTIME_PARAMETERS,
     SIGNED_SCHEME,
     list_class_names,
@@ -134,7 +135,10 @@ class RequestModule(FieldConverter):
                 raise operation.create_error(problem, "rename it")
 
     def list_inputs(self, operation: Operation, pair: SchemaMessagePair) -> dict[str, Input]:
-        """Return the parameters and the properties of the body, by field name."""
+        """Return the parameters and the properties of the body, by field name. Raises ContractError for a file."""
+        if FORM_MEDIA_TYPE in (operation.body or {}):
+            remedy = "rename the method, or send JSON"
+            raise operation.create_error(f"the form has a file, so it is no {pair.message.full_name}", remedy)
         inputs = {}
         for parameter in operation.parameters:
             if parameter["name"] not in RUNTIME_PARAMETERS:

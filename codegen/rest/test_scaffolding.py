@@ -45,7 +45,7 @@ def render_test(contracts: Contracts, operation: Operation) -> str:
         "from deploy.local.demo.scenario_context import ScenarioContext\n\n"
         f"{f'BODY = {body!r}' if body is not None else ''}\n\n"
     )
-    if operation.scheme == "bearer":
+    if operation.scheme == "bearer" and not operation.is_token_optional:
         text += (
             f"def test_{name}_without_token_returns_401(edge: httpx.Client) -> None:\n"
             f"    assert {request}).status_code == 401\n\n\n"

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from codegen.errors import ContractError
+
 HANDLERS_GLOB = "generated/rest/*/handlers.py"
 FORWARDING_GLOB = "generated/rest/*/forwarding_handlers.py"
 CONSUMERS_FILE = "generated/events/consumers.py"
@@ -42,13 +44,21 @@ def iter_abstract_modules(root: Path) -> Iterator[Path]:
 
 
 def iter_service_classes(root: Path) -> Iterator[tuple[ClassName, ClassInfo]]:
-    """Yield the classes of all services, and the generated handlers that forward operations."""
+    """Yield the classes of all services, and the generated handlers that forward operations.
+
+    Raises ContractError for a module that is not valid Python.
+    """
     folders = [each for each in (root / "services").iterdir() if each.name not in FOLDERS_WITHOUT_HANDLERS]
     for path in [*root.glob(FORWARDING_GLOB), *sorted(path for folder in folders for path in folder.rglob("*.py"))]:
         text = path.read_text(encoding="utf-8")
         if "class " not in text:
             continue
-        tree, module = ast.parse(text), get_module_name(root, path)
+        try:
+            tree = ast.parse(text)
+        except SyntaxError as error:
+            location = f"{path.relative_to(root)}:{error.lineno}"
+            raise ContractError(f"{location}: {error.msg}; correct the Python syntax") from error
+        module = get_module_name(root, path)
         own = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
         imported: dict[str, ClassName] = {}
         for node in tree.body:

@@ -82,10 +82,10 @@ replace_link() {
 # bytecode files. This script is part of the checksum, so that a change of it repeats the installation.
 checksum=$(cat .python-version requirements/dev.txt deploy/local/setup.sh | sha256sum)
 if [ "$(cat "$state/venv" 2>/dev/null)" != "$checksum" ] || [ ! -x .venv/bin/python ]; then
+    replace_link .venv
     python=$(find_python)
     uv=$(find_uv "$python")
     echo "setup: creating the virtual environment" >&2
-    replace_link .venv
     [ -x .venv/bin/python ] || "$uv" venv -q --python "$python" .venv
     "$uv" pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt || fail "the Python packages could not be installed."
     printf '%s' "$checksum" >"$state/venv"

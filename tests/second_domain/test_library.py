@@ -64,6 +64,19 @@ def test_other_role_is_forbidden(library: Library, edge: httpx.Client, role: str
     assert (response.status_code, response.json()["reason"]) == (403, "FORBIDDEN")
 
 
+@pytest.mark.parametrize("role", ["reader", None])
+def test_optional_token_may_be_absent_but_not_invalid(library: Library, edge: httpx.Client, role: str | None) -> None:
+    headers = library.build_headers(role=role)
+    for permitted in ({}, headers):
+        response = edge.get("/titles", headers=permitted)
+        assert response.status_code == 200
+        assert "Authorization" in response.headers["vary"].split(",")
+    token = headers["authorization"]
+    for invalid in ("Bearer x", token[:-8], token.replace(".", ".e30.")):
+        response = edge.get("/titles", headers={"authorization": invalid})
+        assert (response.status_code, response.json()["reason"]) == (401, "UNAUTHENTICATED"), invalid
+
+
 def test_metrics_have_the_prefix_of_the_mesh(library: Library, edge: httpx.Client) -> None:
     assert edge.get("/titles").is_success
     text = httpx.get(METRICS_URL, trust_env=False).text

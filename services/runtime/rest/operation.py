@@ -38,7 +38,7 @@ from services.runtime.rest.responses import (
     send_response,
 )
 from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_shutdown_event, stream_events
-from services.runtime.rest.types import Operation, Response
+from services.runtime.rest.types import Operation, Response, UploadForm
 from services.runtime.rpc.deadline import set_deadline_after
 
 _PAYLOAD_HEADER = PAYLOAD_HEADER.encode()
@@ -121,7 +121,7 @@ class CompiledOperation:
                 raise TypeError(f"{self._operation_id} has several request media types; only one is supported")
             max_bytes = specification._operation.get("x-max-bytes", MAX_JSON_BYTES)
             if media_type == "multipart/form-data":
-                self._body = MultipartBody(specification.request_body["content"][media_type], max_bytes)
+                self._body = MultipartBody(specification.request_body["content"][media_type], handler, max_bytes)
             elif self._requires_signature:
                 self._body = SignedBody((media_type, *other_media_types), max_bytes)
             elif media_type == FORM_MEDIA_TYPE:
@@ -210,9 +210,12 @@ class CompiledOperation:
             raw_body = await read_body(receive, self._body.max_bytes, reserve)
             # Read before the parameters are parsed: an unsupported media type is reported before any invalid value.
             body = await self._body.read(headers, raw_body)
-            arguments |= (
-                {"webhook": parse_signed_request(headers, raw_body)} if self._requires_signature else {"body": body}
-            )
+            if isinstance(body, UploadForm):
+                arguments |= {**body.arguments, "body": body.file}
+            else:
+                arguments |= (
+                    {"webhook": parse_signed_request(headers, raw_body)} if self._requires_signature else {"body": body}
+                )
         arguments |= self._parameters.parse(scope["path_params"], scope["query_string"], headers)
         for name in scope["path_params"].keys() & mesh.SPAN_PARAMETERS:
             span.set_attribute(f"{mesh.NAME}.{name}", str(arguments[name]))

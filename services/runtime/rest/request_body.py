@@ -1,7 +1,7 @@
 """JSON, signed, form and multipart request bodies. Size is checked first, then the media type, then the schema."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
@@ -11,9 +11,9 @@ from starlette.types import Receive
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.json_schema import MAX_ERRORS, JsonParser, to_json_pointer
-from services.runtime.rest.parameters import create_text_parser
+from services.runtime.rest.parameters import Parameter, create_text_parser, to_argument_name
 from services.runtime.rest.responses import JSON_MEDIA_TYPE
-from services.runtime.rest.types import Upload
+from services.runtime.rest.types import Upload, UploadForm
 
 type HeaderList = Sequence[tuple[bytes, bytes]]
 
@@ -149,40 +149,66 @@ def check_media_type(headers: HeaderList, raw: bytes, media_types: Sequence[str]
 
 
 class MultipartBody:
-    """Parser of a multipart form with one file, the only property of its schema."""
+    """Parser of a multipart form with one file; its other fields are arguments of the handler, as parameters are."""
 
-    def __init__(self, media_type_object: Mapping[str, Any], max_bytes: int) -> None:
-        (self._field_name,) = media_type_object["schema"]["properties"]
-        allowed = media_type_object.get("encoding", {}).get(self._field_name, {}).get("contentType", "")
+    def __init__(self, media_type_object: Mapping[str, Any], handler: Callable[..., Any], max_bytes: int) -> None:
+        schema = media_type_object["schema"]
+        hints = get_type_hints(handler)
+        (self._file_name,) = [name for name, each in schema["properties"].items() if each.get("format") == "binary"]
+        self._fields = {
+            name: Parameter(
+                {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": each},
+                hints.get(to_argument_name(name)),
+            )
+            for name, each in schema["properties"].items()
+            if name != self._file_name
+        }
+        self._defaults = {each.argument_name: each.default for each in self._fields.values() if not each.is_required}
+        allowed = media_type_object.get("encoding", {}).get(self._file_name, {}).get("contentType", "")
         self._allowed_media_types = tuple(part.strip() for part in allowed.split(",") if part.strip())
         self.max_bytes = max_bytes
 
-    async def read(self, headers: HeaderList, raw: bytes) -> Upload:
-        """Return the file.
+    async def read(self, headers: HeaderList, raw: bytes) -> UploadForm:
+        """Return the file and the other fields.
 
         Raises ApiError: UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST.
         """
         if parse_media_type(headers) != "multipart/form-data":
             raise create_unsupported_media_type_error("multipart/form-data")
-        parser = MultiPartParser(Headers(raw=list(headers)), _iter_once(raw), max_files=1, max_fields=1)
+        max_fields = MAX_FIELDS if self._fields else 1
+        parser = MultiPartParser(Headers(raw=list(headers)), _iter_once(raw), max_files=1, max_fields=max_fields)
         parser.spool_max_size = self.max_bytes  # the body is in memory already; do not write a temporary file
         try:
             form = await parser.parse()
         except (MultiPartException, KeyError, ValueError) as error:
             raise ApiError(Reason.INVALID_REQUEST, "The multipart form is malformed.") from error
         try:
-            file = form.get(self._field_name)
-            if file is None or isinstance(file, str) or len(form) != 1:
-                message = "must be a file and the only part"
-                raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError(self._field_name, message)])
+            file = form.get(self._file_name)
+            others = [(name, each) for name, each in form.multi_items() if each is not file]
+            is_single = not others if not self._fields else all(name != self._file_name for name, _ in others)
+            if file is None or isinstance(file, str) or not is_single:
+                message = "must be a file" if self._fields else "must be a file and the only part"
+                raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError(self._file_name, message)])
             media_type = (file.content_type or "").split(";")[0].strip().lower()
             media_type = _REGISTERED_MEDIA_TYPES.get(media_type, media_type)
             if self._allowed_media_types and media_type not in self._allowed_media_types:
                 raise create_unsupported_media_type_error(*self._allowed_media_types)
-            content = await file.read()
-            return Upload(file.filename or "", media_type, content)
+            arguments = self._parse_fields(others)
+            return UploadForm(Upload(file.filename or "", media_type, await file.read()), arguments)
         finally:
             await form.close()
+
+    def _parse_fields(self, parts: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        texts: dict[str, list[str]] = {}
+        for name, value in parts:
+            if name not in self._fields or not isinstance(value, str):
+                message = "must be text" if name in self._fields else "is not a field of this form"
+                raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError(name[:100], message)])
+            texts.setdefault(name, []).append(value)
+        if missing := [name for name, each in self._fields.items() if each.is_required and name not in texts]:
+            raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError(name, "is missing") for name in missing])
+        parsed = {self._fields[name].argument_name: self._fields[name].parse(each) for name, each in texts.items()}
+        return {**self._defaults, **parsed}
 
 
 async def _iter_once(raw: bytes) -> AsyncGenerator[bytes]:

@@ -48,6 +48,14 @@ class Upload:
     content: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class UploadForm:
+    """Multipart form: its file, and the arguments of the handler for its other fields."""
+
+    file: Upload
+    arguments: Mapping[str, Any]
+
+
 class Operation(NamedTuple):
     """Row of the generated operation table: handler, request type and success response."""
 

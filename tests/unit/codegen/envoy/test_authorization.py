@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from codegen.envoy.authorization import (
     GOOGLE_JWKS_URL,
     JWT_PROVIDER,
+    accept_token,
     allow_callers,
     allow_public,
     build_jwks_cluster,
     build_jwt_filter,
     build_rbac_filter,
+    is_token_optional,
     is_token_required,
     list_allowed_roles,
     list_allowed_spiffe_ids,
@@ -94,6 +96,17 @@ def test_public_route_needs_neither_token_nor_role() -> None:
     assert "rbac" not in config["rbac"]
     assert not is_token_required(config)
     assert list_allowed_roles(config) == list_allowed_spiffe_ids(config) == set()
+
+
+def test_optional_token_is_verified_or_missing() -> None:
+    config = accept_token()
+    assert is_token_optional(config)
+    assert not is_token_required(config)
+    assert not is_token_optional(require_token([]))
+    assert "rbac" not in config["rbac"]
+    requirements = build_jwt_filter(PRODUCTION)["typed_config"]["requirement_map"]
+    alternatives = requirements[config["jwt"]["requirement_name"]]["requires_any"]["requirements"]
+    assert alternatives == [requirements["bearer"], {"allow_missing": {}}]
 
 
 def test_token_without_roles_permits_every_user() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import yaml
 
+from codegen.rest.problem_examples import TOKEN_REASONS
 from tests.unit.codegen.openapi.sample_documents import PROBLEMS
 
 DOCUMENT: dict[str, Any] = yaml.load(
@@ -75,6 +76,29 @@ paths:
         content: {application/x-www-form-urlencoded: {schema: {$ref: '#/components/schemas/Form'}}}
       responses:
         '200': {description: Fine., content: {application/json: {schema: {type: string}}}}
+  /uploads:
+    post:
+      operationId: upload
+      tags: [order-items]
+      security: [{}, {bearer: []}]
+      x-max-bytes: 5000
+      requestBody:
+        required: true
+        content:
+          multipart/form-data:
+            schema:
+              type: object
+              additionalProperties: false
+              required: [picture, title]
+              properties:
+                picture: {type: string, format: binary}
+                title: {type: string, maxLength: 5}
+                class: {$ref: '#/components/schemas/status'}
+                day: {type: string, format: date}
+                level: {type: integer, default: 3}
+                tags: {type: array, items: {type: integer}}
+            encoding: {picture: {contentType: image/png}}
+      responses: {'204': {description: Fine.}}
   /trees:
     post:
       operationId: growTree
@@ -112,9 +136,9 @@ components:
     Loader=yaml.CSafeLoader,
 )
 
-DOCUMENT["x-problems"] = PROBLEMS
+DOCUMENT["x-problems"] = PROBLEMS | {reason: PROBLEMS[reason] | {"status": 401} for reason in TOKEN_REASONS}
 DOCUMENT["components"] |= {"headers": {}}
 DOCUMENT["components"]["schemas"]["Problem"] = {"type": "object", "properties": {"reason": {"type": "string"}}}
 for _item in DOCUMENT["paths"].values():
     for _method in _item.keys() & {"get", "head", "post"}:
-        _item[_method]["responses"] |= {status: {"description": "An error."} for status in ("400", "413", "415")}
+        _item[_method]["responses"] |= {status: {"description": "An error."} for status in ("400", "401", "413", "415")}

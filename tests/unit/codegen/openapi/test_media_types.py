@@ -6,7 +6,13 @@ from codegen.openapi.media_types import is_json
 from tests.unit.codegen.openapi.sample_documents import CONTENT, REFERENCE, Json, find_errors, with_body, with_operation
 
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
-FILE = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+BINARY, TEXT = {"type": "string", "format": "binary"}, {"type": "string"}
+FILE: Json = {"type": "object", "required": ["file"], "properties": {"file": BINARY}}
+
+
+def with_fields(**fields: Json) -> Json:
+    """Return the document with one operation that has a multipart form with a file and other fields."""
+    return with_body({MULTIPART: {"schema": FILE | {"properties": {"file": BINARY} | fields}}})
 
 
 def with_response(content: Json, **responses: Json) -> Json:
@@ -27,6 +33,7 @@ def test_media_type_is_json(media_type: str, *, expected: bool) -> None:
         with_body({"application/vnd.api+json": {"schema": REFERENCE}}),
         with_body({FORM: {"schema": REFERENCE}}),
         with_body({MULTIPART: {"schema": FILE}}),
+        with_fields(title=TEXT, tags={"type": "array", "items": TEXT}, level={"type": "integer", "default": 2}),
         with_body(CONTENT | {"application/merge-patch+json": {"schema": REFERENCE}}, method="patch"),
         with_response({"application/json": {"schema": {"type": "array", "items": REFERENCE}}}),
         with_response({"application/json": {"schema": {"type": "integer"}}}),
@@ -67,9 +74,27 @@ def test_supported_content_has_no_error(document: Json) -> None:
         ),
         (
             with_body({MULTIPART: {"schema": {"type": "object", "properties": {"title": {"type": "string"}}}}}),
-            "a form with other fields than one file is not supported; "
-            "write exactly one property of `format: binary`, and send other values as parameters",
+            "a form with no file is not supported; write exactly one property of `format: binary`",
         ),
+        (
+            with_body(
+                {MULTIPART: {"schema": FILE | {"required": ["file", "b"], "properties": {"file": BINARY, "b": BINARY}}}}
+            ),
+            "a form with 2 files is not supported; write exactly one property of `format: binary`",
+        ),
+        (
+            with_body({MULTIPART: {"schema": {"type": "object", "properties": {"file": BINARY}}}}),
+            "the file file of the form is not required; add it to `required`",
+        ),
+        (
+            with_fields(thing=REFERENCE),
+            "the field thing of the form is no text, number, boolean or array of those; write one of these types",
+        ),
+        (
+            with_fields(tags={"type": "array", "items": TEXT, "default": ["a"]}),
+            "the field tags of the form is an array, whose default is not supported; remove it",
+        ),
+        (with_fields(body=TEXT), "the form parameter body collides with the argument body of the handler"),
         (
             with_response({"text/csv": {}, "application/json": {"schema": REFERENCE}}),
             "a response as text/csv and application/json is not supported; write one operation for each",

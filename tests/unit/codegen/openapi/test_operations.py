@@ -29,6 +29,8 @@ def with_security(*requirements: Json) -> Json:
         with_body(CONTENT, method="delete"),
         with_security({"bearer": ["customer"]}, {"bearer": ["admin"]}),
         with_security({"webhook": []}),
+        with_security({}, {"bearer": []}),
+        with_security({"bearer": []}, {}),
         with_operation(extensions={"x-max-bytes": 100, "x-timeout": "3s"}),
     ],
 )
@@ -66,10 +68,11 @@ def test_supported_operation_has_no_error(document: Json) -> None:
             "the tag reviews is not declared; add it to `tags` of the document with a description",
         ),
         (
-            with_security({"bearer": []}, {}),
-            "optional authentication is not supported; "
-            "write `security: []` for a public operation, or remove the empty alternative",
+            with_security({"bearer": ["admin"]}, {}),
+            "the optional authentication is not that of any user; write `[{}, {bearer: []}]`, or `[]` for a public",
         ),
+        (with_security({}), "the optional authentication is not that of any user"),
+        (with_security({}, {"webhook": []}), "the optional authentication is not that of any user"),
         (with_security({"bearer": ["typo"]}), "the role typo is unknown; use one of customer, admin"),
         (with_security({"key": []}), "the security scheme key is not implemented; use bearer or webhook"),
         (with_security({"webhook": ["admin"]}), "the scheme webhook has no roles; write an empty list"),

@@ -290,7 +290,7 @@ def test_form_body_is_upload() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"properties": {"picture": BINARY, "title": {"type": "string"}}},
+        {"properties": {"picture": BINARY, "second": BINARY}},
         {"properties": {"picture": {"type": "string"}}},
         {"encoding": {}},
         {"encoding": {"other": {"contentType": "image/png"}}},
@@ -300,6 +300,17 @@ def test_form_body_is_upload() -> None:
 def test_form_without_single_typed_file_is_rejected(options: dict[str, Any]) -> None:
     with pytest.raises(ContractError, match="other"):
         generate_handlers(form(**options))
+
+
+def test_other_fields_of_a_form_are_arguments() -> None:
+    title, tags = {"type": "string"}, {"type": "array", "items": {"type": "integer"}}
+    text = ast.unparse(generate_handlers(form(properties={"picture": BINARY, "title": title, "tags": tags})))
+    assert "body: Upload, title: str | None=None, tags: list[int] | None=None" in text
+
+
+def test_optional_token_is_an_optional_principal() -> None:
+    text = ast.unparse(generate_handlers(with_paths(**{"/other": operation(security=[{}, {"bearer": []}])})))
+    assert "principal: Principal | None)" in text
 
 
 @pytest.mark.parametrize("media_types", [["application/json"], ["application/merge-patch+json"]])

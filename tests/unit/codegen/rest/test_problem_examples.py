@@ -104,3 +104,11 @@ def test_reasons_include_those_of_the_procedure(repository_contracts: Contracts)
         checked += 1
         assert set(re.findall(r"\w+", match[1])) <= set(operations[name]["x-reasons"]), name
     assert checked > 15
+
+
+def test_token_of_the_document_has_its_reasons() -> None:
+    operation = create_operation(401)
+    catalogue = CATALOGUE | {name: {"status": 401} for name in TOKEN_REASONS}
+    assert list_reasons(operation, catalogue, [{"bearer": []}]) == {"401": [*TOKEN_REASONS]}
+    with pytest.raises(ValueError, match="status 401 has no reason"):
+        list_reasons(operation | {"security": []}, catalogue, [{"bearer": []}])

@@ -14,7 +14,9 @@ from starlette.types import ASGIApp
 from codegen import tool_cache
 from codegen.rest import handlers, models
 from codegen.rest.published_openapi import publish_document
+from services.runtime.core.principal import Principal
 from services.runtime.rest.app import build_app
+from services.runtime.rest.types import Upload
 from tests.sample_rest_app import IDENTITY_HEADERS, send_request
 from tests.unit.codegen.openapi.sample_documents import find_errors
 from tests.unit.codegen.openapi.served_document import DOCUMENT
@@ -28,6 +30,7 @@ class Served:
         self.models = models_module
         self.calls: list[dict[str, Any]] = []
         self.result: Any = None
+        self.principal: Principal | None = None
         base = handlers_module.OrderItemsHandler
         methods = {name: self._create_method(getattr(base, name)) for name in base.__abstractmethods__}
         handler = type("RecordingHandler", (base,), methods)()
@@ -38,17 +41,18 @@ class Served:
 
     def _create_method(self, abstract: Any) -> Any:
         async def method(_: object, **arguments: Any) -> Any:
-            self.calls.append({name: value for name, value in arguments.items() if name != "principal"})
+            self.principal = arguments.pop("principal", None)
+            self.calls.append(arguments)
             return self.result
 
         method.__signature__ = inspect.signature(abstract)  # type: ignore[attr-defined]
         method.__annotations__ = abstract.__annotations__
         return method
 
-    def send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """Send a request with a token, and delete earlier calls."""
+    def send(self, method: str, path: str, *, has_token: bool = True, **request: Any) -> httpx.Response:
+        """Send a request, and delete earlier calls."""
         self.calls.clear()
-        headers = dict(IDENTITY_HEADERS) | request.pop("headers", {})
+        headers = dict(IDENTITY_HEADERS if has_token else {}) | request.pop("headers", {})
         return send_request(self.app, method, path, headers=headers, **request)
 
 
@@ -199,3 +203,67 @@ def test_models_with_names_of_the_runtime_are_used(served: Served) -> None:
     handler = served.operations["things.get"].handler
     assert handler.things_get.__annotations__["return"] is served.models.Operation
     assert served.operations["import"].method == "import_"
+
+
+PICTURE = {"picture": ("a.png", b"png", "image/png")}
+
+
+def test_multipart_form_has_a_file_and_other_fields(served: Served) -> None:
+    served.result = None
+    data = {"title": "Tea", "class": "paid", "day": "2024-02-29", "tags": ["1", "2"]}
+    response = served.send("POST", "/uploads", files=PICTURE, data=data)
+    assert (response.status_code, response.text) == (204, "")
+    assert served.calls == [
+        {
+            "body": Upload("a.png", "image/png", b"png"),
+            "title": "Tea",
+            "class_": served.models.Status.paid,
+            "day": date(2024, 2, 29),
+            "level": 3,
+            "tags": [1, 2],
+        }
+    ]
+
+
+def test_absent_fields_of_a_form_are_none_or_their_default(served: Served) -> None:
+    served.result = None
+    assert served.send("POST", "/uploads", files=PICTURE, data={"title": "a"}).status_code == 204
+    assert [served.calls[0][name] for name in ("class_", "day", "level", "tags")] == [None, None, 3, None]
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "status", "field"),
+    [
+        (PICTURE, {}, 400, "title"),
+        (PICTURE, {"title": "too long"}, 400, "title"),
+        (PICTURE, {"title": ["a", "b"]}, 400, "title"),
+        (PICTURE, {"title": "a", "level": "x"}, 400, "level"),
+        (PICTURE, {"title": "a", "day": "2024-02-30"}, 400, "day"),
+        (PICTURE, {"title": "a", "colour": "red"}, 400, "colour"),
+        (PICTURE, {"title": "a", "picture": "text"}, 400, "picture"),
+        ({"title": ("a.txt", b"a", "text/plain")}, {}, 400, "picture"),
+        ({"picture": ("a.gif", b"gif", "image/gif")}, {"title": "a"}, 415, None),
+    ],
+)
+def test_invalid_multipart_form_is_rejected(
+    served: Served, files: Any, data: dict[str, Any], status: int, field: str | None
+) -> None:
+    response = served.send("POST", "/uploads", files=files, data=data)
+    errors = response.json().get("errors", [{"field": None}])
+    assert (response.status_code, errors[0]["field"]) == (status, field)
+    assert served.calls == []
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+def test_optional_token_reaches_the_handler_as_principal(served: Served, has_token: bool) -> None:
+    served.result = None
+    response = served.send("POST", "/uploads", has_token=has_token, files=PICTURE, data={"title": "a"})
+    assert response.status_code == 204
+    assert (served.principal is not None) is has_token
+    assert response.headers["vary"] == "Authorization"
+    handler = served.operations["upload"].handler
+    assert inspect.signature(handler.upload).parameters["principal"].annotation == Principal | None
+
+
+def test_required_token_is_checked_by_the_runtime_too(served: Served) -> None:
+    assert served.send("GET", "/things/5", has_token=False).status_code == 401

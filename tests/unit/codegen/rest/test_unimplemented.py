@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from codegen.contracts import ContractError
 from codegen.rest import unimplemented
 from tests.conftest import ROOT
 
@@ -101,3 +102,9 @@ def test_forwarded_operation_counts_as_implemented(root: Path) -> None:
     assert missing.startswith(f"{place}: the class Notes lacks\n")
     write(root, f"{imports}\nclass Notes(ForwardingNotesHandler):\n    {LEAVES}\n")
     assert unimplemented.find_unimplemented(root) == []
+
+
+def test_module_that_is_not_python_is_an_error(root: Path) -> None:
+    (root / "services/orders/entrypoints/rest.py").write_text("\nclass A(\n", encoding="utf-8")
+    with pytest.raises(ContractError, match=r"services/orders/entrypoints/rest\.py:2: .*; correct the Python syntax"):
+        unimplemented.find_unimplemented(root)
