@@ -66,7 +66,7 @@ def _describe_event_stream_as_text(response: dict[str, Any]) -> None:
         }
 
 
-def _name_enum_constants(published: dict[str, Any]) -> None:
+def _add_enum_names(published: dict[str, Any]) -> None:
     """Add the names of enum constants in protobuf, which are unique: generators for Go declare all in one scope."""
     for name, schema in published.get("components", {}).get("schemas", {}).items():
         if "enum" in schema:
@@ -81,7 +81,7 @@ def publish_document(document: dict[str, Any]) -> dict[str, Any]:
         responses += [r for m in HTTP_METHODS if m in item for r in item[m]["responses"].values() if "$ref" not in r]
     for response in responses:
         _describe_event_stream_as_text(response)
-    _name_enum_constants(published)
+    _add_enum_names(published)
     if "x-problems" in document:
         published["components"].setdefault("headers", {}).update(RESPONSE_HEADERS)
         for response in responses:
