@@ -18,7 +18,7 @@ export function isPushSupported(config: AppConfig): boolean {
   return isConfigured && "Notification" in window;
 }
 
-/** Asks for the permission and returns the token, or undefined if the user denies it. */
+/** Requests the permission and returns the token, or undefined if the user denies it. */
 export async function requestToken(): Promise<string | undefined> {
   const config = await queryClient.fetchQuery(configQuery);
   if (!isPushSupported(config) || (await Notification.requestPermission()) !== "granted") return undefined;

@@ -62,7 +62,6 @@ export const m = select({
     cancelOrder: "Cancel order",
     cancelTitle: "Cancel this order?",
     cancelReason: "Reason",
-    keepOrder: "Keep order",
     refunds: {
       none: "",
       requested: "The refund is on its way.",
@@ -73,7 +72,7 @@ export const m = select({
     courierPosition: "Where the courier is",
     positionAt: (time: string) => `Position at ${time}`,
     openMap: "Open in a map",
-    live: "This page updates by itself.",
+    live: "This page is updated automatically.",
     noNotifications: "There are no notifications yet.",
     signUp: "Create an account",
     noAccount: "New here?",
@@ -90,7 +89,7 @@ export const m = select({
     resent: "A new mail is on its way.",
     later: "Later",
     confirmed: "Your e-mail address is confirmed.",
-    forgotPassword: "Forgot the password?",
+    forgotPassword: "Reset the password",
     resetPassword: "Reset the password",
     sendCode: "Send a code",
     newPassword: "New password",
@@ -180,7 +179,6 @@ export const m = select({
     cancelOrder: "Bestellung stornieren",
     cancelTitle: "Diese Bestellung stornieren?",
     cancelReason: "Grund",
-    keepOrder: "Bestellung behalten",
     refunds: {
       none: "",
       requested: "Die Erstattung ist unterwegs.",

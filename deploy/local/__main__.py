@@ -85,6 +85,8 @@ def lock_start(config: MeshConfig) -> Iterator[None]:
 
 def print_addresses(config: MeshConfig) -> None:
     """Print the addresses of a running mesh that developers use."""
+    apps = sorted(page.parent.name for page in (ROOT / "apps").glob("*/index.html"))
+    print(f"apps       {' '.join(f'{config.edge_url}/{name}' for name in apps)}")
     print(f"API        {config.edge_url}/api/v1, documentation {config.edge_url}/docs")
     print(f"sandbox    {config.sandbox_url}")
     print(f"traces     {config.traces_url}")
@@ -149,8 +151,11 @@ def run_supervisor(config: MeshConfig, scope: str) -> int:
 
 
 def run_demo(config: MeshConfig) -> int:
-    """Run the seven scenarios, and start the mesh if it is not running. Return the exit code."""
-    return start_mesh(config, "all") or scenarios.main(config.edge_url, config.sandbox_url, config.traces_url)
+    """Print the addresses and run the seven scenarios; start the mesh if it is not running. Return the exit code."""
+    if code := start_mesh(config, "all"):
+        return code
+    print_addresses(config)
+    return scenarios.main(config.edge_url, config.sandbox_url, config.traces_url)
 
 
 def draw_diagrams(config: MeshConfig) -> int:

@@ -1,12 +1,16 @@
 """Fixtures of a headless Chromium browser."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from tests.conftest import shift_port
+from tests.browser.contract_recorder import ContractRecorder
+from tests.conftest import ROOT, Mesh, shift_port
+from tests.users import User
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +37,74 @@ def page(browser: Browser) -> Iterator[Page]:
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on(
         "request",
-        lambda request: (
-            errors.append(request.url)
-            if "://127.0.0.1" not in request.url and not request.url.startswith(("data:", "blob:"))
-            else None
-        ),
+        lambda request: None if is_local(request.url) else errors.append(request.url),
     )
     yield page
     context.close()
     assert not errors
+
+
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+"""Options of a context that emulates a phone."""
+
+type OpenContext = Callable[..., BrowserContext]
+"""Function that opens a browser context, with options of Playwright's `new_context`."""
+
+
+@pytest.fixture
+def contract(mesh: Mesh) -> ContractRecorder:
+    """Return the recorder of the requests of all contexts of a test."""
+    return ContractRecorder(mesh.edge_url)
+
+
+@pytest.fixture
+def open_context(browser: Browser, contract: ContractRecorder) -> Iterator[OpenContext]:
+    """Return a function that opens a context of one person.
+
+    The test fails on errors of the pages, on requests to other hosts, and on requests to the API that do not conform
+    to the contract.
+    """
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def record_message(message: ConsoleMessage) -> None:
+        # Chromium reports each response with an error status; tests cause such responses.
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            errors.append(message.text)
+
+    def open_context(**options: Any) -> BrowserContext:
+        context = browser.new_context(**({"locale": "en-GB", "viewport": {"width": 1280, "height": 900}} | options))
+        context.set_default_timeout(10_000)
+        context.on("console", record_message)
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        context.on("request", lambda request: None if is_local(request.url) else errors.append(request.url))
+        contract.attach(context)
+        contexts.append(context)
+        return context
+
+    yield open_context
+    violations = [*contract.find_violations()]
+    for context in contexts:
+        context.close()
+    assert not errors
+    assert not violations
+
+
+@pytest.fixture
+def customer(edge: httpx.Client, sandbox: httpx.Client) -> User:
+    """Return a new customer."""
+    return User(edge, sandbox)
+
+
+def is_local(url: str) -> bool:
+    """Return whether a URL needs no other host."""
+    return "://127.0.0.1" in url or url.startswith(("data:", "blob:"))
+
+
+def check_accessibility(page: Page) -> None:
+    """Raise AssertionError with the violations that axe-core finds on a page."""
+    page.evaluate((ROOT / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8"))
+    # An announcement that has been read can refer to a button that no longer exists.
+    options = {"exclude": ["[data-live-announcer]"]}
+    violations = page.evaluate("async (options) => (await axe.run(options)).violations", options)
+    assert not violations, [(each["id"], [node["html"] for node in each["nodes"]]) for each in violations]

@@ -1,11 +1,6 @@
 """The compiled TypeScript client in a browser, on a page of another origin than the API."""
 
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page
 
 from deploy.local.demo.scenarios import DEMO_PASSWORD
+from tests.browser.static_server import running_static_server
 from tests.conftest import ROOT, Mesh
 from tests.typescript.journeys import assert_journey_result
 from tests.typescript_client import compile_client
@@ -27,28 +23,6 @@ JOURNEY = """async (options) => {
     const [client, { journey }] = await Promise.all([import("./client/index.js"), import("./journey.mjs")]);
     return journey(client, { ...options, pay: window.pay });
 }"""
-
-
-class SilentHandler(SimpleHTTPRequestHandler):
-    """Static file handler without logging."""
-
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}  # noqa: RUF012
-
-    def log_message(self, *args: object) -> None:
-        """Log nothing."""
-
-
-@contextmanager
-def running_static_server(folder: Path, port: int) -> Iterator[str]:
-    """Serve a folder under another origin. Yields the origin."""
-    with ThreadingHTTPServer(("127.0.0.1", port), partial(SilentHandler, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://localhost:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture

@@ -9,13 +9,21 @@ export interface DialogProps {
   title: string;
   isOpen: boolean;
   onClose: () => void;
+  /** Whether only the button closes the dialog. */
+  isPersistent?: boolean;
   children: ReactNode;
 }
 
 /** A modal dialog with a title and a close button. */
-export function Dialog({ title, isOpen, onClose, children }: DialogProps) {
+export function Dialog({ title, isOpen, onClose, isPersistent = false, children }: DialogProps) {
   return (
-    <ModalOverlay className="overlay" isOpen={isOpen} onOpenChange={(open) => open || onClose()} isDismissable>
+    <ModalOverlay
+      className="overlay"
+      isOpen={isOpen}
+      onOpenChange={(open) => open || onClose()}
+      isDismissable={!isPersistent}
+      isKeyboardDismissDisabled={isPersistent}
+    >
       <Modal className="modal">
         <AriaDialog>
           <Heading slot="title" level={2}>

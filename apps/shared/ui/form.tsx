@@ -1,7 +1,7 @@
 /** A form that sends one request. */
 import { ProblemError } from "@delivery/client";
 import { useMutation } from "@tanstack/react-query";
-import { type FormEvent, type ReactNode, useRef } from "react";
+import { type FormEvent, type ReactNode, useEffect, useRef } from "react";
 import { Form as AriaForm } from "react-aria-components";
 
 import { Button } from "./button";
@@ -16,6 +16,8 @@ export interface FormProps<T> {
   kind?: "primary" | "danger";
   onSubmit: (values: Values) => Promise<T>;
   onSuccess?: (result: T) => void;
+  /** A change of this value removes the error of the last request. */
+  resetKey?: unknown;
   children?: ReactNode;
 }
 
@@ -24,13 +26,15 @@ export interface FormProps<T> {
  * Errors of the problem document that name a field are shown at the field of that name. A second submission is
  * ignored while the first one is in progress.
  */
-export function Form<T>({ action, kind = "primary", onSubmit, onSuccess, children }: FormProps<T>) {
+export function Form<T>({ action, kind = "primary", onSubmit, onSuccess, resetKey, children }: FormProps<T>) {
   const isBusy = useRef(false);
   const mutation = useMutation({
     mutationFn: onSubmit,
     onSuccess: (result) => onSuccess?.(result),
     onSettled: () => (isBusy.current = false),
   });
+  const { reset } = mutation;
+  useEffect(() => reset(), [reset, resetKey]);
   const submit = (event: FormEvent<HTMLFormElement>): void => {
     event.preventDefault();
     if (isBusy.current) return;

@@ -129,6 +129,7 @@ function OrderForm({ stored }: { stored: Basket }) {
       <ErrorMessage error={banks.error} onRetry={() => void banks.refetch()} />
       <Form
         action={m.check}
+        resetKey={stored}
         onSubmit={check}
         onSuccess={({ check_id }) => void navigate({ to: "/checkout/$checkId", params: { checkId: check_id } })}
       >

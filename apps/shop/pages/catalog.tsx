@@ -66,8 +66,7 @@ function Categories({ products, filter }: { products: Product[]; filter: Catalog
           key={category ?? ""}
           to="/"
           search={clean({ ...filter, category })}
-          activeProps={{ "aria-current": category === filter.category ? "true" : undefined }}
-          aria-current={category === filter.category ? "true" : undefined}
+          activeOptions={{ exact: true, includeSearch: true }}
         >
           {category ?? m.allCategories}
         </Link>

@@ -203,10 +203,9 @@ function History({ orderId }: { orderId: string }) {
     <>
       <h2>{m.history}</h2>
       <ol className="list">
-        {getItems(query.data).map(({ status, at, note }) => (
+        {getItems(query.data).map(({ status, at }) => (
           <li key={at + status}>
             {formatDateTime(at)}: {shared.statuses[status] ?? status}
-            {note !== undefined && <span className="dim"> ({note})</span>}
           </li>
         ))}
       </ol>

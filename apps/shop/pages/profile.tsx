@@ -39,6 +39,7 @@ export function ProfilePage() {
 
 function Profile() {
   const profile = useQuery(profileQuery);
+  const [isSaved, setSaved] = useState(false);
   return (
     <QueryView query={profile}>
       {({ user, etag }) => (
@@ -49,7 +50,9 @@ function Profile() {
             </p>
             <SignOutButton />
             <Avatar user={user} />
-            <PersonalData key={etag} user={user} etag={etag} />
+            {/* Another version has other values, also when another device has made the change. */}
+            <PersonalData key={etag} user={user} etag={etag} onSaved={setSaved} />
+            {isSaved && <p role="status">{m.saved}</p>}
           </section>
           <section>
             <Devices />
@@ -62,20 +65,25 @@ function Profile() {
   );
 }
 
-function PersonalData({ user, etag }: { user: User; etag: string | undefined }) {
-  const [isSaved, setSaved] = useState(false);
+interface PersonalDataProps {
+  user: User;
+  etag: string | undefined;
+  onSaved: (isSaved: boolean) => void;
+}
+
+function PersonalData({ user, etag, onSaved }: PersonalDataProps) {
   return (
     <>
       <h2>{m.personalData}</h2>
       <Form
         action={m.save}
         onSubmit={async (values) => {
-          setSaved(false);
+          onSaved(false);
           const header = etag === undefined ? {} : { "If-Match": etag };
           await unwrap(delivery.PATCH("/users/me", { params: { header }, body: toPatch(values) }));
         }}
         onSuccess={() => {
-          setSaved(true);
+          onSaved(true);
           void queryClient.invalidateQueries({ queryKey: profileQuery.queryKey });
         }}
       >
@@ -91,7 +99,6 @@ function PersonalData({ user, etag }: { user: User; etag: string | undefined }) 
         />
         <TextField name="birth_date" type="date" label={m.birthDate} autoComplete="bday" defaultValue={user.birth_date ?? ""} />
       </Form>
-      {isSaved && <p role="status">{m.saved}</p>}
     </>
   );
 }

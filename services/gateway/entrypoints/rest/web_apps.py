@@ -57,13 +57,13 @@ def load_web_apps(folder: Path, config: AppConfig, name: str) -> dict[str, Docum
 def _load_assets(folder: Path, path: str) -> dict[str, Document]:
     return {
         f"{path}/{file.name}": Response(
-            BinaryResponse(_guess_media_type(file.name), file.read_bytes()), {"Cache-Control": _ASSET_CACHE_CONTROL}
+            BinaryResponse(_get_media_type(file.name), file.read_bytes()), {"Cache-Control": _ASSET_CACHE_CONTROL}
         )
         for file in sorted(folder.glob("*"))
     }
 
 
-def _guess_media_type(name: str) -> str:
+def _get_media_type(name: str) -> str:
     media_type = mimetypes.guess_file_type(name)[0] or "application/octet-stream"
     return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
 

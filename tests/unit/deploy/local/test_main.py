@@ -83,6 +83,8 @@ def test_addresses_of_developers_are_printed(config: MeshConfig, capsys: pytest.
     runner.print_addresses(config)
     output = capsys.readouterr().out
     for address in (
+        "http://127.0.0.1:8080/shop",
+        "http://127.0.0.1:8080/console",
         "http://127.0.0.1:8080/docs",
         "http://127.0.0.1:8080/api/v1",
         config.sandbox_url,
