@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,17 +27,18 @@ from tests.wait import wait_until
 
 PROJECT_ID = "delivery-local"
 SIGNING_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+KEY_ID = "one"
 HEALTH_CHECK_METHOD = "/grpc.health.v1.Health/Check"
 SERVING_RESPONSE = b"\x08\x01"
 TIMEOUT_S = 10.0
 
 
-def create_token(key: rsa.RSAPrivateKey = SIGNING_KEY, **changes: Any) -> str:
+def create_token(key: rsa.RSAPrivateKey = SIGNING_KEY, key_id: str = KEY_ID, **changes: Any) -> str:
     """Return a customer's token with changed claims."""
     now = int(time.time())
     issuer = f"https://securetoken.google.com/{PROJECT_ID}"
     claims = {"iss": issuer, "aud": PROJECT_ID, "sub": "ada", "role": "customer", "iat": now, "exp": now + 600}
-    return jwt.encode(claims | changes, key, "RS256", headers={"kid": "one"})
+    return jwt.encode(claims | changes, key, "RS256", headers={"kid": key_id})
 
 
 def build_bearer_headers(*args: Any, **changes: Any) -> dict[str, str]:
@@ -54,13 +56,14 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def echo_rpc(scope: Any, receive: Any, send: Any) -> None:
-    """ASGI application that responds to every unary call with its metadata as JSON."""
+    """ASGI application that responds to unary calls as EchoRpc."""
     while (await receive()).get("more_body"):
         pass
     metadata = {name.decode(): value.decode() for name, value in scope["headers"]}
     response_headers = [(b"content-type", CONTENT_TYPE.encode())]
     await send({"type": "http.response.start", "status": 200, "headers": response_headers})
-    await send({"type": "http.response.body", "body": encode_frame(json.dumps(metadata).encode())})
+    message = SERVING_RESPONSE if scope["path"] == HEALTH_CHECK_METHOD else json.dumps(metadata).encode()
+    await send({"type": "http.response.body", "body": encode_frame(message)})
 
 
 class EchoRpc(grpc.GenericRpcHandler):
@@ -74,11 +77,18 @@ class EchoRpc(grpc.GenericRpcHandler):
 
 
 class JwksHandler(BaseHTTPRequestHandler):
-    """JWKS endpoint with the public key of SIGNING_KEY."""
+    """JWKS endpoint."""
+
+    def __init__(self, keys: Mapping[str, rsa.RSAPrivateKey], *args: Any) -> None:
+        self._keys = keys
+        super().__init__(*args)
 
     def do_GET(self) -> None:
-        key = RSAAlgorithm.to_jwk(SIGNING_KEY.public_key(), as_dict=True) | {"kid": "one", "alg": "RS256", "use": "sig"}
-        body = json.dumps({"keys": [key]}).encode()
+        keys = [
+            RSAAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": key_id, "alg": "RS256", "use": "sig"}
+            for key_id, key in self._keys.items()
+        ]
+        body = json.dumps({"keys": keys}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -89,8 +99,10 @@ class JwksHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running_jwks_server() -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), JwksHandler) as server:
+def running_jwks_server(keys: Mapping[str, rsa.RSAPrivateKey] | None = None) -> Iterator[int]:
+    """Serve the public keys by key id, by default that of SIGNING_KEY; later changes of the mapping take effect."""
+    handler = partial(JwksHandler, {KEY_ID: SIGNING_KEY} if keys is None else keys)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -179,15 +191,20 @@ def is_healthy(client: MeshClient) -> bool:
 
 @contextmanager
 def running_test_edge(
-    folder: Path, app: Any = echo, replacements: Mapping[str, str] | None = None, **overrides: str
+    folder: Path,
+    app: Any = echo,
+    replacements: Mapping[str, str] | None = None,
+    keys: Mapping[str, rsa.RSAPrivateKey] | None = None,
+    **overrides: str,
 ) -> Iterator[MeshClient]:
     """Run only the gateway's Envoy in front of an application, and yield its client.
 
-    `overrides` are changed settings, and `replacements` those of texts of the bootstrap.
+    `overrides` are changed settings, and `replacements` those of texts of the bootstrap. `keys` are those of
+    `running_jwks_server`.
     """
     issue_certificates(folder)
     with ExitStack() as stack:
-        jwks_port = stack.enter_context(running_jwks_server())
+        jwks_port = stack.enter_context(running_jwks_server(keys))
         settings = build_settings(folder, JWKS_PORT=str(jwks_port), FIREBASE_PROJECT_ID=PROJECT_ID, **overrides)
         stack.enter_context(running_echo_server(Path(settings["RUN_DIR"]) / "gateway.sock", app))
         stack.enter_context(running_envoy(folder, "gateway", settings, replacements))
@@ -207,8 +224,11 @@ def running_test_ingress(folder: Path) -> Iterator[MeshClient]:
 
 
 @contextmanager
-def running_test_mesh(folder: Path) -> Iterator[MeshClient]:
-    """Run the test mesh, and yield its client as soon as orders is healthy."""
+def running_test_mesh(folder: Path, replacements: Mapping[str, str] | None = None) -> Iterator[MeshClient]:
+    """Run the test mesh, and yield its client as soon as orders is healthy.
+
+    `replacements` are changed texts of the bootstraps.
+    """
     issue_certificates(folder, unknown="spiffe://delivery.local/unknown")
     with ExitStack() as stack:
         jwks_port = stack.enter_context(running_jwks_server())
@@ -218,7 +238,7 @@ def running_test_mesh(folder: Path) -> Iterator[MeshClient]:
         for name in ("orders", "gateway-health"):
             stack.enter_context(running_rpc_server(socket_dir / f"{name}.sock"))
         for name in ("orders", "gateway", "ops"):
-            stack.enter_context(running_envoy(folder, name, settings))
+            stack.enter_context(running_envoy(folder, name, settings, replacements))
         client = MeshClient(folder, settings)
         wait_until(lambda: is_healthy(client), TIMEOUT_S, description="orders healthy for gateway and ops")
         yield client

@@ -64,8 +64,10 @@ def get_app_cluster(method: Method) -> str:
     return "app" if method.is_streaming else UNARY_CLUSTER
 
 
+BRIDGE_ENABLED: Config = {BRIDGE_FILTER: build_typed_config("config.route.v3.FilterConfig", config={})}
+"""Configuration of a route that enables the filter."""
+
+
 def enable_bridge(method: Method) -> Config:
     """Return the configuration of a method's route that enables the filter for a unary method."""
-    if method.is_streaming:
-        return {}
-    return {BRIDGE_FILTER: build_typed_config("config.route.v3.FilterConfig", config={})}
+    return {} if method.is_streaming else BRIDGE_ENABLED

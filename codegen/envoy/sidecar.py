@@ -180,10 +180,16 @@ def build_ingress_listener(
         {
             "name": "health",
             "match": {"path": HEALTH_CHECK_PATH},
-            "route": to_app | limit_duration(HEALTH_CHECK_TIMEOUT),
+            # Calls in progress must not use up the connections of health checks.
+            "route": {
+                "cluster": grpc_bridge.UNARY_CLUSTER,
+                "priority": "HIGH",
+                **limit_duration(HEALTH_CHECK_TIMEOUT),
+            },
             "typed_per_filter_config": authorization.allow_callers(
                 trust_domain, [*all_callers, *operators], actor_required=False
-            ),
+            )
+            | grpc_bridge.BRIDGE_ENABLED,
             **TRACING_DISABLED,
         }
     )

@@ -35,14 +35,14 @@ def test_ingress_routes_unary_methods_to_http1_cluster(method: Method, cluster: 
     assert (grpc_bridge.BRIDGE_FILTER in route["typed_per_filter_config"]) == (cluster == "app_http1")
 
 
-def test_only_routes_of_unary_methods_use_the_bridge() -> None:
+def test_only_routes_of_unary_methods_and_health_checks_use_the_bridge() -> None:
     (host,) = ingress()["route_config"]["virtual_hosts"]
     bridged = {
         route["name"]
         for route in host["routes"]
         if grpc_bridge.BRIDGE_FILTER in route.get("typed_per_filter_config", {})
     }
-    assert bridged == {GET.path.removeprefix("/")}
+    assert bridged == {GET.path.removeprefix("/"), "health"}
 
 
 def test_bridge_is_disabled_by_default_and_precedes_authentication() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from codegen.contracts import Contracts
-from codegen.envoy import sidecar
+from codegen.envoy import grpc_bridge, sidecar
 from codegen.envoy.authorization import is_token_required, list_allowed_spiffe_ids
 from codegen.envoy.common import HEALTH_CHECK_PATH, Config, Profile
 from codegen.envoy.grpc_requests import build_malformed_header_routes
@@ -144,6 +144,8 @@ def test_health_check_is_open_to_all_callers_without_token() -> None:
     route = routes(ingress())["health"]
     assert route["match"] == {"path": HEALTH_CHECK_PATH}
     assert callers(route) == {"gateway", "kiosk", "archive"}
+    assert route["route"]["cluster"] == grpc_bridge.UNARY_CLUSTER
+    assert grpc_bridge.BRIDGE_FILTER in route["typed_per_filter_config"]
     assert not is_token_required(route["typed_per_filter_config"])
     assert route["tracing"] == sidecar.TRACING_DISABLED["tracing"]
 
