@@ -1,4 +1,4 @@
-"""Node-loss test (`make test-cluster`), configured by SEED, ORDERS and FAULTS, which limits the number of faults."""
+"""Node-loss test (`make test-cluster`), configured by SEED, ORDERS, KINDS of faults and FAULTS, the maximum number."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from tests.chaos.observations import observe
 from tests.chaos.run import run_workload, wait_until_stable
 from tests.chaos.workload import PartnerInboxes, WorkloadDriver
 from tests.cluster.cluster import Cluster
-from tests.cluster.faults import FaultInjector, Observation, plan_faults
+from tests.cluster.faults import KINDS, FaultInjector, Observation, plan_faults
 from tests.cluster.probes import Probes
 
 MODULE = "tests.cluster"
@@ -46,7 +46,8 @@ async def run(cluster: Cluster, seed: int, fault_count: int | None, console: Con
         deliverer = await client.sign_in("deliverer@delivery.test", "demo-deliverer")
         probe_customer = await client.sign_in("customer@delivery.test", "demo-customer")
         customers = [await client.sign_up(f"cluster-{seed}-{number}") for number in range(CUSTOMER_COUNT)]
-        faults = plan_faults(seed, fault_count)
+        kinds = [*filter(None, os.environ.get("KINDS", "").split(","))] or KINDS
+        faults = plan_faults(seed, fault_count, kinds)
         order_count = int(os.environ.get("ORDERS") or len(faults) * ORDERS_PER_FAULT)
         scenarios = workload.plan_scenarios(seed, order_count, customers)
         probes = Probes(cluster, probe_customer)

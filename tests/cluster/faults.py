@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -18,6 +18,7 @@ ENGINES = ("etcd", "postgres", "rabbitmq", "documents")
 LED_ENGINES = ("etcd", "postgres", "documents")
 APP_PROCESSES = ("memcached", *(f"{name}{suffix}" for name in SERVICES for suffix in ("", "-envoy")))
 
+KINDS = ("kill", "pause", "partition")
 PARTITION_S = 30.0
 PAUSE_S = 10.0
 OBSERVATION_S = 8.0
@@ -50,8 +51,8 @@ class Observation:
     gaps_s: dict[str, float]
 
 
-def plan_faults(seed: int, count: int | None = None) -> list[Fault]:
-    """Return all faults in random order, or the first ones."""
+def plan_faults(seed: int, count: int | None = None, kinds: Collection[str] = KINDS) -> list[Fault]:
+    """Return all faults of the kinds in random order, or the first ones."""
     rng = random.Random(f"cluster {seed}")  # noqa: S311 (must be reproducible)
     nodes = [f"{machine.name}-{engine}" for machine in DATA_MACHINES for engine in ENGINES]
     nodes += [f"{machine.name}-{name}" for machine in APP_MACHINES for name in APP_PROCESSES]
@@ -63,7 +64,7 @@ def plan_faults(seed: int, count: int | None = None) -> list[Fault]:
     first, second = rng.sample(DATA_MACHINES, 2)
     faults.append(Fault("kill", tuple(f"{each.name}-{rng.choice(ENGINES)}" for each in (first, second))))
     rng.shuffle(faults)
-    return faults[:count]
+    return [fault for fault in faults if fault.kind in kinds][:count]
 
 
 @dataclass
