@@ -18,8 +18,9 @@ export const notificationColumns: Column<Schemas["Notification"]>[] = [
         <b>{title}</b> {body}
       </>
     ),
+    isText: true,
   },
-  { title: "status", cell: ({ status, reason }) => [getLabel(status), reason].filter(Boolean).join(": ") },
+  { title: "status", cell: ({ status, reason }) => [getLabel(status), reason].filter(Boolean).join(": "), isText: true },
   {
     title: "attempts",
     cell: ({ attempts }) => (

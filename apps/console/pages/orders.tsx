@@ -99,7 +99,7 @@ function OrderView({ order }: { order: Schemas["Order"] }) {
           { title: "at", cell: ({ at }) => formatDateTime(at) },
           { title: "status", cell: ({ status }) => getLabel(status) },
           { title: "actor", cell: ({ actor }) => actor },
-          { title: "note", cell: ({ note }) => note },
+          { title: "note", cell: ({ note }) => note, isText: true },
         ]}
       />
       <h2>{messages.payments}</h2>

@@ -31,7 +31,7 @@ export function Partners() {
           ),
         },
         { title: "brand", cell: ({ brand }) => brand },
-        { title: "address", cell: ({ address }) => address },
+        { title: "address", cell: ({ address }) => address, isText: true },
         { title: "verified", cell: ({ verified }) => getLabel(String(verified)) },
         { title: "enabled", cell: ({ enabled }) => getLabel(String(enabled)) },
       ]}
@@ -92,7 +92,7 @@ export function PartnerPage() {
             />
             {partner.opening_hours !== undefined && (
               <Form
-                action={messages.remove}
+                action={messages.removeHours}
                 kind="danger"
                 onSubmit={() => unwrap(delivery.DELETE("/partners/{partner_id}/opening-hours", { params: { path } }))}
                 onSuccess={reload}

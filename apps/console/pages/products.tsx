@@ -27,7 +27,7 @@ export function Products() {
           ),
         },
         { title: "category", cell: ({ category }) => category },
-        { title: "description", cell: ({ description }) => description },
+        { title: "description", cell: ({ description }) => description, isText: true },
       ]}
     >
       <Link to="/products/new">{messages.newProduct}</Link>

@@ -20,9 +20,9 @@ export const refundColumns: Column<Refund>[] = [
   { title: "status", cell: ({ status }) => getLabel(status) },
   { title: "amount", cell: ({ amount, currency }) => formatAmount(amount, currency), isNumber: true },
   { title: "attempts", cell: ({ attempts }) => attempts, isNumber: true },
-  { title: "response", cell: ({ last_response }) => last_response },
+  { title: "response", cell: ({ last_response }) => last_response, isText: true },
   { title: "next_attempt", cell: ({ next_attempt_at }) => next_attempt_at && formatDateTime(next_attempt_at) },
-  { title: "actions", cell: (refund) => <RefundActions refund={refund} /> },
+  { title: "actions", cell: (refund) => <RefundActions refund={refund} />, isText: true },
 ];
 
 export const loadRefunds = (query: Query<"listRefunds">) => delivery.GET("/refunds", { params: { query } });

@@ -14,7 +14,7 @@ export function SecretDialog({ secret, onClose }: { secret: string | undefined; 
     setIsCopied(true);
   };
   return (
-    <Dialog title={messages.secret} isOpen={secret !== undefined} onClose={onClose}>
+    <Dialog title={messages.secret} isOpen={secret !== undefined} onClose={onClose} isPersistent>
       <p>{messages.secretOnce}</p>
       <p>
         <code>{secret}</code>

@@ -8,6 +8,8 @@ export interface Column<T> {
   title: Name;
   cell: (item: T) => ReactNode;
   isNumber?: boolean;
+  /** Whether lines are wrapped. */
+  isText?: boolean;
 }
 
 export interface TableProps<T> {
@@ -34,8 +36,8 @@ export function Table<T>({ label, columns, items }: TableProps<T>) {
         <tbody>
           {items.map((item, index) => (
             <tr key={index}>
-              {columns.map(({ title, cell, isNumber }) => (
-                <td key={title} className={isNumber ? "number" : ""}>
+              {columns.map(({ title, cell, isNumber, isText }) => (
+                <td key={title} className={isNumber ? "number" : isText ? "text" : ""}>
                   {cell(item)}
                 </td>
               ))}
