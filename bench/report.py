@@ -4,6 +4,7 @@ The prose of the page is written by hand. The plot is not committed.
 """
 
 import platform
+import sysconfig
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
@@ -55,9 +56,17 @@ def _format_row_label(row: Row) -> str:
     return row.name.partition(": ")[2]
 
 
+def describe_build(configure_arguments: str) -> str:
+    """Return how the interpreter was optimised when it was built, given the arguments of its configure script."""
+    options = {"PGO": "--enable-optimizations", "LTO": "--with-lto"}
+    return ", ".join(
+        f"{'with' if option in configure_arguments else 'without'} {name}" for name, option in options.items()
+    )
+
+
 def describe_machine() -> str:
-    """Return the machine and the versions of the measured packages."""
-    python = platform.python_version()
+    """Return the machine, the build of the interpreter and the versions of the measured packages."""
+    python = f"{platform.python_version()} ({describe_build(sysconfig.get_config_var('CONFIG_ARGS') or '')})"
     packages = ", ".join(f"{name} {version(name)}" for name in REPORTED_PACKAGES)
     text = f"Two shared processors ({platform.machine()}), Linux, Python {python}; {packages}."
     return f"{textwrap.fill(text, 100, break_on_hyphens=False)}\n\n"
