@@ -57,7 +57,7 @@ def insert_name(text: str, name: str) -> str:
 
 
 def _render_package_manifest(name: str, version: str) -> str:
-    dependencies = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    dependencies = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["dependencies"]
     manifest = {
         "name": f"@{name}/client",
         "version": version,
