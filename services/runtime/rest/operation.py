@@ -116,20 +116,21 @@ class CompiledOperation:
         self._caches_to_clear = tuple(caches.values()) if is_admin_write else ()
         self._body: JsonBody | FormBody | SignedBody | MultipartBody | None = None
         if specification.request_body:
-            media_type, *other_media_types = specification.request_body["content"]
+            content = specification.request_body["content"]
+            media_type, *other_media_types = content
             if set(other_media_types) - {MERGE_PATCH_MEDIA_TYPE}:
                 raise TypeError(f"{self._operation_id} has several request media types; only one is supported")
             max_bytes = specification._operation.get("x-max-bytes", MAX_JSON_BYTES)
             if media_type == "multipart/form-data":
-                self._body = MultipartBody(specification.request_body["content"][media_type], handler, max_bytes)
+                self._body = MultipartBody(content[media_type], handler, max_bytes)
             elif self._requires_signature:
                 self._body = SignedBody((media_type, *other_media_types), max_bytes)
             elif media_type == FORM_MEDIA_TYPE:
-                self._body = FormBody(self._get_body_schema(specification, media_type), operation.body, max_bytes)
+                self._body = FormBody(content[media_type]["schema"], operation.body, max_bytes)
             else:
                 self._body = JsonBody(
                     (media_type, *other_media_types),
-                    self._get_body_schema(specification, media_type),
+                    content[media_type]["schema"],
                     operation.body,
                     max_bytes,
                     required=specification.request_body.get("required", False),
@@ -146,13 +147,6 @@ class CompiledOperation:
         self._concurrency_limit = (
             limits.uploads if is_upload else limits.streams if self._media_type == MEDIA_TYPE else None
         )
-
-    @staticmethod
-    def _get_body_schema(specification: Any, media_type: str) -> dict[str, Any]:
-        schema: dict[str, Any] = specification.with_definitions(specification.request_body["content"][media_type])[
-            "schema"
-        ]
-        return schema
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request.

@@ -34,7 +34,7 @@ class ResponseValidator:
         }
         self._validator = None
         if is_json(operation.media_type) or operation.media_type == MEDIA_TYPE:
-            schema = specification.response_schema(str(operation.status), operation.media_type)
+            schema = response["content"][operation.media_type]["schema"]
             self._validator = compile_schema(get_data_schema(schema) if operation.media_type == MEDIA_TYPE else schema)
 
     def validate_reason(self, reason: Reason) -> None:

@@ -24,10 +24,6 @@ class FakeSpecification:
     def response_definition(self, _: str) -> dict[str, Any]:
         return self._response
 
-    def response_schema(self, _: str, media_type: str) -> dict[str, Any]:
-        schema: dict[str, Any] = self._response["content"][media_type]["schema"]
-        return schema
-
 
 def create_validator(media_type: str = JSON, headers: dict[str, Any] | None = None) -> ResponseValidator:
     operation = Operation(RecordingThingsHandler, "get_thing", None, 200, media_type)
