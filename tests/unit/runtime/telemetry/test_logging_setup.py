@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,15 @@ def test_sensitive_values_are_redacted(sensitive: str, before: str, after: str) 
 )
 def test_other_text_is_unchanged(text: str, redacted: str) -> None:
     assert redact(text) == redacted
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "ab1-", "a.", "a@", "+1", "://", "://a:", "eyJ-", "eyJ.", "-eyJa", "whsec_", " "]
+)
+def test_time_of_redaction_is_linear(part: str) -> None:
+    start = time.process_time()
+    redact(part * (200_000 // len(part)))
+    assert time.process_time() - start < 2
 
 
 def format_record(record: logging.LogRecord) -> dict[str, str]:
