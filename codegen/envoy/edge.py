@@ -182,7 +182,8 @@ def build_static_document_routes() -> list[Config]:
         {
             "name": f"document: {path}",
             "match": match | {"headers": [build_method_matcher(methods)]},
-            "route": {"cluster": "app", "timeout": DEFAULT_TIMEOUT} | (rewrite_path(path) if path in apps else {}),
+            "route": {"cluster": "app", "timeout": DEFAULT_TIMEOUT}
+            | (build_path_rewrite(path) if path in apps else {}),
             "typed_per_filter_config": authorization.allow_public()
             | enable_compression()
             | rate_limits.build_route_limits(DOCUMENT_LIMITS),
@@ -193,8 +194,8 @@ def build_static_document_routes() -> list[Config]:
     return [*document_routes, *not_allowed]
 
 
-def rewrite_path(path: str) -> Config:
-    """Replace the path of requests: every path of an app is a view of its one page."""
+def build_path_rewrite(path: str) -> Config:
+    """Return the replacement of the path of a request: every path of an app is a view of its one page."""
     return {"regex_rewrite": {"pattern": {"regex": "^.*"}, "substitution": path}}
 
 

@@ -14,6 +14,7 @@ from codegen.envoy.authorization import allow_public, is_token_required, list_al
 from codegen.envoy.common import Config, Profile
 from codegen.envoy.request_bodies import MAX_JSON_BODY_BYTES
 from codegen.rest.operations import Operation, iter_operations
+from tests.conftest import ROOT
 from tests.unit.codegen.sample_contracts import create_contracts, create_openapi
 
 CONTRACTS: Contracts = create_contracts()
@@ -88,6 +89,10 @@ def test_every_path_of_an_app_is_rewritten_to_its_page(app: str) -> None:
     rewrite = select("GET", f"/{app}/orders/1")["route"]["regex_rewrite"]
     assert re.sub(rewrite["pattern"]["regex"], rewrite["substitution"], f"/{app}/orders/1", count=1) == f"/{app}"
     assert "regex_rewrite" not in select("GET", f"/{app}/assets/a.js")["route"]
+
+
+def test_every_app_of_the_repository_has_its_routes() -> None:
+    assert {page.parent.name for page in (ROOT / "apps").glob("*/index.html")} == {*edge.APPS}
 
 
 def test_cors_preflight_precedes_all_operations() -> None:
