@@ -7,7 +7,8 @@ from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
 
 _ETAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_ETAG_LIST = re.compile(rf"[ \t,]*{_ETAG}(?:[ \t]*,[ \t]*(?:{_ETAG})?)*[ \t]*")
+_ETAG_LIST = re.compile(rf"[ \t,]*+{_ETAG}(?:[ \t]*,[ \t,]*+{_ETAG})*[ \t,]*+")
+"""List with empty elements (RFC 9110 5.6.1.2). No text has two matches, since those would be tried one by one."""
 _VERSION_ETAG = re.compile(r'"(0|[1-9][0-9]{0,18})"')
 
 MAX_VERSION = 2**63 - 1
