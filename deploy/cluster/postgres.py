@@ -104,6 +104,8 @@ def build_patroni_config(config: MachineConfig, secrets: Secrets) -> dict[str, A
             "data_dir": str(folder / "data"),
             "bin_dir": str(POSTGRES_BIN_DIR),
             "pgpass": str(folder / "pgpass"),
+            # By default, the copy for a standby begins after a checkpoint that lasts minutes.
+            "basebackup": [{"checkpoint": "fast"}],
             "authentication": {
                 "superuser": superuser,
                 "replication": {

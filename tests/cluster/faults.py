@@ -61,8 +61,8 @@ def plan_faults(seed: int, count: int | None = None, kinds: Collection[str] = KI
     faults += [Fault("partition", (f"leader of {engine}",)) for engine in LED_ENGINES]
     faults += [Fault("partition", (rng.choice(machines).name,)) for machines in (DATA_MACHINES, APP_MACHINES)]
     faults.append(Fault("pause", (f"{rng.choice(DATA_MACHINES).name}-etcd",)))
-    first, second = rng.sample(DATA_MACHINES, 2)
-    faults.append(Fault("kill", tuple(f"{each.name}-{rng.choice(ENGINES)}" for each in (first, second))))
+    pair = zip(rng.sample(DATA_MACHINES, 2), rng.sample(ENGINES, 2), strict=True)
+    faults.append(Fault("kill", tuple(f"{machine.name}-{engine}" for machine, engine in pair)))
     rng.shuffle(faults)
     return [fault for fault in faults if fault.kind in kinds][:count]
 

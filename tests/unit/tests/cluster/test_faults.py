@@ -1,0 +1,42 @@
+"""Faults of the node-loss test, and the gaps between successful writes."""
+
+from deploy.cluster.machines import APP_MACHINES, DATA_MACHINES
+from tests.cluster.faults import APP_PROCESSES, ENGINES, LED_ENGINES, plan_faults
+from tests.cluster.probes import Probe
+
+
+def test_plan_is_reproducible_and_depends_on_the_seed() -> None:
+    assert plan_faults(1) == plan_faults(1)
+    assert plan_faults(1) != plan_faults(2)
+    assert plan_faults(1, 5) == plan_faults(1)[:5]
+
+
+def test_plan_contains_every_node_and_leader() -> None:
+    faults = plan_faults(1)
+    killed = {
+        target for fault in faults if fault.kind == "kill" and len(fault.targets) == 1 for target in fault.targets
+    }
+    nodes = {f"{machine.name}-{engine}" for machine in DATA_MACHINES for engine in ENGINES}
+    nodes |= {f"{machine.name}-{name}" for machine in APP_MACHINES for name in APP_PROCESSES}
+    leaders = {f"leader of {engine}" for engine in LED_ENGINES}
+    assert killed == nodes | leaders
+    partitioned = {target for fault in faults if fault.kind == "partition" for target in fault.targets}
+    assert leaders < partitioned
+
+
+def test_two_nodes_fail_on_different_machines() -> None:
+    for seed in range(20):
+        (pair,) = (fault for fault in plan_faults(seed) if len(fault.targets) == 2)
+        machines = {target.partition("-")[0] for target in pair.targets}
+        assert len(machines) == 2
+
+
+def test_faults_are_selected_by_kind() -> None:
+    assert {fault.kind for fault in plan_faults(1, kinds=["partition", "pause"])} == {"partition", "pause"}
+
+
+def test_gap_is_the_longest_time_between_writes_after_the_fault() -> None:
+    probe = Probe("test", [0.0, 9.0, 10.0, 10.5, 14.0, 14.5])
+    assert probe.measure_gap_s(10.2, 15.0) == 3.5
+    assert probe.measure_gap_s(14.2, 20.0) == 5.5, "no write until the end"
+    assert probe.measure_gap_s(9.5, 10.1) == 1.0, "the fault interrupts a gap that has begun before"
