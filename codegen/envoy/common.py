@@ -76,7 +76,7 @@ def format_placeholder(service: str, setting_name: str) -> str:
 def build_http2_options(**http2_options: Any) -> Config:
     """Return the options for upstream HTTP/2."""
     message_name = "extensions.upstreams.http.v3.HttpProtocolOptions"
-    http2_options["connection_keepalive"] = {"interval": "30s", "timeout": "5s"}
+    http2_options.setdefault("connection_keepalive", {"interval": "30s", "timeout": "5s"})
     options = build_typed_config(message_name, explicit_http_config={"http2_protocol_options": http2_options})
     return {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}}
 

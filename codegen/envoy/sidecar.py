@@ -49,6 +49,9 @@ REFLECTION_PREFIXES = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflectio
 NO_ROUTE_TIMEOUT = {"timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
 """No additional timeout: the sidecar of the called service limits the duration of each call."""
 
+UPSTREAM_KEEPALIVE = {"interval": "2s", "timeout": "3s"}
+"""Pings of another sidecar. Calls to an instance that has become unreachable fail when a ping is not answered."""
+
 TRACING_DISABLED = {"tracing": {"random_sampling": {"numerator": 0}, "overall_sampling": {"numerator": 0}}}
 
 
@@ -91,7 +94,7 @@ def build_upstream_cluster(trust_domain: str, caller: str, service: str) -> Conf
                 "grpc_health_check": {},
             }
         ],
-        **build_http2_options(),
+        **build_http2_options(connection_keepalive=UPSTREAM_KEEPALIVE),
     )
 
 

@@ -36,6 +36,8 @@ DYNAMIC_CONFIGURATION: Mapping[str, Any] = {
     # A crashed leader is not restarted first.
     "primary_start_timeout": 0,
     "synchronous_mode": True,
+    # Without a majority of etcd, a leader continues while it reaches all standbys.
+    "failsafe_mode": True,
     "postgresql": {
         "use_pg_rewind": True,
         "parameters": {
@@ -70,6 +72,8 @@ def define_etcd(config: MachineConfig) -> ProcessSpec:
         # Two processors are shared by all machines, so that heartbeats are late.
         "heartbeat-interval": 250,
         "election-timeout": 2500,
+        # A member that returns from a partition does not depose the leader; the default of etcd 3.5 and later.
+        "pre-vote": "true",
         "log-level": "warn",
     }
 
