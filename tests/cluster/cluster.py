@@ -1,6 +1,8 @@
 """The running cluster as the target of clients, and its processes and leaders."""
 
+import json
 import os
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import override
@@ -45,6 +47,16 @@ class Cluster(Mesh):
     def are_all_processes_ready(self) -> bool:
         """Return whether the supervisor reports every process as ready."""
         return all(state.state == "ready" for state in self.read_process_states().values())
+
+    def is_postgres_redundant(self) -> bool:
+        """Return whether PostgreSQL has a leader, a synchronous standby and another standby that is streaming."""
+        for machine in DATA_MACHINES:
+            content = _get(f"http://{machine.address}:{PATRONI_PORT}/cluster")
+            if content is not None:
+                members = json.loads(content)["members"]
+                roles = Counter(member["role"] for member in members if member["state"] in ("running", "streaming"))
+                return roles["leader"] == roles["sync_standby"] == 1 and roles.total() == len(DATA_MACHINES)
+        return False
 
     def find_leader(self, engine: str) -> Machine | None:
         """Return the machine of the leader of an engine, or None during an election."""

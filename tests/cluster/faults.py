@@ -132,7 +132,7 @@ class FaultInjector:
                     await wait_until_async(lambda: not self.cluster.are_all_processes_ready(), 5, 0.02)
 
     async def _wait_until_recovered(self, description: str) -> None:
-        """Wait until all processes are ready, and every probe writes for OBSERVATION_S."""
+        """Wait until all processes are ready, PostgreSQL is redundant and every probe writes, and OBSERVATION_S more."""
 
         def is_recovered() -> bool:
             now = time.monotonic()
@@ -140,5 +140,8 @@ class FaultInjector:
                 probe.successes[-1] > now - OBSERVATION_S / 2 for probe in self.probes
             )
 
-        await wait_until_async(is_recovered, RECOVERY_TIMEOUT_S, 0.2, description=f"recovery after {description}")
+        async def is_redundant() -> bool:
+            return is_recovered() and await asyncio.to_thread(self.cluster.is_postgres_redundant)
+
+        await wait_until_async(is_redundant, RECOVERY_TIMEOUT_S, 0.2, description=f"recovery after {description}")
         await asyncio.sleep(OBSERVATION_S)
