@@ -132,7 +132,7 @@ class FaultInjector:
                     await wait_until_async(lambda: not self.cluster.are_all_processes_ready(), 5, 0.02)
 
     async def _wait_until_recovered(self, description: str) -> None:
-        """Wait until all processes are ready, PostgreSQL is redundant and every probe writes, and OBSERVATION_S more."""
+        """Wait until all processes are ready, PostgreSQL is redundant and every probe writes; then OBSERVATION_S."""
 
         def is_recovered() -> bool:
             now = time.monotonic()
