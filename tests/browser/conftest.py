@@ -6,9 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from deploy.local.demo.scenarios import DEMO_PASSWORD
 from tests.browser.contract_recorder import ContractRecorder
+from tests.browser.staff import store_session
 from tests.conftest import ROOT, Mesh, shift_port
 from tests.users import User
 
@@ -94,6 +96,32 @@ def open_context(browser: Browser, contract: ContractRecorder) -> Iterator[OpenC
 def customer(edge: httpx.Client, sandbox: httpx.Client) -> User:
     """Return a new customer."""
     return User(edge, sandbox)
+
+
+type SendRequest = Callable[..., httpx.Response]
+"""Function that sends a request of a method to a path, with options of httpx, and raises for error statuses."""
+
+
+@pytest.fixture
+def send(edge: httpx.Client) -> SendRequest:
+    """Return a function that sends a request as the demo admin."""
+    body = {"email": "admin@delivery.test", "password": DEMO_PASSWORD}
+    token = edge.post("/sessions", json=body).raise_for_status().json()["access_token"]
+
+    def send(method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {token}"}
+        return edge.request(method, path, headers=headers, **options).raise_for_status()
+
+    return send
+
+
+@pytest.fixture
+def console(mesh: Mesh, edge: httpx.Client, open_context: OpenContext) -> Page:
+    """Return a page in which the demo admin is signed in."""
+    page = open_context(**store_session(mesh, edge, "console", "admin")).new_page()
+    page.goto(f"{mesh.edge_url}/console")
+    expect(page.get_by_role("heading", name="Orders")).to_be_visible()
+    return page
 
 
 def is_local(url: str) -> bool:
