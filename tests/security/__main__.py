@@ -12,7 +12,7 @@ import pytest
 
 from tests.mutation import find_lines
 from tests.security.mutation import load_mutations
-from tests.suite import Group, GroupResult, Series, report_results, run_in_parallel
+from tests.suite import Group, GroupResult, Series, delete_state, report_results, run_in_parallel
 
 MESH_FOLDERS = ("e2e", "security")
 """Folders whose tests share the running mesh."""
@@ -63,6 +63,7 @@ def report_subjects(tests: Mapping[str, Sequence[str]], results: Sequence[GroupR
 def main(words: Sequence[str]) -> int:
     """Run the tests of the subjects that contain all words, or all tests. Return 0 if every subject has passed."""
     tests = load_tests(words)
+    delete_state()
     selected = [test for members in tests.values() for test in members]
     results = run_in_parallel(build_series([*selected, *([] if words else ["tests/security"])]), ["-rpfE"])
     have_passed = report_subjects(tests, results)
