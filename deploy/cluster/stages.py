@@ -38,9 +38,9 @@ def define_stages(
         define_trace_viewer(outside),
     ]
     return [
-        [_place(network, *each) for each in first],
-        [*(_place(network, *each) for each in stores), *third_parties],
-        [_place(network, *each) for config in apps for each in _define_apps(config, secrets)],
+        [place_process(network, *each) for each in first],
+        [*(place_process(network, *each) for each in stores), *third_parties],
+        [place_process(network, *each) for config in apps for each in _define_apps(config, secrets)],
     ]
 
 
@@ -52,7 +52,7 @@ def _define_apps(config: MachineConfig, secrets: Secrets) -> Iterator[tuple[Mach
         yield config, envoys.define_sidecar(config, OPERATOR_SIDECAR)
 
 
-def _place(network: Network, config: MachineConfig, process: ProcessSpec) -> ProcessSpec:
+def place_process(network: Network, config: MachineConfig, process: ProcessSpec) -> ProcessSpec:
     """Return the process on its machine: in its namespace and folder, with the machine in its name."""
 
     def wrap(command: Sequence[str], user: int | None = None) -> list[str]:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from deploy.cluster.machines import APP_MACHINES, DATA_MACHINES, Machine, MachineConfig
 from deploy.cluster.network import Network
-from deploy.cluster.stages import define_stages
+from deploy.cluster.stages import define_stages, place_process
 from deploy.local.mesh_config import SERVICES
 from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.process import ProcessSpec
 
 
 def test_every_engine_and_service_runs_on_several_machines(
@@ -41,3 +42,14 @@ def test_sockets_of_the_machines_differ(
     stages = define_stages(Network(tmp_path), configs, secrets)
     sockets = [socket for stage in stages for process in stage for socket in process.sockets]
     assert max(Counter(sockets).values()) == 1
+
+
+def test_process_of_another_user_changes_it_on_its_machine(
+    configs: dict[Machine, MachineConfig], tmp_path: Path
+) -> None:
+    process = ProcessSpec("cache", ["cache"], {}, lambda: True, user=65534, cleanup_command=["clean"])
+    placed = place_process(Network(tmp_path), configs[APP_MACHINES[0]], process)
+    assert placed.name == "app1-cache"
+    assert placed.command[-4:] == ["--setuid=65534", "--setgid=65534", "--", "cache"]
+    assert placed.user is None, "entering a namespace needs root"
+    assert placed.cleanup_command[-2:] == ["--", "clean"]
