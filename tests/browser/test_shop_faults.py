@@ -88,9 +88,10 @@ def test_revoked_session_leads_to_the_sign_in(
     page.goto(f"{mesh.edge_url}/shop/notifications")
     expect(page.get_by_text("There are no notifications yet.")).to_be_visible()
     customer.request("DELETE", "/sessions").raise_for_status()
+    assert page.evaluate("Object.keys(localStorage)") == ["/shop/session"]
     page.get_by_role("link", name="Orders").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    assert page.evaluate("localStorage.getItem('/shop/session')") is None
+    assert page.evaluate("Object.keys(localStorage)") == []
     assert contract.count("POST", "/sessions/refresh") == 0
 
 
@@ -149,9 +150,8 @@ def measure_interactive_ms(page: Page, url: str) -> float:
 
 def test_catalog_is_interactive_within_a_second(mesh: Mesh, open_context: OpenContext) -> None:
     url = f"{mesh.edge_url}/shop"
-    # The fastest of a few attempts, each with an empty cache, since other tests use the same processors.
-    durations = [measure_interactive_ms(open_context().new_page(), url) for _ in range(4)]
-    assert min(durations) < MAX_INTERACTIVE_MS
+    # One of a few attempts, each with an empty cache, since other tests use the same processors.
+    assert any(measure_interactive_ms(open_context().new_page(), url) < MAX_INTERACTIVE_MS for _ in range(4))
 
 
 def test_compressed_javascript_is_within_its_budget() -> None:

@@ -1,10 +1,10 @@
 /** Sign-in and sign-out. */
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import type { ReactNode } from "react";
+import { Fragment, type ReactNode } from "react";
 
 import { delivery, unwrap } from "../api";
-import { forgetDevice } from "../push";
+import { device, forgetDevice, registerDevice } from "../push";
 import { shared } from "../messages";
 import { session, useSession } from "../session";
 import { Button } from "./button";
@@ -19,6 +19,8 @@ export function SignInForm({ onSignIn }: { onSignIn?: () => void }) {
       action={shared.signIn}
       onSubmit={async ({ email = "", password = "" }) => {
         session.set(await unwrap(delivery.POST("/sessions", { body: { email, password } })));
+        // The session is complete without it, and the profile offers it again.
+        if (device.get() !== undefined) registerDevice().catch(() => undefined);
       }}
       onSuccess={onSignIn}
     >
@@ -30,7 +32,9 @@ export function SignInForm({ onSignIn }: { onSignIn?: () => void }) {
 
 /** The sign-in form for visitors, and the children for signed-in users. */
 export function RequireSession({ children, footer }: { children: ReactNode; footer?: ReactNode }) {
-  if (useSession() !== undefined) return children;
+  const userId = useSession()?.user_id;
+  // The pages of another user begin without the state of the previous one.
+  if (userId !== undefined) return <Fragment key={userId}>{children}</Fragment>;
   return (
     <Page title={shared.signIn}>
       <SignInForm />

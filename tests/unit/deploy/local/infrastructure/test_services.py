@@ -59,7 +59,8 @@ def test_own_targets_may_be_called_beside_the_sandbox(
 
 def test_banks_may_send_customers_to_frontends_of_the_edge(shared_config: MeshConfig, shared_secrets: Secrets) -> None:
     environment = build_service_environment(shared_config, shared_secrets, "orders")
-    assert environment["RETURN_URL_ORIGINS"] == shared_config.get_setting("ALLOWED_ORIGINS")
+    origins = shared_config.get_setting("ALLOWED_ORIGINS").split(",")
+    assert environment["RETURN_URL_ORIGINS"].split(",") == [*origins, shared_config.edge_url]
 
 
 def test_spans_are_exported_to_the_trace_viewer(shared_config: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
