@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, get_type_hints
 from urllib.parse import parse_qsl
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive
@@ -26,6 +27,9 @@ ACCEPT_PATCH = f"{JSON_MEDIA_TYPE}, {MERGE_PATCH_MEDIA_TYPE}"
 FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 MAX_FIELDS = 100
 """Maximum number of fields of a form."""
+
+_CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1"})
+"""Character sets of multipart forms. Others are rejected: that of punycode would be decoded in quadratic time."""
 
 _REGISTERED_MEDIA_TYPES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
 """Registered media type by the unregistered alias that clients send for it."""
@@ -175,6 +179,9 @@ class MultipartBody:
         """
         if parse_media_type(headers) != "multipart/form-data":
             raise create_unsupported_media_type_error("multipart/form-data")
+        _, options = parse_options_header(next(value for name, value in headers if name == b"content-type"))
+        if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
+            raise ApiError(Reason.INVALID_REQUEST, "The multipart form is malformed.")
         max_fields = MAX_FIELDS if self._fields else 1
         parser = MultiPartParser(Headers(raw=list(headers)), _iter_once(raw), max_files=1, max_fields=max_fields)
         parser.spool_max_size = self.max_bytes  # the body is in memory already; do not write a temporary file

@@ -251,6 +251,17 @@ def test_form_without_exactly_one_named_file_is_rejected(request_: dict[str, Any
     assert_rejected(put_picture(**request_), 400, "INVALID_REQUEST")
 
 
+@pytest.mark.parametrize(
+    ("charset", "status"),
+    [("utf-8", 204), ('"UTF-8"', 204), ("ISO-8859-1", 204), ("punycode", 400), ("idna", 400), ("none", 400)],
+)
+def test_form_in_unusual_charset_is_rejected(charset: str, status: int) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="picture"; filename="a"\r\nContent-Type: image/png\r\n\r\nx'
+    headers = {"content-type": f"multipart/form-data; charset={charset}; boundary=x"}
+    response = put_picture(content=part + b"\r\n--x--\r\n", headers=headers)
+    assert response.status_code == status
+
+
 def test_file_of_unsupported_type_returns_415_with_accept_header() -> None:
     response = put_picture(files={"picture": ("cat.gif", b"GIF89a", "image/gif")})
     assert_rejected(response, 415, "UNSUPPORTED_MEDIA_TYPE")
