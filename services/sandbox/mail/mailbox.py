@@ -43,7 +43,7 @@ def find_code(text: str) -> str | None:
 
 
 def _html_to_text(markup: str) -> str:
-    return html.unescape(re.sub(r"<[^>]*>", "\n", markup))
+    return html.unescape(re.sub(r"<[^<>]*>", "\n", markup))
 
 
 class Mailbox:

@@ -1,6 +1,7 @@
 """Mailboxes: codes in mails, received messages and pages."""
 
 import asyncio
+import time
 from email.message import EmailMessage
 from typing import Any, cast
 
@@ -81,6 +82,13 @@ async def test_code_is_found_in_html_if_not_in_text(mailbox: Mailbox, client: ht
     mailbox.deliver(ADA, "HTML only", "", "<p>Code: <b>AB&#45;1234</b></p>")
     mailbox.deliver(ADA, "Both", "Code: 111111", "<p>Code: 222222</p>")
     assert [mail["code"] for mail in await list_mails(client)] == ["AB-1234", "111111"]
+
+
+async def test_many_open_brackets_are_read_in_linear_time(mailbox: Mailbox, client: httpx.AsyncClient) -> None:
+    mailbox.deliver(ADA, "HTML only", "", "<p>Code: 4821-ab</p>" + "<" * 200_000)
+    started_at = time.process_time()
+    assert [mail["code"] for mail in await list_mails(client)] == ["4821-ab"]
+    assert time.process_time() - started_at < 5
 
 
 async def test_received_mail_has_both_bodies(mailbox: Mailbox, client: httpx.AsyncClient) -> None:
