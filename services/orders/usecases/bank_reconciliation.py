@@ -1,5 +1,6 @@
 """Reconciliation with the banks: payments that a bank has captured and that are not recorded here."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -15,6 +16,9 @@ from services.runtime.core.errors import ApiError
 log = logging.getLogger(__name__)
 
 BANKS_PER_PAGE = 100
+
+MAX_BANK_DURATION_S = 600.0
+"""Maximum time of the comparison with one bank, in seconds, so that an endless list does not stop the others."""
 
 
 class BankPaymentLister(Protocol):
@@ -34,9 +38,9 @@ def log_lost_payment(payment: Payment) -> None:
     log.warning("payment %s of bank %s is not recorded; raising an alert", payment.payment_id, payment.bank_id)
 
 
-def log_failed_bank(bank_id: str, error: ApiError) -> None:
+def log_failed_bank(bank_id: str, error: Exception) -> None:
     """Log a bank whose payments were not compared, as a warning."""
-    log.warning("payments of bank %s not compared: %s; retrying at the next run", bank_id, error)
+    log.warning("payments of bank %s not compared: %r; retrying at the next run", bank_id, error)
 
 
 async def reconcile_banks(
@@ -45,20 +49,26 @@ async def reconcile_banks(
     clock: Clock,
     policy: ReconciliationPolicy,
     report_payment: Callable[[Payment], None] = log_lost_payment,
-    report_failure: Callable[[str, ApiError], None] = log_failed_bank,
+    report_failure: Callable[[str, Exception], None] = log_failed_bank,
+    max_bank_duration_s: float = MAX_BANK_DURATION_S,
 ) -> int:
     """Raise an alert, once, for each payment within the window that only its bank has recorded. Return 0.
 
     Payments within the quiet period are not compared, since their callbacks may be on their way. A bank that is
-    unavailable, or has no list of payments, does not affect the others.
+    unavailable, has no list of payments or an endless one, or answers anything else does not affect the others.
     """
     now, after = clock(), ""
     since, until = now - policy.window, now - policy.quiet_period
     while banks := await repository.banks.list_active(after, BANKS_PER_PAGE):
         for bank in banks:
             try:
-                await _reconcile_bank(repository, lister, bank, since, until, report_payment)
-            except ApiError as error:
+                async with asyncio.timeout(max_bank_duration_s):
+                    await _reconcile_bank(repository, lister, bank, since, until, report_payment)
+            except (ApiError, TimeoutError) as error:
+                report_failure(bank.id, error)
+            # Boundary of one bank: its answers may cause any error.
+            except Exception as error:
+                log.exception("comparison with bank %s failed", bank.id)
                 report_failure(bank.id, error)
         after = banks[-1].id
     return 0

@@ -48,8 +48,8 @@ async def run_reconcile(
             f"payment {payment.payment_id} of bank {payment.bank_id}: {amount}"
         )
 
-    def print_failed_bank(bank_id: str, error: ApiError) -> None:
-        print(f"payments of bank {bank_id} not compared: {error}")
+    def print_failed_bank(bank_id: str, error: Exception) -> None:
+        print(f"payments of bank {bank_id} not compared: {str(error) or type(error).__name__}")
 
     run = ReconciliationRun(repository, history, clock, policy, print_discrepancy)
     unchanged_since = started_at - policy.quiet_period

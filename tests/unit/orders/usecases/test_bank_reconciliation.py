@@ -1,5 +1,6 @@
 """Reconciliation with banks: payments that only a bank has recorded."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -55,3 +56,32 @@ async def test_inactive_bank_receives_no_request() -> None:
     repository, lister = FakeRepository(banks=[replace(BANK, active=False)]), FakeLister()
     await reconcile_banks(repository, lister, repository.clock, POLICY)
     assert lister.periods == set()
+
+
+class HostileLister(FakeLister):
+    """Banks of which `endless` lists pages without end and `invalid` causes an unexpected error."""
+
+    async def list_payments(
+        self, bank: Bank, since: datetime, until: datetime, page_token: str | None
+    ) -> BankPaymentPage | None:
+        if bank.id == "invalid":
+            raise ValueError("unexpected")
+        if bank.id == "endless":
+            await asyncio.sleep(0)
+            return BankPaymentPage([], "b" if page_token == "a" else "a")
+        return await super().list_payments(bank, since, until, page_token)
+
+
+async def test_hostile_bank_does_not_affect_other_banks() -> None:
+    banks = [replace(BANK, id=bank_id) for bank_id in ("endless", "invalid", "visa")]
+    repository, failures = FakeRepository(banks=banks), list[tuple[str, type[Exception]]]()
+    await reconcile_banks(
+        repository,
+        HostileLister(),
+        repository.clock,
+        POLICY,
+        report_failure=lambda bank_id, error: failures.append((bank_id, type(error))),
+        max_bank_duration_s=0.05,
+    )
+    assert failures == [("endless", TimeoutError), ("invalid", ValueError)]
+    assert len(repository.events) == len(PAYMENTS)
