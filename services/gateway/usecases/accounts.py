@@ -153,14 +153,24 @@ async def delete_account(
 async def finish_interrupted_accounts(
     repository: VerificationRepository, identity: IdentityProvider, image_store: ImageStore, clock: Clock
 ) -> int:
-    """Complete interrupted creations and deletions of accounts. Returns the number of accounts processed.
+    """Complete interrupted creations and deletions of accounts. Returns the number of completed accounts.
 
-    Several instances may run it concurrently.
+    An account that fails is retried in a later run, and does not affect the others. Several instances may run it
+    concurrently.
     """
     unfinished = await repository.accounts.list_unfinished(clock() - GRACE_PERIOD, BATCH_SIZE)
+    completed_count = 0
     for account in unfinished:
-        await _finish_account(repository, identity, image_store, clock, account)
-    return len(unfinished)
+        try:
+            await _finish_account(repository, identity, image_store, clock, account)
+        except ApiError as error:
+            log.warning("account not completed: %s; will be retried (user_id=%s)", error, account.id)
+        # Boundary of one account: the identity provider may answer anything.
+        except Exception:
+            log.exception("account not completed; will be retried (user_id=%s)", account.id)
+        else:
+            completed_count += 1
+    return completed_count
 
 
 async def _finish_account(

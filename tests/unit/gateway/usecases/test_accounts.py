@@ -81,6 +81,25 @@ async def test_interrupted_sign_up_is_completed_after_grace_period(was_created: 
     assert len(repository.events) == 2 * was_created
 
 
+async def test_account_that_fails_does_not_delay_other_accounts() -> None:
+    unfinished = replace(ADA, state=AccountState.CREATING, role=None, created_at=NOW - timedelta(hours=2))
+    later = replace(unfinished, id="eve", email="eve@delivery.test", created_at=NOW - timedelta(hours=1))
+    repository = FakeRepository(unfinished, later)
+
+    class FailingIdentityProvider(FakeIdentityProvider):
+        """Provider with an invalid answer about one account."""
+
+        async def exists(self, user_id: str) -> bool:
+            if user_id == "ada":
+                raise ValueError("invalid answer")
+            return await super().exists(user_id)
+
+    identity = FailingIdentityProvider("eve")
+    assert await accounts.finish_interrupted_accounts(repository, identity, FakeImageStore(), repository.clock) == 1
+    states = {user_id: account.state for user_id, account in repository.accounts.items()}
+    assert states == {"ada": AccountState.CREATING, "eve": AccountState.ACTIVE}
+
+
 async def test_interrupted_sign_up_without_role_sets_no_role() -> None:
     account = replace(ADA, state=AccountState.CREATING, role=None, created_at=NOW - timedelta(hours=1))
     repository, identity = FakeRepository(account), FakeIdentityProvider("ada")
