@@ -23,7 +23,14 @@ import "./styles.css";
 function Root() {
   const isSignedIn = useSession() !== undefined;
   return (
-    <Frame name={<Link to="/" className="name">Delivery</Link>} navigation={isSignedIn && <Navigation />}>
+    <Frame
+      name={
+        <Link to="/" className="name">
+          Delivery
+        </Link>
+      }
+      navigation={isSignedIn && <Navigation />}
+    >
       <RequireSession footer={<p>{messages.adminOnly}</p>}>
         <Outlet />
       </RequireSession>

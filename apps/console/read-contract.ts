@@ -15,7 +15,12 @@ export function readContract() {
     if (!isObject(node)) return node;
     const { $ref: reference } = node;
     if (typeof reference === "string") {
-      return resolve(reference.slice(2).split("/").reduce<unknown>((value, key) => (value as JsonObject)[key], document));
+      return resolve(
+        reference
+          .slice(2)
+          .split("/")
+          .reduce<unknown>((value, key) => (value as JsonObject)[key], document),
+      );
     }
     // A property of such a name is an object.
     const entries = Object.entries(node).filter(([key, value]) => !OMITTED.has(key) || isObject(value));

@@ -68,5 +68,9 @@ export function isEqual(one: Json | undefined, other: Json | undefined): boolean
 
 function sortNames(value: Json | undefined): Json | undefined {
   if (!isObject(value)) return value;
-  return Object.fromEntries(Object.keys(value).sort().map((name) => [name, sortNames(value[name]) ?? null]));
+  return Object.fromEntries(
+    Object.keys(value)
+      .sort()
+      .map((name) => [name, sortNames(value[name]) ?? null]),
+  );
 }

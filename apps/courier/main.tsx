@@ -14,7 +14,14 @@ import "./styles.css";
 function Root() {
   const isSignedIn = useSession() !== undefined;
   return (
-    <Frame name={<Link to="/" className="name">Delivery</Link>} navigation={isSignedIn && <SignOutButton />}>
+    <Frame
+      name={
+        <Link to="/" className="name">
+          Delivery
+        </Link>
+      }
+      navigation={isSignedIn && <SignOutButton />}
+    >
       <RequireSession footer={<p>{messages.couriersOnly}</p>}>
         <Outlet />
       </RequireSession>

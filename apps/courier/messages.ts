@@ -20,7 +20,8 @@ export const messages = select({
     note: "Note",
     order: "Order",
     pickup: "Pick up at",
-    positionDenied: "Your position is not shared, because the browser does not permit it. The customer cannot follow you.",
+    positionDenied:
+      "Your position is not shared, because the browser does not permit it. The customer cannot follow you.",
     positionShared: "Your position is shared with the customer.",
     positionUnavailable: "Your position cannot be determined at the moment.",
     take: "Take order",
@@ -44,7 +45,8 @@ export const messages = select({
     note: "Notiz",
     order: "Bestellung",
     pickup: "Abholen bei",
-    positionDenied: "Ihre Position wird nicht geteilt, da der Browser es nicht erlaubt. Der Kunde kann Ihnen nicht folgen.",
+    positionDenied:
+      "Ihre Position wird nicht geteilt, da der Browser es nicht erlaubt. Der Kunde kann Ihnen nicht folgen.",
     positionShared: "Ihre Position wird mit dem Kunden geteilt.",
     positionUnavailable: "Ihre Position kann gerade nicht bestimmt werden.",
     take: "Bestellung übernehmen",

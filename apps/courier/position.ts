@@ -18,7 +18,10 @@ export function usePositionReports(orderId: string): PositionState {
     const report = async ({ latitude, longitude }: GeolocationCoordinates): Promise<void> => {
       const params = { path: { order_id: orderId } };
       try {
-        const { response } = await delivery.PUT("/orders/{order_id}/deliverer-position", { params, body: { latitude, longitude } });
+        const { response } = await delivery.PUT("/orders/{order_id}/deliverer-position", {
+          params,
+          body: { latitude, longitude },
+        });
         setState(response.ok ? "shared" : "unavailable");
       } catch {
         setState("unavailable"); // A later report may succeed.

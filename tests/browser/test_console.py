@@ -1,10 +1,11 @@
 """Lists of the console with filters and pages, accounts, and the page of an order with its refund."""
 
+import secrets
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from deploy.local.demo.scenarios import BASKET
 from tests.browser.conftest import PHONE, OpenContext, SendRequest, check_accessibility
@@ -58,20 +59,30 @@ def test_lists_load_further_pages(console: Page, send: SendRequest) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_role_and_block_of_an_account_are_set(
-    console: Page, send: SendRequest, edge: httpx.Client, sandbox: httpx.Client
-) -> None:
-    courier = User(edge, sandbox, "deliverer").sign_in()
+def reverse_items(route: Route) -> None:
+    """Respond with the items of a list in the opposite order, as if the list had changed."""
+    response = route.fetch()
+    page = response.json()
+    route.fulfill(response=response, json=page | {"items": page["items"][::-1]})
+
+
+def test_role_and_block_of_an_account_are_set(console: Page, edge: httpx.Client, sandbox: httpx.Client) -> None:
+    last_name = f"Byron {secrets.token_hex(3)}"
+    couriers = {user.email: user for user in (User(edge, sandbox, "deliverer", last_name=last_name) for _ in range(2))}
     open_page(console, "Users")
-    fill(console, q=courier.email)
+    fill(console, q=last_name)
     console.get_by_role("button", name="Filter").click()
-    expect(console.locator("tbody tr")).to_have_count(1)
-    console.get_by_role("button", name="Edit").click()
+    rows = console.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    courier = couriers[rows.first.locator("td").nth(1).inner_text()].sign_in()
+    rows.first.get_by_role("button", name="Edit").click()
+    console.route("**/api/v1/users?*", reverse_items)
     dialog = console.get_by_role("dialog", name=courier.email)
     dialog.get_by_label("Role").select_option("Deliverer")
     check_accessibility(console)
     save_screenshot(console, "console-desktop-user")
-    dialog.get_by_role("button", name="Save").click()
+    with console.expect_response("**/api/v1/users?*"):
+        dialog.get_by_role("button", name="Save").click()
     expect(dialog.get_by_text("Saved.")).to_be_visible()
     dialog.get_by_role("button", name="Disable").click()
     expect(dialog.get_by_text("The account cannot sign in.")).to_be_visible()
@@ -79,7 +90,7 @@ def test_role_and_block_of_an_account_are_set(
     dialog.get_by_role("button", name="Enable").click()
     expect(dialog.get_by_text("The account can sign in.")).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
-    expect(console.get_by_role("cell", name="Deliverer", exact=True)).to_be_visible()
+    expect(rows.last.get_by_role("cell", name="Deliverer", exact=True)).to_be_visible()
     console.go_back()
     expect(console.locator("[name=q]")).to_have_value("")
     assert courier.sign_in().request("GET", "/users/me").json()["role"] == "deliverer"

@@ -46,7 +46,9 @@ export function NewBank() {
       <SchemaForm
         schema="CreateBankRequest"
         action={messages.create}
-        onSubmit={(body) => unwrap(delivery.POST("/banks", { params: { header: { "Idempotency-Key": keys.get(body) } }, body }))}
+        onSubmit={(body) =>
+          unwrap(delivery.POST("/banks", { params: { header: { "Idempotency-Key": keys.get(body) } }, body }))
+        }
         onSuccess={({ id, webhook_secret }) => setCreated({ id, secret: webhook_secret })}
       />
       <SecretDialog
@@ -70,10 +72,14 @@ export function BankPage() {
             <Editor
               query={options}
               schema="BankPatch"
-              save={(body, etag) => delivery.PATCH("/banks/{bank_id}", { params: { path, header: { "If-Match": etag } }, body })}
+              save={(body, etag) =>
+                delivery.PATCH("/banks/{bank_id}", { params: { path, header: { "If-Match": etag } }, body })
+              }
             />
             <RotateSecret
-              rotate={(key) => delivery.POST("/banks/{bank_id}/secret", { params: { path, header: { "Idempotency-Key": key } } })}
+              rotate={(key) =>
+                delivery.POST("/banks/{bank_id}/secret", { params: { path, header: { "Idempotency-Key": key } } })
+              }
             />
           </>
         )}

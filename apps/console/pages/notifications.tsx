@@ -20,7 +20,11 @@ export const notificationColumns: Column<Schemas["Notification"]>[] = [
     ),
     isText: true,
   },
-  { title: "status", cell: ({ status, reason }) => [getLabel(status), reason].filter(Boolean).join(": "), isText: true },
+  {
+    title: "status",
+    cell: ({ status, reason }) => [getLabel(status), reason].filter(Boolean).join(": "),
+    isText: true,
+  },
   {
     title: "attempts",
     cell: ({ attempts }) => (
@@ -35,10 +39,16 @@ export const notificationColumns: Column<Schemas["Notification"]>[] = [
   },
 ];
 
-export const loadNotifications = (query: Query<"listNotifications">) => delivery.GET("/notifications", { params: { query } });
+export const loadNotifications = (query: Query<"listNotifications">) =>
+  delivery.GET("/notifications", { params: { query } });
 
 export function Notifications() {
   return (
-    <ListView label={messages.notifications} operation="listNotifications" load={loadNotifications} columns={notificationColumns} />
+    <ListView
+      label={messages.notifications}
+      operation="listNotifications"
+      load={loadNotifications}
+      columns={notificationColumns}
+    />
   );
 }

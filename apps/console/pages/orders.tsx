@@ -94,7 +94,9 @@ function OrderView({ order }: { order: Schemas["Order"] }) {
         label={messages.history}
         operation="getOrderHistory"
         scope={order.id}
-        load={({ page_token }) => delivery.GET("/orders/{order_id}/history", { params: { path, query: { page_token } } })}
+        load={({ page_token }) =>
+          delivery.GET("/orders/{order_id}/history", { params: { path, query: { page_token } } })
+        }
         columns={[
           { title: "at", cell: ({ at }) => formatDateTime(at) },
           { title: "status", cell: ({ status }) => getLabel(status) },
@@ -103,11 +105,29 @@ function OrderView({ order }: { order: Schemas["Order"] }) {
         ]}
       />
       <h2>{messages.payments}</h2>
-      <List label={messages.payments} operation="listPayments" query={filter} load={loadPayments} columns={paymentColumns} />
+      <List
+        label={messages.payments}
+        operation="listPayments"
+        query={filter}
+        load={loadPayments}
+        columns={paymentColumns}
+      />
       <h2>{messages.refunds}</h2>
-      <List label={messages.refunds} operation="listRefunds" query={filter} load={loadRefunds} columns={refundColumns} />
+      <List
+        label={messages.refunds}
+        operation="listRefunds"
+        query={filter}
+        load={loadRefunds}
+        columns={refundColumns}
+      />
       <h2>{messages.partnerCalls}</h2>
-      <List label={messages.partnerCalls} operation="listPartnerCalls" query={filter} load={loadCalls} columns={callColumns} />
+      <List
+        label={messages.partnerCalls}
+        operation="listPartnerCalls"
+        query={filter}
+        load={loadCalls}
+        columns={callColumns}
+      />
       <h2>{messages.notifications}</h2>
       <List
         label={messages.notifications}

@@ -50,7 +50,9 @@ export function NewPartner() {
       <SchemaForm
         schema="CreatePartnerRequest"
         action={messages.create}
-        onSubmit={(body) => unwrap(delivery.POST("/partners", { params: { header: { "Idempotency-Key": keys.get(body) } }, body }))}
+        onSubmit={(body) =>
+          unwrap(delivery.POST("/partners", { params: { header: { "Idempotency-Key": keys.get(body) } }, body }))
+        }
         onSuccess={({ id, webhook_secret }) => setCreated({ id, secret: webhook_secret })}
       />
       <SecretDialog
@@ -87,7 +89,10 @@ export function PartnerPage() {
               select={({ opening_hours }) => opening_hours && { ...opening_hours }}
               isReplaced
               save={(body, etag) =>
-                delivery.PUT("/partners/{partner_id}/opening-hours", { params: { path, header: { "If-Match": etag } }, body })
+                delivery.PUT("/partners/{partner_id}/opening-hours", {
+                  params: { path, header: { "If-Match": etag } },
+                  body,
+                })
               }
             />
             {partner.opening_hours !== undefined && (

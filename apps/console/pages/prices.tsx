@@ -14,7 +14,9 @@ import { SchemaForm } from "../ui/schema-form";
 export function Prices({ partner }: { partner: Schemas["Partner"] }) {
   const reload = (): void => void queryClient.invalidateQueries({ queryKey: ["listPartnerProducts"] });
   const products = useInfiniteQuery(
-    listQuery(["products"], (query) => unwrap(delivery.GET("/products", { params: { query: { ...query, page_size: 100 } } }))),
+    listQuery(["products"], (query) =>
+      unwrap(delivery.GET("/products", { params: { query: { ...query, page_size: 100 } } })),
+    ),
   );
   const [productId, setProductId] = useState("");
   const path = { partner_id: partner.id };
@@ -40,7 +42,9 @@ export function Prices({ partner }: { partner: Schemas["Partner"] }) {
                   kind="danger"
                   onSubmit={() => {
                     const product = { ...path, product_id: id };
-                    return unwrap(delivery.DELETE("/partners/{partner_id}/products/{product_id}", { params: { path: product } }));
+                    return unwrap(
+                      delivery.DELETE("/partners/{partner_id}/products/{product_id}", { params: { path: product } }),
+                    );
                   }}
                   onSuccess={reload}
                 />
@@ -54,7 +58,10 @@ export function Prices({ partner }: { partner: Schemas["Partner"] }) {
       <h3>{messages.setPrice}</h3>
       <SelectField
         label={getLabel("product")}
-        options={[["", "–"], ...getItems(products.data).map(({ id, title }) => [String(id), `${id} ${title}`] as const)]}
+        options={[
+          ["", "–"],
+          ...getItems(products.data).map(({ id, title }) => [String(id), `${id} ${title}`] as const),
+        ]}
         value={productId}
         onChange={({ target }) => setProductId(target.value)}
       />
@@ -66,7 +73,9 @@ export function Prices({ partner }: { partner: Schemas["Partner"] }) {
           action={messages.save}
           onSubmit={(body) => {
             const product = { ...path, product_id: Number(productId) };
-            return unwrap(delivery.PUT("/partners/{partner_id}/products/{product_id}", { params: { path: product }, body }));
+            return unwrap(
+              delivery.PUT("/partners/{partner_id}/products/{product_id}", { params: { path: product }, body }),
+            );
           }}
           onSuccess={() => {
             setProductId("");

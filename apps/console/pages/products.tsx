@@ -43,7 +43,9 @@ export function NewProduct() {
       <SchemaForm
         schema="CreateProductRequest"
         action={messages.create}
-        onSubmit={(body) => unwrap(delivery.POST("/products", { params: { header: { "Idempotency-Key": keys.get(body) } }, body }))}
+        onSubmit={(body) =>
+          unwrap(delivery.POST("/products", { params: { header: { "Idempotency-Key": keys.get(body) } }, body }))
+        }
         onSuccess={({ id }) => void navigate({ to: "/products/$id", params: { id: String(id) } })}
       />
     </Page>

@@ -44,7 +44,9 @@ export function NewSender() {
         schema="CreateAgentRequest"
         action={messages.create}
         onSubmit={(body) =>
-          unwrap(delivery.POST("/notification-agents", { params: { header: { "Idempotency-Key": keys.get(body) } }, body }))
+          unwrap(
+            delivery.POST("/notification-agents", { params: { header: { "Idempotency-Key": keys.get(body) } }, body }),
+          )
         }
         onSuccess={({ id }) => void navigate({ to: "/senders/$id", params: { id } })}
       />
@@ -55,7 +57,9 @@ export function NewSender() {
 export function SenderPage() {
   const { id } = useParams({ from: "/senders/$id" });
   const path = { agent_id: id };
-  const options = versionQuery(["sender", id], () => delivery.GET("/notification-agents/{agent_id}", { params: { path } }));
+  const options = versionQuery(["sender", id], () =>
+    delivery.GET("/notification-agents/{agent_id}", { params: { path } }),
+  );
   const query = useQuery(options);
   return (
     <Page title={query.data?.value.name ?? messages.senders}>
@@ -65,7 +69,10 @@ export function SenderPage() {
             query={options}
             schema="AgentPatch"
             save={(body, etag) =>
-              delivery.PATCH("/notification-agents/{agent_id}", { params: { path, header: { "If-Match": etag } }, body })
+              delivery.PATCH("/notification-agents/{agent_id}", {
+                params: { path, header: { "If-Match": etag } },
+                body,
+              })
             }
           />
         )}

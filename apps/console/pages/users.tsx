@@ -29,7 +29,8 @@ function UserActions({ user }: { user: Schemas["User"] }) {
   const [isOpen, setIsOpen] = useState(false);
   const [result, setResult] = useState("");
   const path = { user_id: user.id };
-  const setDisabled = (disabled: boolean) => unwrap(delivery.PUT("/users/{user_id}/disabled", { params: { path }, body: { disabled } }));
+  const setDisabled = (disabled: boolean) =>
+    unwrap(delivery.PUT("/users/{user_id}/disabled", { params: { path }, body: { disabled } }));
   return (
     <>
       <Button onPress={() => setIsOpen(true)}>{messages.edit}</Button>
@@ -44,8 +45,17 @@ function UserActions({ user }: { user: Schemas["User"] }) {
             void queryClient.invalidateQueries({ queryKey: ["listUsers"] });
           }}
         />
-        <Form action={messages.disable} kind="danger" onSubmit={() => setDisabled(true)} onSuccess={() => setResult(messages.revoked)} />
-        <Form action={messages.enable} onSubmit={() => setDisabled(false)} onSuccess={() => setResult(messages.unblocked)} />
+        <Form
+          action={messages.disable}
+          kind="danger"
+          onSubmit={() => setDisabled(true)}
+          onSuccess={() => setResult(messages.revoked)}
+        />
+        <Form
+          action={messages.enable}
+          onSubmit={() => setDisabled(false)}
+          onSuccess={() => setResult(messages.unblocked)}
+        />
         <p role="status">{result}</p>
       </Dialog>
     </>

@@ -159,7 +159,8 @@ function Conflict({ base, current, own, onChoose }: ConflictProps) {
                   onChange={() => select(name, isOwn)}
                 />
                 <span>
-                  {isOwn ? messages.ownVersion : messages.currentVersion}: <b>{describe((isOwn ? own : current)[name])}</b>
+                  {isOwn ? messages.ownVersion : messages.currentVersion}:{" "}
+                  <b>{describe((isOwn ? own : current)[name])}</b>
                 </span>
               </label>
             ))}

@@ -37,7 +37,10 @@ export interface ListProps<O extends keyof operations, T> {
 export function List<O extends keyof operations, T>(props: ListProps<O, T>) {
   const { label, operation, scope, query, load, columns, isShown = () => true } = props;
   const pages = useInfiniteQuery(
-    listQuery([operation, scope, query], (page) => unwrap(load({ ...query, ...page } as Query<O>)) as Promise<ListPage<T>>),
+    listQuery(
+      [operation, scope, query],
+      (page) => unwrap(load({ ...query, ...page } as Query<O>)) as Promise<ListPage<T>>,
+    ),
   );
   return (
     <>
@@ -48,7 +51,9 @@ export function List<O extends keyof operations, T>(props: ListProps<O, T>) {
 }
 
 /** A page with a list and its filters, which are part of the page's address. */
-export function ListView<O extends keyof operations, T>(props: Omit<ListProps<O, T>, "query"> & { children?: ReactNode }) {
+export function ListView<O extends keyof operations, T>(
+  props: Omit<ListProps<O, T>, "query"> & { children?: ReactNode },
+) {
   const { label, operation, children } = props;
   const search: FilterValues = useSearch({ strict: false });
   const navigate = useNavigate();
@@ -74,9 +79,10 @@ function Filters(props: { schema: Schema; query: FilterValues; onChange: (query:
   const { schema, query, onChange } = props;
   const [value, setValue] = useState<JsonObject>(query);
   // A filter has three states: yes, no and any.
-  const entries = Object.entries(schema.properties ?? {}).map(
-    ([name, each]): [string, Schema] => [name, each.type === "boolean" ? { type: "string", enum: ["true", "false"] } : each],
-  );
+  const entries = Object.entries(schema.properties ?? {}).map(([name, each]): [string, Schema] => [
+    name,
+    each.type === "boolean" ? { type: "string", enum: ["true", "false"] } : each,
+  ]);
   return (
     <form
       role="search"

@@ -141,14 +141,19 @@ function EnumField({ name, schema, value, isRequired, onChange }: FieldProps) {
 }
 
 function getOptions({ enum: values = [] }: Schema, hasEmpty: boolean): [value: string, title: string][] {
-  return [...(hasEmpty ? [["", "–"] as [string, string]] : []), ...values.map((each): [string, string] => [each, getLabel(each)])];
+  return [
+    ...(hasEmpty ? [["", "–"] as [string, string]] : []),
+    ...values.map((each): [string, string] => [each, getLabel(each)]),
+  ];
 }
 
 /** An integer, or an amount with two decimals. It stores the text, so that an incomplete number can be typed. */
 function NumberField({ name, schema, value, isRequired, onChange }: FieldProps) {
   const { minimum = 0, maximum = Number.MAX_SAFE_INTEGER } = schema;
   const factor = AMOUNTS.has(name) ? 100 : 1;
-  const [text, setText] = useState(() => (typeof value === "number" ? (value / factor).toFixed(factor === 1 ? 0 : 2) : ""));
+  const [text, setText] = useState(() =>
+    typeof value === "number" ? (value / factor).toFixed(factor === 1 ? 0 : 2) : "",
+  );
   const parse = (input: string): number => Math.round(Number(input.replace(",", ".")) * factor);
   const change = (changed: string): void => {
     setText(changed);
@@ -184,7 +189,9 @@ function StringField({ name, schema, value, isRequired, onChange }: FieldProps) 
       maxLength={maxLength}
       {...(minLength !== undefined && { minLength })}
       {...(maxLength > MAX_LINE_LENGTH && { rows: 4 })}
-      validate={(text) => (text === "" || pattern === undefined || new RegExp(pattern, "u").test(text) ? null : messages.invalid)}
+      validate={(text) =>
+        text === "" || pattern === undefined || new RegExp(pattern, "u").test(text) ? null : messages.invalid
+      }
       value={typeof value === "string" ? value : ""}
       onChange={(text) => onChange(text === "" && !isRequired ? undefined : text)}
     />

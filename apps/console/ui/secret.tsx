@@ -26,7 +26,9 @@ export function SecretDialog({ secret, onClose }: { secret: string | undefined; 
 }
 
 export interface RotateSecretProps {
-  rotate: (idempotencyKey: string) => Promise<{ data?: { webhook_secret: string }; error?: unknown; response: Response }>;
+  rotate: (
+    idempotencyKey: string,
+  ) => Promise<{ data?: { webhook_secret: string }; error?: unknown; response: Response }>;
 }
 
 /** Button for a new secret, which is then shown. */

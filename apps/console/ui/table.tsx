@@ -1,5 +1,5 @@
 /** Tables. */
-import type { ReactNode } from "react";
+import type { Key, ReactNode } from "react";
 
 import { getLabel, type Name } from "../labels";
 import { messages } from "../messages";
@@ -35,7 +35,7 @@ export function Table<T>({ label, columns, items }: TableProps<T>) {
         </thead>
         <tbody>
           {items.map((item, index) => (
-            <tr key={index}>
+            <tr key={getKey(item, index)}>
               {columns.map(({ title, cell, isNumber, isText }) => (
                 <td key={title} className={isNumber ? "number" : isText ? "text" : ""}>
                   {cell(item)}
@@ -47,4 +47,9 @@ export function Table<T>({ label, columns, items }: TableProps<T>) {
       </table>
     </div>
   );
+}
+
+/** Returns the id of an item: the state of a row, such as an open dialog, must not move to another item. */
+function getKey(item: unknown, index: number): Key {
+  return typeof item === "object" && item !== null && "id" in item ? String(item.id) : index;
 }

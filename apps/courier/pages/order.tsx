@@ -29,7 +29,9 @@ export function OrderPage() {
               <strong>{shared.statuses[order.status]}</strong>
             </p>
             {order.status === "delivering" && <Delivering order={order} />}
-            {order.status === "delivered" && <p className="message">{messages.deliveredAt(formatTime(order.updated_at))}</p>}
+            {order.status === "delivered" && (
+              <p className="message">{messages.deliveredAt(formatTime(order.updated_at))}</p>
+            )}
             <OrderFacts order={order} />
           </>
         )}
