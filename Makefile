@@ -5,6 +5,7 @@ PYTHON := .venv/bin/python
 TEST := DELIVERY_STATE=.local/test PORT_OFFSET=2000
 # fetch of Node.js rejects port 10080, which is that of the edge in the other tests.
 TEST_CLIENTS := DELIVERY_STATE=.local/test-clients PORT_OFFSET=2100
+TEST_RECOVERY := DELIVERY_STATE=.local/recovery/mesh PORT_OFFSET=2200
 PYTEST = trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest
 TSC := node node_modules/typescript/bin/tsc
 UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-annotate --no-header
@@ -44,6 +45,8 @@ add-caller: setup ## give the external caller NAME=… a certificate and a sidec
 	@$(PYTHON) -m deploy.local add-caller "$(or $(NAME),$(error NAME is missing: make add-caller NAME=…))"
 dead-letters: setup ## manage dead letters; ARGS="list", "show QUEUE ID", "replay …", "drop …"
 	@$(PYTHON) -m deploy.local.dead_letters dead-letters $(or $(ARGS),list)
+rotate-authority: setup ## replace the certificate authority of the running mesh without failed requests
+	@$(PYTHON) -m deploy.local.pki.authority_rotation
 cluster-up: setup ## start a cluster on simulated machines, each engine and service several times; as root
 	@deploy/local/setup.sh cluster
 	@$(PYTHON) -m deploy.cluster up
@@ -124,6 +127,7 @@ requirements: setup ## pin the newest compatible versions of all dependencies
 	@$(UV_COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt
 	@$(UV_COMPILE) --upgrade --group checkov -o requirements/checkov.txt
 	@$(UV_COMPILE) --upgrade --group patroni -o requirements/patroni.txt
+	@$(UV_COMPILE) --upgrade --group backup --no-emit-package psycopg2 -o requirements/backup.txt
 	@$(UV_COMPILE) --upgrade --group client-generators -o requirements/client-generators.txt
 pin-images: setup ## pin the images of the Dockerfile, Compose and the local overlay by the digests of their registries
 	@$(PYTHON) -m deploy.containers.pin_images
@@ -159,6 +163,9 @@ test-chaos-mutations: setup ## inject defects and check that the chaos test find
 test-cluster: setup ## kill and partition the nodes of a cluster while orders are in progress, then check invariants; SEED, FAULTS
 	@deploy/local/setup.sh cluster
 	@$(PYTHON) -m tests.cluster
+test-recovery: setup ## lose PostgreSQL, the document store and the broker, and recover them as documented
+	@deploy/local/setup.sh backup
+	@trap '$(TEST_RECOVERY) $(PYTHON) -m deploy.local down' EXIT; $(TEST_RECOVERY) $(PYTHON) -m pytest -s tests/recovery $(ARGS)
 test-containers: setup ## run the system with Docker Compose and in pods, restart each container under load; STEPS="compose pods"
 	@deploy/local/setup.sh containers
 	@$(PYTHON) -m tests.containers $(STEPS)

@@ -2,7 +2,7 @@
 # Installs the prerequisites: uv, the virtual environment, Node packages and Debian packages.
 # Prints nothing if all are installed. `setup.sh browser prometheus containers bench java` adds the prerequisites of these tests,
 # `setup.sh checkov` those of the check of the manifests, `setup.sh client-generators mock` those of the Python clients and the mock, and
-# `setup.sh cluster` those of the cluster on one host.
+# `setup.sh cluster` those of the cluster on one host, and `setup.sh backup` those of backups.
 set -eu
 cd "$(dirname "$0")/../.."
 state=.local/setup
@@ -121,6 +121,7 @@ install_environment() {
 ! requested checkov || install_environment checkov
 ! requested client-generators || install_environment client-generators
 ! requested cluster || install_environment patroni
+! requested backup || install_environment backup
 
 if requested mock; then
     mkdir -p .local/mock

@@ -30,8 +30,16 @@ RENEW_BEFORE = timedelta(days=30)
 """Remaining lifetime below which a certificate is renewed."""
 
 
+NEXT_KEY = "next-ca.key"
+"""File name of the key of a new authority that is trusted, but does not issue certificates yet."""
+
+
 class CertificateAuthority:
-    """Certificate authority whose certificate and key are stored in a folder."""
+    """Certificate authority whose certificate and key are stored in a folder.
+
+    During a rotation, `ca.pem` contains the certificates of all trusted authorities, the newest first. `ca.key` belongs
+    to the one that issues certificates.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,8 +50,15 @@ class CertificateAuthority:
         self.sidecars: list[str] = mesh["sidecars"]
         if not _is_valid_long_enough(folder / "ca.pem") or not _has_key_identifier(folder / "ca.pem"):
             self._create_ca_certificate()
-        self._key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
-        self._certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+        self._load_issuer()
+
+    def _load_issuer(self) -> None:
+        key = serialization.load_pem_private_key((self.folder / "ca.key").read_bytes(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise TypeError(f"{self.folder / 'ca.key'} is not an elliptic curve key")
+        authorities = x509.load_pem_x509_certificates((self.folder / "ca.pem").read_bytes())
+        self._key = key
+        self._certificate = next(each for each in authorities if each.public_key() == key.public_key())
         identifier = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         self._key_identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 
@@ -75,24 +90,55 @@ class CertificateAuthority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(self._key_identifier, critical=False)
-            .sign(self._key, hashes.SHA256())  # type: ignore[arg-type]
+            .sign(self._key, hashes.SHA256())
         )
         _write_certificate(self.folder, name, key, certificate)
 
+    def start_rotation(self) -> None:
+        """Create a new authority, and trust it as well. An interrupted rotation is continued."""
+        if (self.folder / NEXT_KEY).exists():
+            return
+        key, certificate = _create_authority()
+        trusted = (self.folder / "ca.pem").read_text(encoding="utf-8")
+        write_private(self.folder / "ca.pem", _encode_certificate(certificate) + trusted)
+        write_private(self.folder / NEXT_KEY, _encode_key(key))
+
+    def issue_with_new_authority(self) -> None:
+        """Issue all certificates again, with the new authority. All processes must trust it."""
+        (self.folder / NEXT_KEY).replace(self.folder / "ca.key")
+        self._load_issuer()
+        for path in sorted(self.folder.glob("*.pem")):
+            if path.stem != "ca":
+                names = x509.load_pem_x509_certificate(path.read_bytes()).extensions.get_extension_for_class(
+                    x509.SubjectAlternativeName
+                )
+                self.issue_certificate(path.stem, [*names.value])
+
+    def finish_rotation(self) -> None:
+        """Trust the new authority only. All processes must have certificates of it."""
+        write_private(self.folder / "ca.pem", _encode_certificate(self._certificate))
+
     def _create_ca_certificate(self) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        builder = _create_builder("Delivery local CA", CA_LIFETIME)
-        certificate = (
-            builder.issuer_name(_build_name("Delivery local CA"))
-            .public_key(key.public_key())
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(_CA_USAGE, critical=True)
-            .sign(key, hashes.SHA256())
-        )
+        key, certificate = _create_authority()
         for old in self.folder.glob("*.pem"):
             old.unlink()
+        (self.folder / NEXT_KEY).unlink(missing_ok=True)
         _write_certificate(self.folder, "ca", key, certificate)
+
+
+def _create_authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """Return the key and the certificate of a new authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = (
+        _create_builder("Delivery local CA", CA_LIFETIME)
+        .issuer_name(_build_name("Delivery local CA"))
+        .public_key(key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_CA_USAGE, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return key, certificate
 
 
 def _build_name(common_name: str) -> x509.Name:
@@ -121,9 +167,16 @@ def _has_key_identifier(path: Path) -> bool:
     return any(isinstance(extension.value, x509.SubjectKeyIdentifier) for extension in extensions)
 
 
-def _write_certificate(folder: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-    private = key.private_bytes(
+def _encode_key(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    write_private(folder / f"{name}.key", private.decode())
-    write_private(folder / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM).decode())
+    ).decode()
+
+
+def _encode_certificate(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _write_certificate(folder: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+    write_private(folder / f"{name}.key", _encode_key(key))
+    write_private(folder / f"{name}.pem", _encode_certificate(certificate))
