@@ -143,6 +143,7 @@ function OrderView({ order }: { order: Schemas["Order"] }) {
           <SchemaForm
             schema="CancelOrderRequest"
             action={messages.cancelOrder}
+            kind="danger"
             onSubmit={(body) => unwrap(delivery.POST("/orders/{order_id}/cancel", { params: { path }, body }))}
             onSuccess={() => void queryClient.invalidateQueries()}
           />

@@ -11,6 +11,7 @@ export interface SchemaFormProps<N extends keyof Schemas, T> {
   /** Name of the schema of the body. */
   schema: N;
   action: string;
+  kind?: "primary" | "danger";
   initial?: JsonObject;
   onSubmit: (body: Schemas[N]) => Promise<T>;
   onSuccess?: (result: T) => void;
@@ -19,10 +20,10 @@ export interface SchemaFormProps<N extends keyof Schemas, T> {
 
 /** A form whose fields are the properties of a schema. */
 export function SchemaForm<N extends keyof Schemas, T>(props: SchemaFormProps<N, T>) {
-  const { schema, action, initial = {}, onSubmit, onSuccess, children } = props;
+  const { schema, action, kind = "primary", initial = {}, onSubmit, onSuccess, children } = props;
   const [value, setValue] = useState(initial);
   return (
-    <Form action={action} onSubmit={() => onSubmit(value as Schemas[N])} onSuccess={onSuccess}>
+    <Form action={action} kind={kind} onSubmit={() => onSubmit(value as Schemas[N])} onSuccess={onSuccess}>
       <ObjectFields schema={schemas[schema]} value={value} onChange={setValue} />
       {children}
     </Form>
