@@ -60,14 +60,15 @@ class Contracts:
         file = self.files.get(api) or OpenApiFile(f"{api}.yaml", self.openapi[api])
         return f"{file.format_location(pointer)}: {file.describe(pointer)}"
 
-    def resolve_reference(self, api: str, node: dict[str, Any]) -> dict[str, Any]:
-        """Return the node at the end of a chain of `$ref`."""
-        while "$ref" in node:
+    def resolve_reference(self, api: str, node: dict[str, Any] | bool) -> dict[str, Any]:
+        """Return the node at the end of a chain of `$ref`. The schema `true` is the same as an empty one."""
+        resolved: Any = node
+        while isinstance(resolved, dict) and "$ref" in resolved:
             target: Any = self.openapi[api]
-            for part in node["$ref"].removeprefix("#/").split("/"):
+            for part in resolved["$ref"].removeprefix("#/").split("/"):
                 target = target[part.replace("~1", "/").replace("~0", "~")]
-            node = target
-        return node
+            resolved = target
+        return resolved if isinstance(resolved, dict) else {}
 
     def get_schemas(self, api: str) -> dict[str, dict[str, Any]]:
         """Return the named schemas of one file."""

@@ -104,6 +104,7 @@ def list_references(node: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
             elif (
                 key not in _DATA_KEYS
                 or pointer.endswith("/properties")
+                or (key == "default" and pointer.endswith("/responses"))
                 or (key == "examples" and isinstance(value, dict))
             ):
                 yield from list_references(value, pointer + build_pointer(key))

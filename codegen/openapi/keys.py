@@ -133,12 +133,14 @@ KINDS: dict[str, dict[str, Kind]] = {
         **dict.fromkeys(("type", "description", "name", "in", "scheme", "bearerFormat", "openIdConnectUrl"), "text"),
         "flows": ANY,
     },
+    "discriminator": {"propertyName": "text", "mapping": MapOf("text")},
     "schema": {
         **dict.fromkeys(("title", "description", "format", "pattern", "contentMediaType", "$comment"), "text"),
         **dict.fromkeys(("deprecated", "readOnly", "writeOnly", "uniqueItems"), "flag"),
         **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"), "count"),
         **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), "number"),
-        **dict.fromkeys(("type", "const", "default", "enum", "example", "examples", "discriminator"), ANY),
+        **dict.fromkeys(("type", "const", "default", "enum", "example", "examples"), ANY),
+        "discriminator": "discriminator",
         **dict.fromkeys(("items", "additionalProperties", "propertyNames", "contentSchema", "not"), "schema"),
         **dict.fromkeys(("allOf", "oneOf", "anyOf"), ListOf("schema")),
         "properties": MapOf("schema"),
@@ -162,6 +164,7 @@ REQUIRED_KEYS = {
     "response": ("description",),
     "tag": ("name",),
     "security scheme": ("type",),
+    "discriminator": ("propertyName",),
     "server": ("url",),
 }
 REFERENCE_ANNOTATIONS = ("$ref", "summary", "description")

@@ -67,6 +67,7 @@ class SchemaCheck:
             self._check_pattern(schema, pointer)
             self._check_object(schema, pointer)
             self._check_combinations(schema, pointer)
+            self._check_discriminator(schema, pointer)
         self._check_default(schema, pointer)
         if schema.get("readOnly"):
             remedy = "declare separate schemas for requests and responses"
@@ -169,6 +170,22 @@ class SchemaCheck:
                 problem = "no value matches an object with `additionalProperties: false` and the other parts"
                 remedy = "write `unevaluatedProperties: false` beside `allOf` instead"
                 self._findings.add((*pointer, "allOf", index), problem, remedy)
+
+    def _check_discriminator(self, schema: Schema, pointer: Pointer) -> None:
+        if "discriminator" not in schema:
+            return
+        alternatives = [part for key in ("oneOf", "anyOf") for part in schema.get(key, ())]
+        parts = [part.get("$ref") if isinstance(part, dict) else None for part in alternatives]
+        at = (*pointer, "discriminator")
+        if None in parts:
+            self._findings.add(at, "an alternative of the discriminator has no name", "move it to `components/schemas`")
+        if not parts:
+            problem = "a discriminator without `oneOf` or `anyOf` is not supported"
+            self._findings.add(at, problem, "list the schemas with `oneOf`, or remove it")
+        for value, target in schema["discriminator"].get("mapping", {}).items():
+            if target not in parts and f"{SCHEMAS_PREFIX}{target}" not in parts:
+                problem = f"the discriminator maps {value} to {target}, which is no alternative"
+                self._findings.add(at, problem, "correct it, or add the schema to the alternatives")
 
     def _check_default(self, schema: Schema, pointer: Pointer) -> None:
         if "default" not in schema:

@@ -51,7 +51,10 @@ class StructureCheck:
                     if pointer[:1] == ("components",) and len(pointer) == 2 and not COMPONENT_NAME.fullmatch(name):
                         problem = f"the name {name} is not permitted by OpenAPI"
                         self._findings.add((*pointer, name), problem, "use a-z, A-Z, 0-9, `.`, `_` and `-`")
-                    if not (may_have_extensions and _is_extension(name)):
+                    if may_have_extensions and _is_extension(name):
+                        problem = f"the extension `{name}` is not supported here"
+                        self._findings.add((*pointer, name), problem, "move it to the document or the operation")
+                    else:
                         self._check(kind.kind, value, (*pointer, name))
         elif kind in TYPE_NAMES:
             types, name = TYPE_NAMES[kind]

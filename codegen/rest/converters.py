@@ -90,7 +90,9 @@ class ConverterModule(FieldConverter):
         for name, schema in properties.items():
             pair.check_attribute_name(name)
             field, owner = named[name]
-            yield MatchedField(name, schema, field, name in pair.schema.get("required", ()), owner)
+            yield MatchedField(
+                name, schema if isinstance(schema, dict) else {}, field, name in pair.schema.get("required", ()), owner
+            )
 
     def find_unwrapped_fields(self, pair: SchemaMessagePair) -> dict[str, Descriptor]:
         """Return the nested messages of an RPC response whose fields are properties of the schema, by field name."""
@@ -192,8 +194,8 @@ def get_converter_name(schema: str) -> str:
 def list_response_schemas(contracts: Contracts) -> frozenset[str]:
     """Return the names of the schemas that success responses reference directly."""
     operations = iter_operations(contracts, contracts.name) if contracts.name in contracts.openapi else ()
-    contents = [content for operation in operations for content in operation.content.values()]
-    return frozenset(get_referenced_name(content["schema"]) for content in contents if "$ref" in content["schema"])
+    schemas = [content.get("schema", {}) for operation in operations for content in operation.content.values()]
+    return frozenset(get_referenced_name(schema) for schema in schemas if "$ref" in schema)
 
 
 def list_nested_schemas(contracts: Contracts, names: Iterable[str]) -> Collection[str]:

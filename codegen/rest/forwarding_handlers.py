@@ -151,7 +151,7 @@ class ForwardingModule:
 
         Raises ContractError if the schema has another message.
         """
-        schema = get_referenced_schema_name(next(iter(operation.content.values()))["schema"])
+        schema = get_referenced_schema_name(next(iter(operation.content.values())).get("schema", {}))
         pair = self.pairs.get(schema or "")
         nested = [field.message_type for field in message.fields if not field.is_repeated]
         if pair is None or (pair.message is not message and nested.count(pair.message) != 1):

@@ -173,6 +173,8 @@ def list_schema_message_pairs(contracts: Contracts) -> dict[str, SchemaMessagePa
 
 def _create_pair(contracts: Contracts, name: str, schema: Schema) -> SchemaMessagePair:
     location = contracts.format_location(contracts.name, "components", "schemas", name)
+    if not isinstance(schema.get("properties"), dict):
+        raise ContractError(f"{location}: x-message is not beside `properties`; write an object with the fields")
     try:
         message = contracts.protos.pool.FindMessageTypeByName(schema["x-message"])
     except (KeyError, TypeError) as error:
@@ -208,8 +210,10 @@ def get_message_class_name(message: Descriptor | EnumDescriptor) -> str:
     return get_class_name_of_message(message.full_name.removeprefix(f"{message.file.package}."))
 
 
-def remove_null(schema: Schema) -> tuple[Schema, bool]:
+def remove_null(schema: Schema | bool) -> tuple[Schema, bool]:
     """Return the schema of a property's value other than null, and whether null is allowed."""
+    if isinstance(schema, bool):
+        return {}, False
     kinds, alternatives = schema.get("type"), schema.get("anyOf", ())
     if isinstance(kinds, list) and len(kinds) == 2 and "null" in kinds:
         return schema | {"type": next(kind for kind in kinds if kind != "null")}, True

@@ -34,11 +34,24 @@ class ModelSource:
             target = self._schemas.get(name, {})
             if property_name and "enum" in target and "default" in target and "default" not in schema:
                 copy["default"] = target["default"]
+        elif "discriminator" in schema:
+            copy["discriminator"] = self._convert_discriminator(schema)
         elif property_name and has_class(schema) and "title" not in schema:
             self._add_title(copy, class_name, property_name)
         for child, pointer in iter_children(schema, ()):
             _replace(copy, pointer, self._convert(child, class_name, _get_property_name(pointer) or property_name))
         return copy
+
+    def _convert_discriminator(self, schema: Schema) -> Schema:
+        """Return the discriminator with the classes of its mapping. A schema without an entry has its name as value."""
+        parts = [
+            part["$ref"].removeprefix(SCHEMAS_PREFIX) for key in ("oneOf", "anyOf") for part in schema.get(key, ())
+        ]
+        declared = schema["discriminator"].get("mapping", {})
+        names = {value: target.removeprefix(SCHEMAS_PREFIX) for value, target in declared.items()}
+        mapping = {part: part for part in parts if part not in names.values()} | names
+        classes = {value: SCHEMAS_PREFIX + get_class_name(name) for value, name in mapping.items()}
+        return {**schema["discriminator"], "mapping": classes}
 
     def _add_title(self, schema: Schema, class_name: str, property_name: str) -> None:
         """Name the class of a property after its parent too, if another class has the name of the property."""

@@ -25,6 +25,7 @@ from codegen.rest.model_checks import check_models
 from codegen.rest.model_fields import normalise_optional_fields
 from codegen.rest.model_source import ModelSource
 from codegen.tool_cache import get_or_create
+from codegen.yaml_input import list_references
 
 DATAMODEL_CODEGEN_OPTIONS = (
     *("--input-file-type", "openapi", "--output-model-type", "msgspec.Struct", "--target-python-version", "3.13"),
@@ -76,16 +77,11 @@ def list_referenced_schemas(contracts: Contracts, api: str, root: Any) -> dict[s
     schemas, references = contracts.get_schemas(api), set[str]()
 
     def collect(node: Any) -> None:
-        if isinstance(node, list):
-            for each in node:
-                collect(each)
-        if isinstance(node, dict):
-            collect(list(node.values()))
-            reference = node.get("$ref", "")
-            if isinstance(reference, str) and reference not in references | {""}:
+        for _, reference in list_references(node):
+            if reference not in references:
                 references.add(reference)
                 name = reference.removeprefix(SCHEMAS_PREFIX)
-                collect(schemas[name] if name in schemas else contracts.resolve_reference(api, node))
+                collect(schemas[name] if name in schemas else contracts.resolve_reference(api, {"$ref": reference}))
 
     collect(root)
     return {name: schema for name, schema in schemas.items() if SCHEMAS_PREFIX + name in references}

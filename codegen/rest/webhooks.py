@@ -12,6 +12,7 @@ from typing import Any
 from codegen.contracts import HTTP_METHODS, ContractError, Contracts
 from codegen.openapi.parameters import merge_parameters
 from codegen.rest.handlers import SIGNED_SCHEME
+from codegen.yaml_input import list_references
 
 STEM = "webhooks"
 """Stem of the published document."""
@@ -139,7 +140,7 @@ def _build_tag(document: dict[str, Any], stem: str) -> dict[str, str]:
 
 def _collect_components(document: dict[str, Any], root: Any, found: dict[Name, Any]) -> None:
     """Add the components of a document that a node refers to, directly or not."""
-    for reference in _iter_references(root):
+    for _, reference in list_references(root):
         section, component = reference.split("/")[2:]
         if (section, component) not in found:
             found[section, component] = target = document["components"][section][component]
@@ -155,14 +156,3 @@ def _merge_components(contracts: Contracts, found: dict[str, dict[Name, Any]]) -
                 location = contracts.format_location(stem, "components", section, name)
                 raise ContractError(f"{location}: another contract with webhooks defines it differently; rename one")
     return copy.deepcopy(merged)
-
-
-def _iter_references(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        if isinstance(node.get("$ref"), str):
-            yield node["$ref"]
-        for value in node.values():
-            yield from _iter_references(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _iter_references(item)

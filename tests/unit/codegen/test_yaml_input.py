@@ -13,6 +13,7 @@ from codegen.yaml_input import (
     Document,
     build_pointer,
     check_references,
+    list_references,
     list_yaml_files,
     read_document,
     split_pointer,
@@ -226,3 +227,9 @@ def test_json_file_has_value_of_json(tmp_path_factory: pytest.TempPathFactory, c
         assert "is invalid here; delete or escape it" in str(error)  # noqa: PT017 (the error is one of two valid results)
     else:
         assert document.content == json.loads(text)
+
+
+def test_references_of_responses_are_found_but_none_in_data() -> None:
+    data = {"default": {"$ref": "#/b"}, "example": {"$ref": "c"}}
+    document = {"responses": {"default": {"$ref": "#/a"}}, "schema": data}
+    assert [*list_references(document)] == [("/responses/default/$ref", "#/a")]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.codegen.openapi.sample_documents import find_errors, with_body, with_property, with_schemas
+from tests.unit.codegen.openapi.sample_documents import Json, find_errors, with_body, with_property, with_schemas
 
 REFERENCE = {"$ref": "#/components/schemas/Thing"}
 TEXT = {"type": "string"}
@@ -106,3 +106,34 @@ def test_schemas_of_operations_are_checked() -> None:
 
 def test_documents_without_models_permit_other_schemas() -> None:
     assert find_errors(with_property({"type": "string", "format": "colour"}), has_models=False, is_served=False) == []
+
+
+CAT, DOG = {"$ref": "#/components/schemas/Cat"}, {"$ref": "#/components/schemas/Dog"}
+ANIMAL: Json = {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "error"),
+    [
+        ({"discriminator": {"propertyName": "a"}}, "a discriminator without `oneOf` or `anyOf` is not supported"),
+        ({"discriminator": {"propertyName": 5}, "oneOf": [CAT]}, "`propertyName` is a number; write text"),
+        ({"discriminator": {}, "oneOf": [CAT]}, "the discriminator lacks `propertyName`; add it"),
+        (
+            {"discriminator": {"propertyName": "a", "mapping": {"x": "Bird"}}, "oneOf": [CAT, DOG]},
+            "the discriminator maps x to Bird, which is no alternative; correct it",
+        ),
+        (
+            {"discriminator": {"propertyName": "a"}, "oneOf": [CAT, {"type": "object"}]},
+            "an alternative of the discriminator has no name; move it to `components/schemas`",
+        ),
+    ],
+)
+def test_unsupported_discriminator_is_an_error(schema: Json, error: str) -> None:
+    messages = find_errors(with_schemas(Cat=ANIMAL, Dog=ANIMAL, Pet=schema))
+    assert any(error in message for message in messages), messages
+
+
+@pytest.mark.parametrize("mapping", [{}, {"x": "Cat"}, {"x": "#/components/schemas/Dog", "y": "Cat"}])
+def test_discriminator_of_named_schemas_has_no_error(mapping: dict[str, str]) -> None:
+    pet = {"discriminator": {"propertyName": "a", "mapping": mapping}, "oneOf": [CAT, DOG]}
+    assert find_errors(with_schemas(Cat=ANIMAL, Dog=ANIMAL, Pet=pet)) == []

@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.codegen.openapi.sample_documents import (
     DOCUMENT,
+    OPERATION,
     change_document,
     find_errors,
     with_operation,
@@ -114,3 +115,10 @@ def test_names_with_x_are_no_extensions() -> None:
 
 def test_all_errors_are_reported() -> None:
     assert len(find_errors(with_property({"typo": 1, "formt": "date", "patern": "a"}))) == 3
+
+
+def test_extension_among_paths_or_responses_is_an_error() -> None:
+    document = with_operation(responses=OPERATION["responses"] | {"x-note": "text"})
+    document["paths"]["x-note"] = "get it"
+    error = "the extension `x-note` is not supported here; move it to the document or the operation"
+    assert sorted(find_errors(document)) == [f"operation listThings: {error}", f"path x-note: {error}"]

@@ -57,3 +57,20 @@ def test_unknown_message_of_schema_is_rejected() -> None:
     )
     with pytest.raises(ContractError, match="schema Order: x-message is not a message"):
         list_schema_message_pairs(changed)
+
+
+@pytest.mark.parametrize("schema", [{"type": "string", "enum": ["a"]}, {"allOf": []}, {"additionalProperties": STRING}])
+def test_message_of_a_schema_without_properties_is_rejected(schema: dict[str, Any]) -> None:
+    changed = with_change(
+        lambda document: document["components"]["schemas"].update(
+            {"Order": schema | {"x-message": "delivery.orders.v1.Order"}}
+        )
+    )
+    with pytest.raises(ContractError, match="schema Order: x-message is not beside `properties`"):
+        list_schema_message_pairs(changed)
+
+
+def test_schema_of_any_value_is_an_empty_one() -> None:
+    any_value: Any = True
+    assert remove_null(any_value) == ({}, False)
+    assert repository_contracts().resolve_reference("delivery", any_value) == {}

@@ -51,3 +51,17 @@ def test_repeated_inline_class_has_a_title() -> None:
     converted = convert(A=thing, B=thing)
     titles = [converted[name]["properties"]["part"]["items"].get("title") for name in "AB"]
     assert titles == [None, "BPart"]
+
+
+def test_discriminator_maps_values_to_classes() -> None:
+    refs = [{"$ref": f"#/components/schemas/{name}"} for name in ("dog-item", "Cat")]
+    schemas: dict[str, Any] = {"dog-item": {"type": "object"}, "Cat": {"type": "object"}}
+    cases: list[tuple[dict[str, str], dict[str, str]]] = [
+        ({}, {"dog-item": "DogItem", "Cat": "Cat"}),
+        ({"dog": "dog-item"}, {"Cat": "Cat", "dog": "DogItem"}),
+        ({"dog": "#/components/schemas/dog-item", "cat": "Cat"}, {"dog": "DogItem", "cat": "Cat"}),
+    ]
+    for mapping, expected in cases:
+        pet = {"oneOf": refs, "discriminator": {"propertyName": "kind", "mapping": mapping}}
+        converted = ModelSource(schemas | {"Pet": pet}).convert()["Pet"]["discriminator"]
+        assert converted["mapping"] == {value: f"#/components/schemas/{name}" for value, name in expected.items()}
