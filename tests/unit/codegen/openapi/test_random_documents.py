@@ -82,6 +82,11 @@ def extend(schemas: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.lists(references, min_size=1, max_size=2, unique_by=str).map(lambda parts: {"allOf": parts}),
         st.tuples(references, schemas).map(lambda parts: {"anyOf": [*parts]}),
         references.map(lambda schema: {"oneOf": [schema, {"type": "null"}]}),
+        st.builds(
+            lambda parts, name: {"oneOf": parts, "discriminator": {"propertyName": name}},
+            st.lists(references, min_size=1, max_size=2, unique_by=str),
+            st.sampled_from(PROPERTIES),
+        ),
     )
 
 
@@ -91,6 +96,16 @@ parameters = st.builds(
     st.sampled_from(PARAMETERS),
     st.sampled_from(("query", "query", "header", "cookie")),
     st.one_of(scalars, scalars, enums, enums, references, enums.map(lambda schema: {"type": "array", "items": schema})),
+)
+FILE = {"type": "string", "format": "binary"}
+forms = st.builds(
+    lambda fields: {
+        "multipart/form-data": {
+            "schema": {"type": "object", "required": ["file"], "properties": fields | {"file": FILE}},
+            "encoding": {"file": {"contentType": "image/png"}},
+        }
+    },
+    st.dictionaries(st.sampled_from(PROPERTIES), st.one_of(scalars, enums, references), max_size=2),
 )
 contents, bodies = (
     st.builds(lambda media_type, schema: {media_type: {"schema": schema}}, st.sampled_from(media_types), references)
@@ -122,11 +137,14 @@ def documents(draw: st.DrawFn) -> Json:
     for path, operation_id in zip(PATHS, OPERATION_IDS, strict=True):
         if draw(st.booleans()):
             described = {"operationId": operation_id, "summary": draw(texts), "description": draw(texts)} | {
-                "security": draw(st.sampled_from(([], [{"bearer": ["admin"]}], [{"webhook": []}]))),
+                "security": draw(
+                    st.sampled_from(([], [{"bearer": ["admin"]}], [{"webhook": []}], [{}, {"bearer": []}]))
+                ),
                 "x-final-event": {"id": ["a"]},
+                "x-max-bytes": 1000,
             }
             method = draw(st.sampled_from(("get", "post", "delete", "put")))
-            body = None if method == "get" else draw(bodies)
+            body = None if method == "get" else draw(st.one_of(bodies, forms))
             listed = draw(st.lists(parameters, max_size=2, unique_by=lambda each: each["name"]))
             document["paths"][path] = {method: create_operation(path, described, listed, draw(contents), body)}
     return document
