@@ -57,6 +57,7 @@ def split_definitions(definitions: dict[str, Any]) -> tuple[dict[str, Any], dict
 def define_node(config: MachineConfig, secrets: Secrets) -> ProcessSpec:
     """Define a node. The last one declares the queues, when all nodes accept connections."""
     single = define_rabbitmq(config, secrets)
+    erlang_cookie, definitions = secrets.get_password("erlang-cookie"), build_broker_definitions(secrets)
     home = config.ensure_subdirectory("rabbitmq")
     environment = {
         **single.environment,
@@ -68,11 +69,11 @@ def define_node(config: MachineConfig, secrets: Secrets) -> ProcessSpec:
     def prepare() -> None:
         cookie = home / ".erlang.cookie"
         if not cookie.exists():
-            write_private(cookie, secrets.get_password("erlang-cookie"))
+            write_private(cookie, erlang_cookie)
             cookie.chmod(0o400)
         if single.before_start is not None:
             single.before_start()
-        at_start, _ = split_definitions(build_broker_definitions(secrets))
+        at_start, _ = split_definitions(definitions)
         write_private(home / "definitions.json", json.dumps(at_start))
         path = home / "rabbitmq.conf"
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if "distribution." not in line]

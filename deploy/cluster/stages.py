@@ -17,17 +17,18 @@ from deploy.local.supervisor.process import ProcessSpec
 def define_stages(
     network: Network, configs: dict[Machine, MachineConfig], secrets: Secrets
 ) -> Sequence[Sequence[ProcessSpec]]:
-    """Return the stages: etcd and the first broker; the other stores and third parties; the services and sidecars.
+    """Return the stages: etcd and RabbitMQ; the other stores and third parties; the services and sidecars.
 
-    The other nodes of RabbitMQ join the first one.
+    The nodes of RabbitMQ start together, since a node that did not stop last waits for the others.
     """
     data, apps = [configs[machine] for machine in DATA_MACHINES], [configs[machine] for machine in APP_MACHINES]
     outside = configs[OUTSIDE]
     CertificateAuthority(outside.ensure_subdirectory("pki")).ensure_certificates()
-    brokers = [(config, rabbitmq.define_node(config, secrets)) for config in data]
-    first = [*((config, postgres.define_etcd(config)) for config in data), brokers[0]]
+    first = [
+        *((config, postgres.define_etcd(config)) for config in data),
+        *((config, rabbitmq.define_node(config, secrets)) for config in data),
+    ]
     stores = [
-        *brokers[1:],
         *((config, postgres.define_patroni(config, secrets)) for config in data),
         *((config, mongodb.define_member(configs, config, secrets)) for config in data),
         *((config, memcached.define_memcached(config, secrets)) for config in apps),

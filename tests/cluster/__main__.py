@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -138,6 +139,9 @@ def main() -> int:
             return 1 if asyncio.run(run(Cluster(configs), seed, count, Console(soft_wrap=True))) else 0
     limits = {"FAILED_ATTEMPTS_PER_ADDRESS": "1000000", "RATE_LIMIT_FACTOR": "10000"}
     os.environ.update({"SEED": os.environ.get("SEED") or str(secrets.randbelow(1_000_000)), **limits, **SHORT_TIMEOUTS})
+    stop(config, network)
+    shutil.rmtree(config.folder)
+    create_configs(get_root())
     try:
         if code := start(config, network, MODULE):
             return code
