@@ -8,11 +8,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from deploy.local.demo.scenarios import DEMO_PASSWORD
 from tests.browser.contract_recorder import ContractRecorder
-from tests.browser.staff import store_session
+from tests.browser.staff import create_demo_session, store_session
 from tests.conftest import ROOT, Mesh, shift_port
 from tests.users import User
+from tests.wait import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,9 @@ def page(browser: Browser) -> Iterator[Page]:
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 """Options of a context that emulates a phone."""
 
+EXPECTED_MESSAGES = ("Failed to load resource", "Chrome currently does not support the Push API in incognito mode")
+"""Errors of the console that tests cause: responses with an error status, and push in a context without a profile."""
+
 type OpenContext = Callable[..., BrowserContext]
 """Function that opens a browser context, with options of Playwright's `new_context`."""
 
@@ -70,8 +73,7 @@ def open_context(browser: Browser, contract: ContractRecorder) -> Iterator[OpenC
     errors: list[str] = []
 
     def record_message(message: ConsoleMessage) -> None:
-        # Chromium reports each response with an error status; tests cause such responses.
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+        if message.type == "error" and not message.text.startswith(EXPECTED_MESSAGES):
             errors.append(message.text)
 
     def open_context(**options: Any) -> BrowserContext:
@@ -102,11 +104,16 @@ type SendRequest = Callable[..., httpx.Response]
 """Function that sends a request of a method to a path, with options of httpx, and raises for error statuses."""
 
 
-@pytest.fixture
-def send(edge: httpx.Client) -> SendRequest:
+@pytest.fixture(scope="session")
+def admin_session(edge: httpx.Client) -> dict[str, Any]:
+    """Return a session of the demo admin."""
+    return create_demo_session(edge, "admin")
+
+
+@pytest.fixture(scope="session")
+def send(edge: httpx.Client, admin_session: dict[str, Any]) -> SendRequest:
     """Return a function that sends a request as the demo admin."""
-    body = {"email": "admin@delivery.test", "password": DEMO_PASSWORD}
-    token = edge.post("/sessions", json=body).raise_for_status().json()["access_token"]
+    token = admin_session["access_token"]
 
     def send(method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"}
@@ -115,10 +122,22 @@ def send(edge: httpx.Client) -> SendRequest:
     return send
 
 
+def wait_for_records(send: SendRequest, order_id: str, *, statuses: int, notifications: int) -> None:
+    """Wait until an order's history and notifications, which follow from events, have this length."""
+    customer_id = send("GET", f"/orders/{order_id}").json()["customer_id"]
+
+    def are_complete() -> bool:
+        history = send("GET", f"/orders/{order_id}/history").json()["items"]
+        items = send("GET", f"/notifications?user_id={customer_id}").json()["items"]
+        return (len(history), sum(each.get("order_id") == order_id for each in items)) == (statuses, notifications)
+
+    wait_until(are_complete, interval_s=0.1, description="history and notifications are complete")
+
+
 @pytest.fixture
-def console(mesh: Mesh, edge: httpx.Client, open_context: OpenContext) -> Page:
+def console(mesh: Mesh, admin_session: dict[str, Any], open_context: OpenContext) -> Page:
     """Return a page in which the demo admin is signed in."""
-    page = open_context(**store_session(mesh, edge, "console", "admin")).new_page()
+    page = open_context(**store_session(mesh, "console", admin_session)).new_page()
     page.goto(f"{mesh.edge_url}/console")
     expect(page.get_by_role("heading", name="Orders")).to_be_visible()
     return page
