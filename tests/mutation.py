@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[1]
 GENERATOR_FOLDER = "codegen/"
 CONTRACT_ERROR_PREFIX = "contract: "
 """Prefix of the lines in which `python -m codegen` reports a ContractError."""
+BROKEN_CODE_ERRORS = ("AttributeError", "ImportError", "ModuleNotFoundError", "NameError", "SyntaxError", "TypeError")
+"""Errors of a mutation that does not run. They do not show that the test checks the behaviour."""
 
 
 class InapplicableMutationError(Exception):
@@ -110,7 +112,7 @@ def run_tests(repository_dir: Path, port_offset: int, tests: Sequence[str]) -> s
 
 
 def find_failures(mutation: DetectableMutation, port_offset: int) -> list[str]:
-    """Return the failures of the test in a mutated copy. An error of a fixture is not a failure.
+    """Return the failures of the test in a mutated copy. An error of a fixture or of broken code is not a failure.
 
     After a mutation of a generator, the code is generated. If its own checks find the defect, these are the errors.
     An exception of the generator is not a failure.
@@ -121,7 +123,13 @@ def find_failures(mutation: DetectableMutation, port_offset: int) -> list[str]:
             if generation.returncode:
                 return find_contract_errors(generation.stderr)
         output = run_tests(folder, port_offset, [mutation.found_by]).stdout if mutation.found_by else ""
-    return find_lines(output.splitlines(), "FAILED", mutation.found_by) if mutation.reported_as in output else []
+    return find_test_failures(output, mutation.found_by) if mutation.reported_as in output else []
+
+
+def find_test_failures(output: str, test: str) -> list[str]:
+    """Return the lines of the summary that report a failure of the test, unless the code is broken."""
+    lines = find_lines(output.splitlines(), "FAILED", test)
+    return [line for line in lines if not line.partition(" - ")[2].startswith(BROKEN_CODE_ERRORS)]
 
 
 def find_contract_errors(stderr: str) -> list[str]:

@@ -14,7 +14,7 @@ from tests.mutation import (
     InapplicableMutationError,
     Mutation,
     find_contract_errors,
-    find_lines,
+    find_test_failures,
 )
 from tests.security import mutation as security
 
@@ -58,4 +58,5 @@ def test_only_failures_of_the_named_test_find_a_defect() -> None:
     test = "tests/unit/test_a.py::test_a"
     failures = [f"FAILED {test}", f"FAILED {test}[one] - assert 1", f"FAILED {test} - assert 2"]
     others = [f"FAILED {test}_long - x", f"ERROR {test} - x", "FAILED tests/unit/test_b.py::test_a - x", "1 failed"]
-    assert find_lines([*others, *failures], "FAILED", test) == failures
+    broken = [f"FAILED {test} - NameError: name 'a' is not defined", f"FAILED {test}[one] - TypeError: 'a' - 1"]
+    assert find_test_failures("\n".join([*others, *broken, *failures]), test) == failures
