@@ -16,7 +16,10 @@ from services.runtime.core.time_zones import resolve_time_zone
 DEFAULT_LANGUAGE = "en"
 LANGUAGES = ("en", "de")
 
-_LANGUAGE_RANGE = re.compile(r"\s*([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9-]+)?\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*)?")
+_LANGUAGE_RANGE = re.compile(
+    r"\s*([a-z]{1,8}|\*)(?:-[a-z0-9-]+)?\s*(?:;\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?",
+    re.ASCII | re.IGNORECASE,
+)
 
 _LOCAL_TIME_PATTERNS = {"en": "EEEE, d MMMM, 'at' HH:mm", "de": "EEEE, d. MMMM, 'um' HH:mm 'Uhr'"}
 

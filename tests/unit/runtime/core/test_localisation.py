@@ -32,6 +32,9 @@ REJECTED_IMAGES = {each.__name__ for each in InvalidImage.__subclasses__()}
         ("de;q=0", "en"),
         ("de ; q = 0.9 , en;q=0.8", "de"),
         ("de;q=9, ,;;", "en"),
+        ("de;q=1.5", "en"),
+        ("de;q=1.001, en;q=0.1", "en"),
+        ("de;Q=1.000, en;q=0.9", "de"),
     ],
 )
 def test_preferred_supported_language_is_negotiated(header: str, language: str) -> None:
