@@ -10,10 +10,11 @@ import msgspec
 from opentelemetry import trace
 
 _SENSITIVE_PATTERN = re.compile(
-    r"""(?P<start>://[^\s:/@]*+:)(?:(?!://)[^\s@])++(?=@)  # the password in a URL
+    r"""(?P<start>://[^\s:/@]*+:)(?:(?!://)[^\s@])++(?:@(?:(?!://)[^\s@])*+(?=@))*+(?=@)  # the password in a URL
     | (?<![\w.+-])[\w.+-]++@[\w-]++\.[\w.-]*\w  # an e-mail address
     | \beyJ(?:(?!-eyJ)[\w-])++\.[\w.-]*[\w-]    # a JWT
-    | (?<=Bearer\ )[^\s'"]+                    # a bearer token
+    | (?<=[Bb]earer\ )[^\s'"]+                 # a bearer token
+    | (?<=password=)[^\s&'"]+                  # a password in parameters of a connection or a form
     | \bwhsec_[\w+/=-]+                        # a webhook secret
     | (?<=DETAIL:\ ).+                           # values in an error of PostgreSQL
     | (?<=dup\ key:\ ).+                         # values in an error of MongoDB
