@@ -151,7 +151,7 @@ async def test_queue_is_polled_when_job_is_due_again() -> None:
 
 async def test_finished_jobs_poll_queue_once_after_configured_delay() -> None:
     jobs = Jobs("a", "b")
-    async with running_pool(jobs, poll_delay_after_job_s=0.001):
+    async with running_pool(jobs, max_concurrent=3, poll_delay_after_job_s=0.001):
         await jobs.wait_for_claims(2)
         await jobs.wait_for_finished(2)
         await asyncio.sleep(0.02)
