@@ -95,7 +95,7 @@ class HttpPaymentSystem(PaymentSystem, BankPaymentLister):
             return None
         if status != httpx.codes.OK or not response.is_valid:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE, f"{status}: response violates the contract")
-        page = msgspec.json.decode(response.body, type=_PaymentList)
+        page = msgspec.json.decode(response.body, type=_PaymentList, strict=False)
         payments = [
             Payment(bank.id, each.payment_id, each.order_id, each.amount, each.currency, succeeded=True)
             for each in page.payments
@@ -142,7 +142,8 @@ def _build_retryable(message: str) -> RefundResponse:
 
 
 def _matches_request(response_body: bytes, payload: _RefundPayload) -> bool:
+    """Return whether a valid response is for the request. Its conversion is lax, since 34.0 is a valid integer."""
     try:
-        return msgspec.json.decode(response_body, type=_RefundPayload) == payload
+        return msgspec.json.decode(response_body, type=_RefundPayload, strict=False) == payload
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False

@@ -63,6 +63,15 @@ async def test_refund_request_is_signed_with_all_active_secrets() -> None:
     assert await send_refund(handle, rotated) == RefundResponse(True, True, "200")
 
 
+async def test_amounts_with_decimal_point_are_integers() -> None:
+    confirmation = httpx.Response(200, json={**PAYLOAD, "amount": 34.0})
+    assert await send_refund(lambda _: confirmation) == RefundResponse(True, True, "200")
+    entry = {"payment_id": "pay_1", "order_id": "0b6f", "amount": 200.0, "currency": "USD"}
+    page = await list_payments(lambda _: stream(200, {"payments": [entry]}))
+    assert page is not None
+    assert [payment.amount for payment in page.payments] == [200]
+
+
 @pytest.mark.parametrize(
     ("response", "message"),
     [
