@@ -100,7 +100,7 @@ check-duplicates: setup ## find modules that share more than 12 successive lines
 check-generated: setup ## compare generated/ with what the generators write from api-specs/
 	@$(PYTHON) -m codegen check
 apps: setup ## build the apps for customers, couriers and admins to dist/apps, if their sources have changed
-	@[ ! -d apps ] || node apps/build.mjs
+	@[ ! -d apps ] || flock .local/setup/apps.lock node apps/build.mjs
 client: setup ## compile the TypeScript client to dist/typescript
 	@$(TSC) -p generated/typescript --outDir dist/typescript
 	@cp generated/typescript/package.json generated/typescript/README.md dist/typescript/
