@@ -63,6 +63,13 @@ def parse_media_type(headers: HeaderList) -> str:
     return value.split(b";", 1)[0].strip().lower().decode("latin-1")
 
 
+def has_content_coding(headers: HeaderList) -> bool:
+    """Return whether the body is compressed or encoded otherwise (RFC 9110 8.4), which is not supported."""
+    return any(
+        name == b"content-encoding" and value.strip().lower() not in (b"", b"identity") for name, value in headers
+    )
+
+
 def create_unsupported_media_type_error(*supported: str) -> ApiError:
     """Return the UNSUPPORTED_MEDIA_TYPE error, which lists the supported media types, also those of a patch."""
     accept = ", ".join(supported)
@@ -143,12 +150,12 @@ class SignedBody:
 
 
 def check_media_type(headers: HeaderList, raw: bytes, media_types: Sequence[str]) -> None:
-    """Check the media type of a body; a missing body needs none.
+    """Check the media type of a body, which no content coding may change; a missing body needs none.
 
     Raises ApiError: UNSUPPORTED_MEDIA_TYPE.
     """
     media_type = parse_media_type(headers)
-    if media_type not in media_types and (raw or media_type):
+    if (media_type not in media_types or has_content_coding(headers)) and (raw or media_type):
         raise create_unsupported_media_type_error(*media_types)
 
 
@@ -177,7 +184,7 @@ class MultipartBody:
 
         Raises ApiError: UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST.
         """
-        if parse_media_type(headers) != "multipart/form-data":
+        if parse_media_type(headers) != "multipart/form-data" or has_content_coding(headers):
             raise create_unsupported_media_type_error("multipart/form-data")
         _, options = parse_options_header(next(value for name, value in headers if name == b"content-type"))
         if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:

@@ -65,6 +65,13 @@ def test_unsupported_media_type_returns_415_with_accept_header(media_type: str |
     assert response.headers["accept"] == JSON
 
 
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("BR", 415), ("", 201), ("Identity", 201)])
+def test_body_with_content_coding_returns_415(coding: str, status: int) -> None:
+    assert post(build_body(), **{"content-encoding": coding}).status_code == status
+    form_status = 204 if status == 201 else status
+    assert put_picture(files=FORM, headers={"content-encoding": coding}).status_code == form_status
+
+
 @pytest.mark.parametrize(
     "raw",
     [
