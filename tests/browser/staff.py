@@ -1,5 +1,6 @@
 """Couriers and admins in their apps."""
 
+import json
 from typing import Any
 
 import httpx
@@ -18,11 +19,16 @@ def sign_in(page: Page, mesh: Mesh, app: str, name: str) -> None:
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
-def store_session(mesh: Mesh, edge: httpx.Client, app: str, name: str) -> dict[str, Any]:
-    """Return the option of a context in which an app has stored a session of a demo account."""
+def create_demo_session(edge: httpx.Client, name: str) -> dict[str, Any]:
+    """Return a new session of a demo account."""
     body = {"email": f"{name}@delivery.test", "password": DEMO_PASSWORD}
-    session = edge.post("/sessions", json=body).raise_for_status().text
-    items = [{"name": f"/{app}/session", "value": session}]
+    session: dict[str, Any] = edge.post("/sessions", json=body).raise_for_status().json()
+    return session
+
+
+def store_session(mesh: Mesh, app: str, session: dict[str, Any]) -> dict[str, Any]:
+    """Return the option of a context in which an app has stored a session."""
+    items = [{"name": f"/{app}/session", "value": json.dumps(session)}]
     return {"storage_state": {"cookies": [], "origins": [{"origin": mesh.edge_url, "localStorage": items}]}}
 
 
@@ -33,7 +39,7 @@ def find_ready_order(page: Page, text: str, list_name: str = "Ready orders", mor
     expect(item.or_(more).first).to_be_visible()
     while item.count() == 0:
         more.last.click()
-        expect(more.last).not_to_have_attribute("data-pending", "true")
+        expect(page.locator("[data-pending=true]")).to_have_count(0)
     return item
 
 

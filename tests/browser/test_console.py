@@ -2,13 +2,14 @@
 
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from deploy.local.demo.scenarios import BASKET
-from tests.browser.conftest import PHONE, OpenContext, SendRequest, check_accessibility
+from tests.browser.conftest import PHONE, OpenContext, SendRequest, check_accessibility, wait_for_records
 from tests.browser.placed_order import place_order
 from tests.browser.shop import save_screenshot
 from tests.browser.staff import fill, open_page, store_session
@@ -19,10 +20,10 @@ from tests.wait import wait_until
 
 @pytest.mark.parametrize("device", ["desktop", "phone"])
 def test_every_list_is_accessible_and_fits(
-    mesh: Mesh, edge: httpx.Client, open_context: OpenContext, device: str
+    mesh: Mesh, admin_session: dict[str, Any], open_context: OpenContext, device: str
 ) -> None:
     options = PHONE if device == "phone" else {}
-    page = open_context(**options, **store_session(mesh, edge, "console", "admin")).new_page()
+    page = open_context(**options, **store_session(mesh, "console", admin_session)).new_page()
     page.goto(f"{mesh.edge_url}/console")
     links = page.get_by_role("navigation").get_by_role("link")
     expect(links).to_have_count(10)
@@ -110,6 +111,7 @@ def test_page_of_an_order_shows_everything_and_settles_its_refund(
 ) -> None:
     order = place_order(edge, sandbox)
     order.pay()
+    wait_for_records(send, order.id, statuses=2, notifications=1)
     console.get_by_label("Status").select_option("paid")
     console.get_by_role("button", name="Filter").click()
     console.get_by_role("link", name=order.id).click()

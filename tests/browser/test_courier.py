@@ -4,11 +4,10 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from deploy.local.demo.scenarios import DEMO_PASSWORD
-from tests.browser.conftest import PHONE, OpenContext, check_accessibility
+from tests.browser.conftest import PHONE, OpenContext, SendRequest, check_accessibility
 from tests.browser.placed_order import COORDINATES, PlacedOrder, place_order
 from tests.browser.shop import save_screenshot
-from tests.browser.staff import find_ready_order, sign_in, store_session
+from tests.browser.staff import create_demo_session, find_ready_order, sign_in, store_session
 from tests.conftest import Mesh
 from tests.users import User
 
@@ -22,13 +21,10 @@ def ready(edge: httpx.Client, sandbox: httpx.Client) -> PlacedOrder:
     return order
 
 
-def create_courier(edge: httpx.Client, sandbox: httpx.Client) -> User:
+def create_courier(edge: httpx.Client, sandbox: httpx.Client, send: SendRequest) -> User:
     """Return a new courier with the role."""
     courier = User(edge, sandbox, "deliverer")
-    admin = {"email": "admin@delivery.test", "password": DEMO_PASSWORD}
-    token = edge.post("/sessions", json=admin).raise_for_status().json()["access_token"]
-    headers = {"authorization": f"Bearer {token}"}
-    edge.put(f"/users/{courier.id}/role", json={"role": "deliverer"}, headers=headers).raise_for_status()
+    send("PUT", f"/users/{courier.id}/role", json={"role": "deliverer"})
     return courier.sign_in()
 
 
@@ -65,7 +61,7 @@ def test_courier_delivers_and_shares_the_position(mesh: Mesh, open_context: Open
 def test_courier_without_position_permission_delivers(
     mesh: Mesh, edge: httpx.Client, open_context: OpenContext, ready: PlacedOrder
 ) -> None:
-    page = open_context(**store_session(mesh, edge, "courier", "deliverer")).new_page()
+    page = open_context(**store_session(mesh, "courier", create_demo_session(edge, "deliverer"))).new_page()
     page.goto(f"{mesh.edge_url}/courier")
     take(page, ready)
     expect(page.get_by_text("Your position is not shared")).to_be_visible()
@@ -77,10 +73,17 @@ def test_courier_without_position_permission_delivers(
 
 
 def test_order_taken_by_another_courier_shows_the_reason(
-    mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client, open_context: OpenContext, ready: PlacedOrder
+    mesh: Mesh,
+    edge: httpx.Client,
+    sandbox: httpx.Client,
+    send: SendRequest,
+    open_context: OpenContext,
+    ready: PlacedOrder,
 ) -> None:
-    other = create_courier(edge, sandbox)
-    page = open_context(locale="de-DE", **store_session(mesh, edge, "courier", "deliverer")).new_page()
+    other = create_courier(edge, sandbox, send)
+    page = open_context(
+        locale="de-DE", **store_session(mesh, "courier", create_demo_session(edge, "deliverer"))
+    ).new_page()
     page.goto(f"{mesh.edge_url}/courier")
     item = find_ready_order(page, ready.delivery_address, "Abholbereite Bestellungen", "Mehr anzeigen")
     page.route("**/api/v1/deliveries*", lambda _: None)  # The list does not change before the click.

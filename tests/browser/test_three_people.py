@@ -2,10 +2,9 @@
 
 import secrets
 
-import httpx
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import PHONE, OpenContext
+from tests.browser.conftest import PHONE, OpenContext, SendRequest, wait_for_records
 from tests.browser.placed_order import COORDINATES
 from tests.browser.shop import check_basket, expect_status, pay_at_bank, save_screenshot
 from tests.browser.staff import find_ready_order, sign_in
@@ -50,7 +49,7 @@ def cook(page: Page, mesh: Mesh, order_id: str) -> None:
 
 
 def test_customer_courier_and_admin_complete_the_seven_scenarios(
-    mesh: Mesh, open_context: OpenContext, sandbox: httpx.Client
+    mesh: Mesh, open_context: OpenContext, send: SendRequest
 ) -> None:
     email = f"grace-{secrets.token_hex(4)}@delivery.test"
     phone = open_context(**PHONE, permissions=["notifications"])
@@ -90,6 +89,7 @@ def test_customer_courier_and_admin_complete_the_seven_scenarios(
     reload_until(device, device.locator(".push"), 4)
     save_screenshot(device, "three-people-device")
 
+    wait_for_records(send, order_id, statuses=5, notifications=4)
     admin.reload()
     history = admin.get_by_role("region", name="History").locator("tbody tr")
     expect(history).to_have_count(5)
