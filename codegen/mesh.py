@@ -4,9 +4,9 @@ import keyword
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from codegen.errors import ContractError
 from codegen.typed_documents import convert_document, read_mapping
@@ -25,6 +25,7 @@ PLACEHOLDER = "${MESH}"
 NAME_PATTERN = r"[a-z][a-z0-9]{1,30}"
 """Names of meshes: DNS labels that are also package names of Python and protobuf."""
 
+OTLP_PORT = "OTLP_PORT"
 SERVICE_PORTS = ("ADMIN_PORT", "PROBE_PORT")
 """Suffixes of the settings that each service has, with a default value."""
 
@@ -36,11 +37,16 @@ class _Setting(Struct, forbid_unknown_fields=True):
     port: bool = False
 
 
+class _Connections(Struct, forbid_unknown_fields=True):
+    stores: list[str] = []
+    public_ports: list[int] | Literal["all"] = []
+
+
 class _Mesh(Struct):
-    trust_domain: str
-    sidecars: list[str]
+    trust_domain: Annotated[str, Meta(pattern=r"^[a-z0-9.-]+$")]
+    sidecars: list[Annotated[str, Meta(pattern=rf"^{NAME_PATTERN}$")]]
     settings: dict[str, _Setting]
-    connections: dict[str, dict[str, Any]] = {}
+    connections: dict[str, _Connections] = {}
     obsolete_queues: list[str] = []
 
 
@@ -60,7 +66,10 @@ def load_mesh(root: Path) -> dict[str, Any]:
     typed = convert_document(document, _Mesh)
     if unknown := [*mesh.get("connections", {}).keys() - {*list_services(mesh)}]:
         raise ContractError(f"{MESH_FILE}: connections of unknown services: {', '.join(sorted(unknown))}")
-    ports = [f"{service.upper()}_{suffix}" for service in list_services(mesh) for suffix in SERVICE_PORTS]
+    if GATEWAY not in typed.sidecars or len(set(typed.sidecars)) < len(typed.sidecars):
+        raise ContractError(f"{MESH_FILE}: the sidecars lack {GATEWAY}, or one occurs twice; correct the list")
+    ports = [OTLP_PORT, *(f"{service.upper()}_INGRESS_PORT" for service in list_callees(mesh))]
+    ports += [f"{service.upper()}_{suffix}" for service in list_services(mesh) for suffix in SERVICE_PORTS]
     if errors := [
         f"{MESH_FILE}: the setting {port} is missing, or has no default; add it"
         for port in ports

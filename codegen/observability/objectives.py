@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec import field as struct_field
 
 from codegen.contracts import Contracts
@@ -22,6 +23,12 @@ SECONDS = {"m": 60, "h": 3600, "d": 86400}
 BASE_WINDOW = "5m"
 """Window of the rates that are computed from metrics. Those of longer windows are averages of them, which is cheap."""
 
+LATENCY = "latency"
+OBJECTIVES, SPEEDS = ("availability", LATENCY), ("fast", "slow")
+"""Objectives and burn rates for which rules exist."""
+
+type Window = Annotated[str, Meta(pattern="^[1-9][0-9]{0,3}[mhd]$")]
+
 REQUESTS, FAILED_REQUESTS, ERROR_RATIO = (
     f"{PLACEHOLDER}:slo_{name}" for name in ("requests:rate", "failed_requests:rate", "errors:ratio_rate")
 )
@@ -36,8 +43,8 @@ class BurnRate:
     """Condition of an alert: the error ratios of both windows exceed `rate` times the error budget."""
 
     rate: float
-    long_window: str
-    short_window: str
+    long_window: Window
+    short_window: Window
 
     def render_condition(self, objective: str, budget: float) -> str:
         """Return the condition as an expression, whose value is the error ratio of the long window."""
@@ -130,9 +137,13 @@ def load_specification(path: Path) -> Specification:
         if not 0 < objective.target < 100:
             location = document.format_location(build_pointer("objectives", name))
             raise ContractError(f"{location}: the target of {name} is not between 0 and 100 percent; correct it")
-    latency = content.objectives.get("latency")
-    if latency is None or latency.threshold is None:
-        raise ContractError(f"{document.name}: the objective latency lacks `threshold`; add it")
+    for key, names in (("objectives", OBJECTIVES), ("burn_rates", SPEEDS)):
+        if {*document.content[key]} != {*names}:
+            location = document.format_location(build_pointer(key))
+            raise ContractError(f"{location}: {key} are not {' and '.join(names)}; write both, and no other")
+    threshold = content.objectives[LATENCY].threshold
+    if threshold is None:
+        raise ContractError(f"{document.name}: the objective {LATENCY} lacks `threshold`; add it")
     for title, panels in content.dashboard.items():
         for index, panel in enumerate(panels):
             if not panel.is_complete:
@@ -144,7 +155,7 @@ def load_specification(path: Path) -> Specification:
     return Specification(
         content.runbook_url,
         {name: objective.target / 100 for name, objective in content.objectives.items()},
-        latency.threshold,
+        threshold,
         content.burn_rates,
         content.alerts,
         content.dashboard,

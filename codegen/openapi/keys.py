@@ -152,6 +152,9 @@ KINDS: dict[str, dict[str, Kind]] = {
 }
 """Handled keys of each kind of object, with the kind of their values."""
 
+EXTENSION_KINDS: dict[str, Kind] = {"x-models": "flag", "x-path-examples": MapOf("text"), "x-third-party": "flag"}
+"""Kinds of the values of extensions, except those that a generator checks itself."""
+
 COMPONENT_SECTIONS = {kind.kind: section for section, kind in KINDS["components"].items() if isinstance(kind, MapOf)}
 """Section of the components that a reference of each kind may name."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from codegen.openapi.findings import Findings, Pointer, find_node, parse_reference
 from codegen.openapi.keys import (
     COMPONENT_SECTIONS,
+    EXTENSION_KINDS,
     EXTENSIONS,
     KINDS,
     REFERENCE_ANNOTATIONS,
@@ -86,6 +87,8 @@ class StructureCheck:
         for key, value in node.items():
             if _is_extension(key):
                 self._check_extension(key, pointer)
+                if key in EXTENSION_KINDS:
+                    self._check(EXTENSION_KINDS[key], value, (*pointer, key))
             elif key in KINDS[kind]:
                 self._check(KINDS[kind][key], value, (*pointer, key))
             elif not (key == "$ref" and kind in COMPONENT_SECTIONS):

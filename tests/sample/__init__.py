@@ -19,7 +19,10 @@ from services.runtime.rpc.contract_descriptors import get_descriptor_pool
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-PORTS = {f"GATEWAY_{name}_PORT": {"default": 1, "port": True, "about": "a port"} for name in ("ADMIN", "PROBE")}
+PORTS = {
+    name: {"default": 1, "port": True, "about": "a port"}
+    for name in ("OTLP_PORT", "GATEWAY_ADMIN_PORT", "GATEWAY_PROBE_PORT")
+}
 MESH = {"name": "sample", "trust_domain": "sample.local", "sidecars": ["gateway"], "settings": PORTS}
 OPTIONS = Path("api-specs/proto/delivery/options/v1")
 

@@ -53,6 +53,39 @@ def test_missing_file_is_rejected(tmp_path: Path) -> None:
         mesh.load_mesh(tmp_path)
 
 
+PORTS = "".join(
+    f"  {name}_PORT: {{default: 1, about: a port}}\n" for name in ("OTLP", "GATEWAY_ADMIN", "GATEWAY_PROBE")
+)
+VALID = TEXT.replace("settings: {}\n", f"settings:\n{PORTS}")
+
+
+def test_mesh_of_a_gateway_is_read(tmp_path: Path) -> None:
+    assert mesh.load_mesh(write_mesh(tmp_path, VALID))["sidecars"] == ["gateway", "ops"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("[gateway, ops]", "gateway", "envoy/mesh.yaml:3: Expected `array`, got `str` at sidecars"),
+        ("[gateway, ops]", "[gateway, My Svc]", "envoy/mesh.yaml:3: Expected `str` matching regex"),
+        ("[gateway, ops]", "[ops]", "the sidecars lack gateway, or one occurs twice"),
+        ("[gateway, ops]", "[gateway, ops, ops]", "the sidecars lack gateway, or one occurs twice"),
+        ("notes.local", "a b", "envoy/mesh.yaml:2: Expected `str` matching regex"),
+        ("settings:", "connections: {gateway: {publc_ports: all}}\nsettings:", "contains unknown field `publc_ports`"),
+        ("settings:", "connections: {gateway: {public_ports: [https]}}\nsettings:", "Expected `int`, got `str`"),
+        ("  OTLP_PORT: {default: 1, about: a port}\n", "", "the setting OTLP_PORT is missing, or has no default"),
+        ("GATEWAY_ADMIN_PORT: {default: 1, ", "GATEWAY_ADMIN_PORT: {", "the setting GATEWAY_ADMIN_PORT is missing"),
+        ("settings:", "settings:\n  A: 5", "Expected `object`, got `int`"),
+        ("settings:", "settings: [", "correct the YAML syntax"),
+    ],
+)
+def test_invalid_mesh_is_rejected(tmp_path: Path, old: str, new: str, error: str) -> None:
+    assert old in VALID
+    with pytest.raises(ContractError) as caught:
+        mesh.load_mesh(write_mesh(tmp_path, VALID.replace(old, new)))
+    assert error in str(caught.value)
+
+
 def test_placeholder_is_replaced_in_keys_and_values_at_any_depth() -> None:
     tree = {"${MESH}": [{"path": "/run/${MESH}/a.sock"}, 1, None]}
     assert mesh.insert_name(tree, "notes") == {"notes": [{"path": "/run/notes/a.sock"}, 1, None]}

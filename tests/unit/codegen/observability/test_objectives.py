@@ -1,6 +1,7 @@
 """Objectives of the specification, and their recording rules; tests/contract runs the expressions with promtool."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -86,3 +87,31 @@ def test_missing_key_is_rejected(tmp_path: Path, key: str) -> None:
 def test_relative_runbook_url_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="runbook_url"):
         load_specification(write_specification(tmp_path, runbook_url="docs/runbook.md"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        (
+            {"objectives": CONTENT["objectives"] | {"beauty": {"target": 5}}},
+            "objectives are not availability and latency",
+        ),
+        ({"objectives": {"latency": CONTENT["objectives"]["latency"]}}, "objectives are not availability and latency"),
+        (
+            {"objectives": CONTENT["objectives"] | {"latency": {"target": 99}}},
+            "the objective latency lacks `threshold`",
+        ),
+        ({"burn_rates": {"quick": CONTENT["burn_rates"]["fast"]}}, "burn_rates are not fast and slow"),
+        (
+            {"burn_rates": {"fast": [], "slow": [{"rate": 1, "long_window": "1 hour", "short_window": "5m"}]}},
+            "matching regex",
+        ),
+        ({"alerts": {"a": [{"name": "X"}]}}, "Object missing required field `expr`"),
+        ({"dashboard": {"a": [{"title": "T", "unit": "s"}]}}, "the panel T has neither `series` nor `by` and `expr`"),
+        ({"span_parameters": "id"}, "Expected `array`, got `str` at span_parameters"),
+    ],
+)
+def test_invalid_specification_is_rejected(tmp_path: Path, changes: dict[str, Any], error: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        load_specification(write_specification(tmp_path, **changes))
+    assert error in str(caught.value)

@@ -122,3 +122,15 @@ def test_extension_among_paths_or_responses_is_an_error() -> None:
     document["paths"]["x-note"] = "get it"
     error = "the extension `x-note` is not supported here; move it to the document or the operation"
     assert sorted(find_errors(document)) == [f"operation listThings: {error}", f"path x-note: {error}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("x-models", "maybe", "x-models: `x-models` is text; write true or false"),
+        ("x-path-examples", ["a"], "x-path-examples: `x-path-examples` is a list; write an object"),
+        ("x-path-examples", {"id": 5}, "x-path-examples: `id` is a number; write text"),
+    ],
+)
+def test_extension_with_another_value_is_an_error(name: str, value: Any, error: str) -> None:
+    assert find_errors(change_document(**{name: value})) == [error]
