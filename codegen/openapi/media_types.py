@@ -111,9 +111,6 @@ class MediaTypeCheck:
         if len(files) != 1:
             problem = f"a form with {len(files) or 'no'} file{'s' if files else ''} is not supported"
             self._findings.add(pointer, problem, "write exactly one property of `format: binary`")
-        for name in files:
-            if name not in schema.get("required", ()):
-                self._findings.add(pointer, f"the file {name} of the form is not required", "add it to `required`")
         for name, field in fields.items():
             resolved = self._schemas.resolve(field)
             items = self._schemas.resolve(resolved.get("items", {})) if list_types(resolved) == ["array"] else resolved

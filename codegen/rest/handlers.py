@@ -113,6 +113,14 @@ def list_form_fields(contracts: Contracts, operation: Operation) -> list[dict[st
     ]
 
 
+def is_file_optional(contracts: Contracts, operation: Operation) -> bool:
+    """Return whether a multipart form may lack its file."""
+    content = (operation.body or {}).get(FORM_MEDIA_TYPE)
+    schema = contracts.resolve_reference(contracts.name, content["schema"]) if content else {}
+    fields = {each["name"] for each in list_form_fields(contracts, operation)}
+    return any(name not in schema.get("required", ()) for name in schema.get("properties", {}).keys() - fields)
+
+
 def check_merge_patch(contracts: Contracts, operation: Operation) -> None:
     """Raise ContractError if a merge patch or the resource that it changes lacks a media type or Accept-Patch."""
     schemas = [content["schema"] for content in (operation.body or {}).values()]
@@ -202,7 +210,7 @@ def render_request_arguments(contracts: Contracts, operation: Operation) -> list
         else:
             optional.append(f"{name}: {kind} | None = None")
     if (body := get_body_type(contracts, operation)) != "None":
-        required.append(f"body: {body}")
+        required.append(f"body: {body}{' | None' if is_file_optional(contracts, operation) else ''}")
     return required + optional
 
 

@@ -166,6 +166,7 @@ class MultipartBody:
         schema = media_type_object["schema"]
         hints = get_type_hints(handler)
         (self._file_name,) = [name for name, each in schema["properties"].items() if each.get("format") == "binary"]
+        self._is_file_required = self._file_name in schema.get("required", ())
         self._fields = {
             name: Parameter(
                 {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": each},
@@ -200,6 +201,8 @@ class MultipartBody:
             file = form.get(self._file_name)
             others = [(name, each) for name, each in form.multi_items() if each is not file]
             is_single = not others if not self._fields else all(name != self._file_name for name, _ in others)
+            if file is None and not self._is_file_required:
+                return UploadForm(None, self._parse_fields(others))
             if file is None or isinstance(file, str) or not is_single:
                 message = "must be a file" if self._fields else "must be a file and the only part"
                 raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError(self._file_name, message)])

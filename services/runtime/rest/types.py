@@ -50,9 +50,9 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class UploadForm:
-    """Multipart form: its file, and the arguments of the handler for its other fields."""
+    """Multipart form: its file, or None without one, and the arguments of the handler for its other fields."""
 
-    file: Upload
+    file: Upload | None
     arguments: Mapping[str, Any]
 
 

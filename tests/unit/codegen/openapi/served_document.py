@@ -99,6 +99,18 @@ paths:
                 tags: {type: array, items: {type: integer}}
             encoding: {picture: {contentType: image/png}}
       responses: {'204': {description: Fine.}}
+  /notes:
+    post:
+      operationId: sendNote
+      tags: [order-items]
+      x-max-bytes: 5000
+      requestBody:
+        required: true
+        content:
+          multipart/form-data:
+            schema: {type: object, properties: {text: {type: string}, file: {type: string, format: binary}}}
+            encoding: {file: {contentType: image/png}}
+      responses: {'204': {description: Fine.}}
   /trees:
     post:
       operationId: growTree

@@ -74,7 +74,7 @@ paths:
       requestBody:
         content:
           multipart/form-data:
-            schema: {type: object, properties: {picture: {type: string, format: binary}}}
+            schema: {type: object, required: [picture], properties: {picture: {type: string, format: binary}}}
             encoding: {picture: {contentType: image/png}}
       responses: {'204': {description: Stored.}}
   /callbacks:
@@ -273,7 +273,7 @@ def form(
     properties: dict[str, Any] | None = None, encoding: dict[str, Any] | None = None, size: int | None = 9
 ) -> Contracts:
     """Return the document with a form."""
-    schema = {"type": "object", "properties": properties or {"picture": BINARY}}
+    schema = {"type": "object", "required": ["picture"], "properties": properties or {"picture": BINARY}}
     types = {"picture": {"contentType": "image/png"}} if encoding is None else encoding
     content = {"multipart/form-data": {"schema": schema, "encoding": types}}
     path = operation(requestBody={"content": content})
@@ -306,6 +306,13 @@ def test_other_fields_of_a_form_are_arguments() -> None:
     title, tags = {"type": "string"}, {"type": "array", "items": {"type": "integer"}}
     text = ast.unparse(generate_handlers(form(properties={"picture": BINARY, "title": title, "tags": tags})))
     assert "body: Upload, title: str | None=None, tags: list[int] | None=None" in text
+
+
+def test_optional_file_of_a_form_may_be_none() -> None:
+    source = form(properties={"picture": BINARY, "title": {"type": "string"}})
+    content = source.openapi["delivery"]["paths"]["/other"]["get"]["requestBody"]["content"]
+    content["multipart/form-data"]["schema"]["required"] = ["title"]
+    assert "title: str, body: Upload | None)" in ast.unparse(generate_handlers(source))
 
 
 def test_optional_token_is_an_optional_principal() -> None:

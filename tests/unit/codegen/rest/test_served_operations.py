@@ -267,3 +267,16 @@ def test_optional_token_reaches_the_handler_as_principal(served: Served, has_tok
 
 def test_required_token_is_checked_by_the_runtime_too(served: Served) -> None:
     assert served.send("GET", "/things/5", has_token=False).status_code == 401
+
+
+def test_optional_file_of_a_form_may_be_absent(served: Served) -> None:
+    served.result = None
+    png = ("a.png", b"png", "image/png")
+    assert served.send("POST", "/notes", files={"file": png}).status_code == 204
+    assert served.calls == [{"body": Upload("a.png", "image/png", b"png"), "text": None}]
+    boundary = {"content-type": "multipart/form-data; boundary=x"}
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\nhi\r\n--x--\r\n'
+    assert served.send("POST", "/notes", content=part % b"text", headers=boundary).status_code == 204
+    assert served.calls == [{"body": None, "text": "hi"}]
+    for name in (b"file", b"other"):
+        assert served.send("POST", "/notes", content=part % name, headers=boundary).status_code == 400
