@@ -5,8 +5,8 @@ import logging
 import os
 import select
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import override
 
 import psycopg
@@ -109,7 +109,8 @@ class Listener:
             asyncio.timeout(CONNECT_TIMEOUT_S) as timeout,
             await _Connection.connect(build_conninfo(self._url), autocommit=True, row_factory=dict_row) as connection,
         ):
-            await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+            with self._watch(connection):
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
             await self._run_heartbeat(connection)
             timeout.reschedule(None)
             self._failures = 0
@@ -124,11 +125,19 @@ class Listener:
                 self._set_listening(is_listening=False)
 
     async def _run_heartbeat(self, connection: _Connection) -> None:
+        if self._heartbeat is not None:
+            with self._watch(connection):
+                await self._heartbeat(connection)
+
+    @contextmanager
+    def _watch(self, connection: _Connection) -> Iterator[None]:
+        """Close a connection with a heartbeat if the statement in the block has no response in time."""
         if self._heartbeat is None:
+            yield
             return
         watchdog = asyncio.get_running_loop().call_later(HEARTBEAT_TIMEOUT_S, connection.close_if_silent)
         try:
-            await self._heartbeat(connection)
+            yield
         finally:
             watchdog.cancel()
 
