@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Text, bindparam, func, literal, select
 
 from generated.problems import Reason
+from services.runtime.config.postgres_conninfo import build_conninfo
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.connection_pool import EventLoopConnection
 from services.runtime.storage.database import Database, Statement
-from services.runtime.storage.postgres_conninfo import build_conninfo
 from tests.integration.fixtures.servers import Servers
 from tests.wait import wait_until_async
 

@@ -15,7 +15,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.waiting import Ready, Wait
 from psycopg_pool import AsyncConnectionPool
 
-from services.runtime.storage.postgres_conninfo import build_conninfo
+from services.runtime.config.postgres_conninfo import build_conninfo
 
 RECONNECT_TIMEOUT_S = 3.0
 """Seconds during which the pool retries with growing delays. A later request begins again without a delay.

@@ -14,8 +14,8 @@ from psycopg import sql
 from psycopg.abc import RV, PQGen
 from psycopg.rows import DictRow, dict_row
 
+from services.runtime.config.postgres_conninfo import build_conninfo
 from services.runtime.core import backoff
-from services.runtime.storage.postgres_conninfo import build_conninfo
 
 log = logging.getLogger(__name__)
 

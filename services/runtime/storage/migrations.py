@@ -24,9 +24,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from services.runtime.config.postgres_conninfo import build_conninfo
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
-from services.runtime.storage.postgres_conninfo import build_conninfo
 
 SCRIPTS_DIR = Path(__file__).parents[3] / "migrations"
 

@@ -2,7 +2,7 @@
 
 from psycopg.conninfo import conninfo_to_dict
 
-from services.runtime.storage.postgres_conninfo import build_conninfo
+from services.runtime.config.postgres_conninfo import build_conninfo
 
 URL = "postgresql://app:secret@one.test:5432,two.test:6432/app"
 
