@@ -12,7 +12,7 @@ from services.runtime.outbound import webhook_secrets
 from services.runtime.storage.encryption import SecretBox
 
 INBOX_NAME = "ready_callbacks"
-"""Prefix of the inbox entries of processed webhook ids and orders."""
+"""Prefix of the inbox entries of processed webhook ids."""
 
 
 async def get_callback_secrets(
@@ -42,17 +42,14 @@ async def handle_ready_callback(
 
 
 async def report_order_ready(repository: PartnerCallsRepository, report: ReadyReport, webhook_id: str) -> None:
-    """Publish a partner's report that an order is ready, once per webhook id and order.
-
-    A partner that uses the id of an earlier report again does not lose the report about another order.
+    """Publish a partner's report that an order is ready, once per webhook id.
 
     The orders service decides whether the order becomes ready; a report about a cancelled order has no effect there.
 
     Raises ApiError: ORDER_NOT_FOUND if no call about the order was planned for the partner.
     """
     async with repository.unit_of_work() as unit:
-        # Webhook ids contain no spaces.
-        if not await unit.mark_event_processed(f"{INBOX_NAME}:{report.partner_id}", f"{webhook_id} {report.order_id}"):
+        if not await unit.mark_event_processed(f"{INBOX_NAME}:{report.partner_id}", webhook_id):
             return
         call = await unit.calls.get_order_call_for_update(report.order_id)
         if call is None or call.partner_id != report.partner_id:

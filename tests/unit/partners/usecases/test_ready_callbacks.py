@@ -40,13 +40,6 @@ async def test_rejected_report_may_be_repeated() -> None:
     assert len(repository.events) == 1
 
 
-async def test_report_about_other_order_with_used_webhook_id_is_published() -> None:
-    repository = FakeRepository(BOWL, calls=[CALL, CALL.__replace__(id="c2", order_id="o2")])
-    for order_id in ("o1", "o2", "o2"):
-        await ready_callbacks.report_order_ready(repository, replace(REPORT, order_id=order_id), "w1")
-    assert [event.order_id for event in repository.events] == ["o1", "o2"]
-
-
 async def test_partners_do_not_share_webhook_ids() -> None:
     repository = FakeRepository(BOWL, calls=[CALL, CALL.__replace__(id="c2", partner_id=2, order_id="o2")])
     for report in (ReadyReport(1, "o1", "x"), ReadyReport(2, "o2", "x")):
