@@ -5,7 +5,7 @@ idle processes in the same time are subtracted, and measured apart.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -13,12 +13,19 @@ from bench import partner_latency
 from bench.mesh import Mesh, run_mesh
 from bench.order_life import baseline, costs, effects, rows, table
 from bench.order_life.costs import Amounts
-from bench.order_life.database_counters import configure_statement_statistics, enable_statement_statistics
-from bench.order_life.measurement import Measurement, StepCosts, measure_idle
+from bench.order_life.database_counters import (
+    configure_statement_statistics,
+    create_observer,
+    enable_statement_statistics,
+)
+from bench.order_life.measurement import Measurement, StepCosts, measure_idle_counts, measure_idle_cpu
+from bench.order_life.steps import MAX_CONCURRENT
 from bench.order_life.systems import define_mesh
 from bench.results import Row
 
 ORDERS_PER_ROUND = 50
+SHORT_IDLE_S = 5
+"""Time over which a short comparison measures the cost of idle processes, in seconds."""
 
 
 @contextmanager
@@ -27,6 +34,7 @@ def run_mesh_with_statistics() -> Iterator[Mesh]:
     with run_mesh(configure_servers=configure_statement_statistics) as mesh:
         mesh.insert_catalog()
         enable_statement_statistics(mesh)
+        create_observer(mesh)
         yield mesh
 
 
@@ -43,26 +51,52 @@ def measure_idle_mesh(mesh: Mesh) -> Amounts:
     return rates
 
 
-def compare(mesh: Mesh, round_count: int, order_count: int) -> tuple[dict[str, StepCosts], dict[str, list[StepCosts]]]:
-    """Return the counted work and the processor time per round of the mesh and of its baseline.
-
-    The rounds are interleaved in shuffled order. A first round, which counts, warms up all processes.
-    """
+@contextmanager
+def run_measurements(mesh: Mesh) -> Iterator[list[Measurement]]:
+    """Run the baseline beside the mesh, and yield the measurements of both."""
     with (
         baseline.run_baseline(mesh) as baseline_system,
         define_measurement(mesh) as life,
         Measurement(mesh, baseline_system, partial(baseline.count_finished, mesh)) as baseline_life,
     ):
-        measurements = [life, baseline_life]
-        measure_idle(measurements)
+        yield [life, baseline_life]
+
+
+def compare(mesh: Mesh, round_count: int, order_count: int) -> tuple[dict[str, StepCosts], dict[str, list[StepCosts]]]:
+    """Return the counted work and the processor time per round of the mesh and of its baseline.
+
+    A first round, which counts, warms up all processes.
+    """
+    with run_measurements(mesh) as measurements:
+        measure_idle_cpu(measurements)
+        measure_idle_counts(measurements)
         counts = {each.system.name: each.count_round(order_count) for each in measurements}
-        cpu: dict[str, list[StepCosts]] = {name: [] for name in counts}
-        for number in range(1, round_count + 1):
-            print(f"  round {number} of {round_count}", flush=True)
-            secrets.SystemRandom().shuffle(measurements)
-            for each in measurements:
-                cpu[each.system.name].append(each.measure_round(order_count))
-    return counts, cpu
+        return counts, _measure_rounds(measurements, round_count, order_count)
+
+
+def compare_shortly(mesh: Mesh, order_count: int) -> dict[str, list[StepCosts]]:
+    """Return the processor time of one round of a mesh without statistics, and of its baseline.
+
+    A small round before warms up all processes.
+    """
+    create_observer(mesh)
+    with run_measurements(mesh) as measurements:
+        for each in measurements:
+            each.measure_round(MAX_CONCURRENT)
+        measure_idle_cpu(measurements, SHORT_IDLE_S)
+        return _measure_rounds(measurements, 1, order_count)
+
+
+def _measure_rounds(
+    measurements: Sequence[Measurement], round_count: int, order_count: int
+) -> dict[str, list[StepCosts]]:
+    """Measure rounds of all systems, interleaved in shuffled order."""
+    cpu: dict[str, list[StepCosts]] = {each.system.name: [] for each in measurements}
+    for number in range(1, round_count + 1):
+        print(f"  round {number} of {round_count}", flush=True)
+        for each in secrets.SystemRandom().sample(measurements, len(measurements)):
+            cpu[each.system.name].append(each.measure_round(order_count))
+    return cpu
 
 
 def run(mesh: Mesh, round_count: int) -> list[Row]:

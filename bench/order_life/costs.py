@@ -8,7 +8,7 @@ from bench.load_generator import measure_cpu_s
 from bench.order_life.systems import THIRD_PARTIES, Groups
 
 IDLE_S = 20
-"""Time over which the cost of idle processes is measured, in seconds."""
+"""Time over which the cost of idle processes is measured by default, in seconds."""
 
 type Amounts = Mapping[str, float]
 """Processor time in milliseconds by group, or amounts of counted work by kind."""
@@ -37,10 +37,10 @@ def read_cpu_ms(groups: Groups) -> Reading:
     return create_reading({group: 1000 * measure_cpu_s(pids) for group, pids in groups.items()})
 
 
-def measure_rates(readers: Sequence[Callable[[], Reading]]) -> list[Amounts]:
+def measure_rates(readers: Sequence[Callable[[], Reading]], duration_s: float = IDLE_S) -> list[Amounts]:
     """Return the amounts per second of each reader while no step is taken."""
     before = [read() for read in readers]
-    time.sleep(IDLE_S)
+    time.sleep(duration_s)
     differences = [read().compute_difference(earlier) for read, earlier in zip(readers, before, strict=True)]
     return [{name: value / difference.at for name, value in difference.amounts.items()} for difference in differences]
 

@@ -43,9 +43,14 @@ def configure_statement_statistics(mesh: Mesh) -> None:
 
 
 def enable_statement_statistics(mesh: Mesh) -> None:
-    """Create the extension and the role of the benchmark, after `configure_statement_statistics` and a restart."""
+    """Create the extension, after `configure_statement_statistics` and a restart."""
     with mesh.connect_database("postgres") as connection:
         connection.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(EXTENSION)))
+
+
+def create_observer(mesh: Mesh) -> None:
+    """Create the role of the benchmark's own statements."""
+    with mesh.connect_database("postgres") as connection:
         connection.execute(sql.SQL("CREATE ROLE {} SUPERUSER").format(sql.Identifier(OBSERVER)))
 
 

@@ -1,5 +1,6 @@
 """Measurement of the steps of an order's life at one system."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Self
@@ -26,7 +27,7 @@ class Measurement:
         self._count_finished = count_finished
         self._stack = ExitStack()
         self._tokens = {role: mesh.get_access_token(role) for role in ("customer", "deliverer")}
-        self.idle_cpu: Amounts = {}
+        self.idle_cpu: Amounts = defaultdict(float)
         self.idle_counts: Amounts = {}
 
     def __enter__(self) -> Self:
@@ -90,11 +91,17 @@ class Measurement:
         )
 
 
-def measure_idle(measurements: Sequence[Measurement]) -> None:
-    """Measure the processor time and the counted work of a second without operations, at all systems together."""
+def measure_idle_cpu(measurements: Sequence[Measurement], duration_s: float = costs.IDLE_S) -> None:
+    """Measure the processor time of a second without operations, at all systems together."""
     for measurement in measurements:
         measurement.wait_until_rest()
-    cpu = costs.measure_rates([measurement.read_cpu for measurement in measurements])
-    counts = costs.measure_rates([measurement.read_counts for measurement in measurements])
-    for measurement, cpu_rates, count_rates in zip(measurements, cpu, counts, strict=True):
-        measurement.idle_cpu, measurement.idle_counts = cpu_rates, count_rates
+    rates = costs.measure_rates([measurement.read_cpu for measurement in measurements], duration_s)
+    for measurement, idle_cpu in zip(measurements, rates, strict=True):
+        measurement.idle_cpu = idle_cpu
+
+
+def measure_idle_counts(measurements: Sequence[Measurement]) -> None:
+    """Measure the counted work of a second without operations, at all systems together."""
+    rates = costs.measure_rates([measurement.read_counts for measurement in measurements])
+    for measurement, idle_counts in zip(measurements, rates, strict=True):
+        measurement.idle_counts = idle_counts
