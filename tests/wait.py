@@ -2,9 +2,10 @@
 
 import asyncio
 import inspect
+import math
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import overload
@@ -81,6 +82,14 @@ async def wait_until_async(
         if result:
             return result
         deadline.check()
+        await asyncio.sleep(interval_s)
+
+
+async def tick(interval_s: float, duration_s: float = math.inf) -> AsyncIterator[None]:
+    """Yield at once and then after each interval, for the duration: for load at a constant rate."""
+    end = time.monotonic() + duration_s
+    while time.monotonic() < end:
+        yield
         await asyncio.sleep(interval_s)
 
 

@@ -87,7 +87,8 @@ async def run(cluster: Cluster, seed: int, fault_count: int | None, console: Con
     findings = [*findings, *_find_long_gaps(injector.observations)]
     _print_result(seed, injector.observations, len(scenarios), dict(statuses), findings, console)
     path = cluster.config.folder / "results.json"
-    path.write_text(json.dumps(_summarise(seed, injector.observations, len(scenarios), findings), indent=2) + "\n")
+    summary = _summarise(seed, injector.observations, len(scenarios), findings)
+    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return findings
 
 

@@ -25,6 +25,7 @@ from services.runtime.storage.database import Database, Statement
 from services.runtime.storage.memcached import Memcached
 from tests.chaos.client import SignedInUser
 from tests.cluster.cluster import Cluster
+from tests.wait import tick
 
 INTERVAL_S = 0.1
 WRITE_TIMEOUT_S = 10.0
@@ -45,12 +46,11 @@ class Probe:
 
     async def run(self, write: Callable[[], Awaitable[object]]) -> None:
         """Write until cancelled."""
-        while True:
+        async for _ in tick(INTERVAL_S):
             with suppress(ApiError, TimeoutError, httpx.HTTPError):
                 async with asyncio.timeout(WRITE_TIMEOUT_S):
                     await write()
                 self.record_success()
-            await asyncio.sleep(INTERVAL_S)
 
     def measure_gap_s(self, start: float, end: float) -> float:
         """Return the longest time without a successful write that ends after the start, in seconds."""
@@ -101,11 +101,10 @@ class Probes:
 
 async def _publish(channel: Channel, probe: Probe) -> None:
     await channel.declare_queue(QUEUE, {"x-queue-type": "quorum", "x-max-length": 10})
-    while True:
+    async for _ in tick(INTERVAL_S):
         message = Message(0, BasicProperties(message_id=f"{time.monotonic_ns()}", delivery_mode=2), b"probe")
         await channel.republish("", QUEUE, message, {})
         probe.record_success()
-        await asyncio.sleep(INTERVAL_S)
 
 
 async def _insert(store: Any) -> None:

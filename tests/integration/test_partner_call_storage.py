@@ -1,4 +1,7 @@
-"""Planned calls, their targets and their accepted attempts in PostgreSQL: batches, and concurrent changes."""
+"""Planned calls, their targets and their accepted attempts in PostgreSQL: batches, and concurrent changes.
+
+Modules: services/partners/adapters/postgres/accepted_calls.py, services/partners/adapters/postgres/circuit_breakers.py.
+"""
 
 import asyncio
 from collections.abc import Sequence

@@ -16,8 +16,8 @@ from services.runtime.core.pagination import PageTokenSigner
 from services.runtime.rpc import reflection
 from services.runtime.rpc.servicer import Servicer
 from services.runtime.rpc.streams import ServerStreams
-from services.runtime.rpc.unary_health import HEALTH_CHECK_PATH, build_health_handler
 from services.runtime.sidecar.unary_app import UnaryApp, UnaryHandler
+from services.runtime.sidecar.unary_health import HEALTH_CHECK_PATH, build_health_handler
 from services.runtime.sidecar.unix_sockets import get_unary_socket_path, remove_stale_socket
 from services.runtime.sidecar.uvicorn_server import UvicornServer
 

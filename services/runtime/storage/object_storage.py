@@ -16,11 +16,11 @@ from google.cloud import storage
 from pydantic import Field
 
 from generated.problems import Reason
+from services.runtime.concurrency.requests_deadline import AbortableAdapter, AbortableCall
 from services.runtime.config.production_checks import EMULATED
 from services.runtime.config.settings import ServiceSettings
 from services.runtime.config.urls import OptionalHttpUrl
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.requests_deadline import AbortableAdapter, AbortableCall
 from services.runtime.telemetry import requests_sessions, tracing
 
 SOCKET_TIMEOUT_S = 3.0

@@ -5,8 +5,8 @@ import pytest
 from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from services.runtime.rpc.unary_health import build_health_handler
 from services.runtime.sidecar.grpc_messages import StatusError
+from services.runtime.sidecar.unary_health import build_health_handler
 
 SERVICE = "sample.v1.EchoService"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from services.runtime.storage.requests_deadline import AbortableAdapter, AbortableCall
+from services.runtime.concurrency.requests_deadline import AbortableAdapter, AbortableCall
 
 
 @pytest.fixture
