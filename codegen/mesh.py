@@ -19,6 +19,9 @@ GATEWAY = "gateway"
 OPERATOR_SIDECAR = "ops"
 """Sidecar for operators, which belongs to no service."""
 
+APPS_KEY = "apps"
+"""Key of the web apps that the edge serves, each at /NAME."""
+
 PLACEHOLDER = "${MESH}"
 """Placeholder of the name of the mesh in generated objects, which `insert_name` replaces."""
 
@@ -48,6 +51,7 @@ class _Mesh(Struct):
     settings: dict[str, _Setting]
     connections: dict[str, _Connections] = {}
     obsolete_queues: list[str] = []
+    apps: list[Annotated[str, Meta(pattern=rf"^{NAME_PATTERN}$")]] = []
 
 
 def load_mesh(root: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from codegen.contracts import Contracts
@@ -32,6 +32,7 @@ from codegen.envoy.response_headers import (
     set_header,
 )
 from codegen.errors import map_all
+from codegen.mesh import APPS_KEY
 from codegen.openapi.servers import get_base_path
 from codegen.rest.deprecation import parse_deprecation
 from codegen.rest.operations import Operation, iter_operations
@@ -41,10 +42,8 @@ DEFAULT_TIMEOUT = "15s"
 EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 STREAM_IDLE_TIMEOUT = "60s"
 """Longer than the interval of the heartbeats, which is 15 seconds."""
-APPS = ("shop", "courier", "console")
-"""Web apps below `apps/`."""
 PUBLIC_PATHS = ("/", "/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs", "/apps.json")
-PUBLIC_PATH_PREFIXES = ("/problems/", "/docs/", "/openapi/", *(f"/{app}/assets/" for app in APPS))
+PUBLIC_PATH_PREFIXES = ("/problems/", "/docs/", "/openapi/")
 DOCUMENT_LIMITS = (RateLimit("address", 300, 60),)
 """Limits of each document, since the compression of the largest ones takes tens of milliseconds."""
 
@@ -167,15 +166,15 @@ def build_edge_routes(contracts: Contracts) -> list[Config]:
         *(build_method_not_allowed_route(path, methods) for path, methods in literal.items()),
         *(route for path, route in routes if "{" in path),
         *(build_method_not_allowed_route(path, methods) for path, methods in templates.items()),
-        *build_static_document_routes(),
+        *build_static_document_routes(contracts.mesh.get(APPS_KEY, ())),
         not_found,
     ]
 
 
-def build_static_document_routes() -> list[Config]:
-    """Return the routes of the public documents outside the API."""
-    apps = {f"/{app}": {"path_separated_prefix": f"/{app}"} for app in APPS}
-    prefixes = {path: {"prefix": path} for path in PUBLIC_PATH_PREFIXES}
+def build_static_document_routes(app_names: Collection[str]) -> list[Config]:
+    """Return the routes of the public documents outside the API, and of the web apps."""
+    apps = {f"/{name}": {"path_separated_prefix": f"/{name}"} for name in app_names}
+    prefixes = {path: {"prefix": path} for path in (*PUBLIC_PATH_PREFIXES, *(f"{app}/assets/" for app in apps))}
     matches = {path: {"path": path} for path in PUBLIC_PATHS} | prefixes | apps
     methods = {"GET", "HEAD"}
     document_routes = [

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from deploy.local.mesh_config import CALLEES
 from deploy.local.pki.certificates import CertificateAuthority
 from tests.envoys import build_settings, issue_certificates, running_envoy
 from tests.wait import wait_until
@@ -69,12 +70,7 @@ def recording_client_certificates(port: int, authority: CertificateAuthority, na
 
 @pytest.mark.parametrize(
     ("envoy", "certificate", "port_setting"),
-    [
-        ("orders", "orders", "ORDERS_INGRESS_PORT"),
-        ("partners", "partners", "PARTNERS_INGRESS_PORT"),
-        ("notifications", "notifications", "NOTIFICATIONS_INGRESS_PORT"),
-        ("gateway", "edge", "EDGE_TLS_PORT"),
-    ],
+    [*((name, name, f"{name.upper()}_INGRESS_PORT") for name in CALLEES), ("gateway", "edge", "EDGE_TLS_PORT")],
 )
 def test_renewed_certificate_is_served_without_restart(
     tmp_path: Path, envoy: str, certificate: str, port_setting: str

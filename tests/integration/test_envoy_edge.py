@@ -237,7 +237,17 @@ def test_every_path_of_an_app_requests_its_page(edge: httpx.Client, path: str) -
     assert edge.get("/shop/assets/a.js").json()[":path"] == "/shop/assets/a.js"
 
 
-STATIC_PATHS = ("/shop", *edge_routes.PUBLIC_PATHS, *(f"{prefix}x" for prefix in edge_routes.PUBLIC_PATH_PREFIXES))
+STATIC_PATHS = (
+    "/shop",
+    "/shop/assets/x",
+    *edge_routes.PUBLIC_PATHS,
+    *(f"{prefix}x" for prefix in edge_routes.PUBLIC_PATH_PREFIXES),
+)
+    "/shop",
+    "/shop/assets/x",
+    *edge_routes.PUBLIC_PATHS,
+    *(f"{prefix}x" for prefix in edge_routes.PUBLIC_PATH_PREFIXES),
+)
 
 
 @pytest.mark.parametrize("path", STATIC_PATHS)

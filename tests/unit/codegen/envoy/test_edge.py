@@ -13,11 +13,14 @@ from codegen.envoy import edge
 from codegen.envoy.authorization import allow_public, is_token_required, list_allowed_roles
 from codegen.envoy.common import Config, Profile
 from codegen.envoy.request_bodies import MAX_JSON_BODY_BYTES
+from codegen.mesh import APPS_KEY, load_mesh
 from codegen.rest.operations import Operation, iter_operations
 from tests.conftest import ROOT
 from tests.unit.codegen.sample_contracts import create_contracts, create_openapi
 
+APPS = ("shop", "till")
 CONTRACTS: Contracts = create_contracts()
+CONTRACTS = replace(CONTRACTS, mesh={**CONTRACTS.mesh, APPS_KEY: APPS})
 OPERATIONS = {operation.id: operation for operation in iter_operations(CONTRACTS, "delivery")}
 ROUTES = edge.build_edge_routes(CONTRACTS)
 PROFILE = Profile("production")
@@ -84,7 +87,7 @@ def test_first_matching_route_of_a_request(method: str, path: str, name: str) ->
     assert select(method, path)["name"] == name
 
 
-@pytest.mark.parametrize("app", edge.APPS)
+@pytest.mark.parametrize("app", APPS)
 def test_every_path_of_an_app_is_rewritten_to_its_page(app: str) -> None:
     rewrite = select("GET", f"/{app}/orders/1")["route"]["regex_rewrite"]
     assert re.sub(rewrite["pattern"]["regex"], rewrite["substitution"], f"/{app}/orders/1", count=1) == f"/{app}"
@@ -92,7 +95,7 @@ def test_every_path_of_an_app_is_rewritten_to_its_page(app: str) -> None:
 
 
 def test_every_app_of_the_repository_has_its_routes() -> None:
-    assert {page.parent.name for page in (ROOT / "apps").glob("*/index.html")} == {*edge.APPS}
+    assert {page.parent.name for page in (ROOT / "apps").glob("*/index.html")} == {*load_mesh(ROOT)[APPS_KEY]}
 
 
 def test_cors_preflight_precedes_all_operations() -> None:
