@@ -243,11 +243,6 @@ STATIC_PATHS = (
     *edge_routes.PUBLIC_PATHS,
     *(f"{prefix}x" for prefix in edge_routes.PUBLIC_PATH_PREFIXES),
 )
-    "/shop",
-    "/shop/assets/x",
-    *edge_routes.PUBLIC_PATHS,
-    *(f"{prefix}x" for prefix in edge_routes.PUBLIC_PATH_PREFIXES),
-)
 
 
 @pytest.mark.parametrize("path", STATIC_PATHS)
