@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,15 +45,16 @@ aws_secret_access_key = backup
 """
 
 
-def run_section(title: str, environment: Mapping[str, str]) -> None:
-    """Run the commands of a section of the page."""
+def list_commands(title: str) -> list[steps.Step]:
+    """Return the commands of a section of the page."""
     section = PAGE.read_text(encoding="utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
-    output = ""
-    for step in steps.parse_steps(section):
-        if step.language == "sh":
-            output = steps.run_command(step, ROOT, environment)
-        else:
-            assert step.text.strip() in output
+    return [step for step in steps.parse_steps(section) if step.language == "sh"]
+
+
+def pay_new_order(context: ScenarioContext) -> None:
+    """Place and pay an order of a new customer."""
+    for scenario in (scenarios.register, scenarios.check, scenarios.confirm, scenarios.pay):
+        scenario(context)
 
 
 class Mesh:
@@ -66,7 +67,7 @@ class Mesh:
         home.mkdir(exist_ok=True)
         (home / "config").write_text(AWS_CONFIG.format(url=backups_url), encoding="utf-8")
 
-    def build_environment(self, **variables: str) -> dict[str, str]:
+    def build_environment(self) -> dict[str, str]:
         """Return the variables of the page."""
         return {
             **build_base_environment(self.config),
@@ -78,7 +79,6 @@ class Mesh:
             "PGDATA": str(self.config.folder / "postgres"),
             "BARMAN": str(BARMAN),
             "BACKUPS": "s3://backups/delivery",
-            **variables,
         }
 
     def query(self, database: str, statement: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
@@ -111,13 +111,12 @@ class Mesh:
 
         wait_until(is_ready, 60, interval_s=0.1, description=f"{name} ready")
 
-    def reconcile(self, **settings: str) -> str:
+    def reconcile(self) -> str:
         """Reconcile without a quiet period, and return the output."""
         environment = {
             **build_base_environment(self.config),
             **build_service_environment(self.config, self.secrets, "orders"),
             "RECONCILE_QUIET_PERIOD_SECONDS": "0",
-            **settings,
         }
         command = [sys.executable, "-m", "services.orders", "reconcile"]
         result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
@@ -190,8 +189,7 @@ def place_order(mesh: Mesh) -> Iterator[Callable[[], ScenarioContext]]:
             context = stack.enter_context(
                 open_context(mesh.config.edge_url, mesh.config.sandbox_url, Console(quiet=True))
             )
-            for scenario in (scenarios.register, scenarios.check, scenarios.confirm, scenarios.pay):
-                scenario(context)
+            pay_new_order(context)
             return context
 
         yield place
@@ -206,8 +204,7 @@ def test_postgres_is_restored_to_a_point_in_time(
     mesh: Mesh, place_order: Callable[[], ScenarioContext], record_property: Callable[[str, object], None]
 ) -> None:
     environment = mesh.build_environment()
-    section = PAGE.read_text(encoding="utf-8").split("\n## Backup of PostgreSQL\n")[1].split("\n## ")[0]
-    enable, backup, *_ = [step for step in steps.parse_steps(section) if step.language == "sh"]
+    enable, backup = list_commands("Backup of PostgreSQL")
     steps.run_command(enable, ROOT, environment)
     run_local("down")
     run_local("up")
@@ -226,7 +223,8 @@ def test_postgres_is_restored_to_a_point_in_time(
     )
     started_at = time.monotonic()
     run_local("down")
-    run_section("Recovery of PostgreSQL", environment | {"TARGET_TIME": target.isoformat(sep=" ")})
+    [restore] = list_commands("Recovery of PostgreSQL")
+    steps.run_command(restore, ROOT, environment | {"TARGET_TIME": target.isoformat(sep=" ")})
     run_local("up")
     duration_s = time.monotonic() - started_at
     record_property("recovery_s", duration_s)
@@ -251,13 +249,14 @@ def test_documents_are_rebuilt_from_postgres(mesh: Mesh, place_order: Callable[[
     shutil.rmtree(mesh.config.folder / "documents")
     run_local("up")
     assert get_history(recent) == []
-    run_section("Recovery of MongoDB", mesh.build_environment())
+    [make_due] = list_commands("Recovery of MongoDB")
+    steps.run_command(make_due, ROOT, mesh.build_environment())
     output = mesh.reconcile()
     for context in (old, recent):
         assert find_lines(output, context.order_id) == {"HISTORY_MISSING", "PAYMENT_DOCUMENT_MISSING"}, output
         assert [entry["status"] for entry in get_history(context)] == ["pending", "paid"]
     wait_until(lambda: mesh.query("orders", "SELECT 1 FROM outbox LIMIT 1") == [], description="events published")
-    wait_until_consumed(mesh)
+    place_order()  # its event is consumed after those that were published again
     for context in (old, recent):
         assert mesh.count_kitchen_orders(context.order_id) == 1
         assert mesh.get_captured(context.order_id) == [AMOUNT]
@@ -271,20 +270,14 @@ def get_history(context: ScenarioContext) -> list[Any]:
     return items
 
 
-def wait_until_consumed(mesh: Mesh) -> None:
-    """Wait until the partners service has processed all its events, by means of a later order."""
-    with open_context(mesh.config.edge_url, mesh.config.sandbox_url, Console(quiet=True)) as context:
-        for scenario in (scenarios.register, scenarios.check, scenarios.confirm, scenarios.pay):
-            scenario(context)
-
-
 def test_events_are_published_again_after_the_broker_is_lost(
     mesh: Mesh, place_order: Callable[[], ScenarioContext]
 ) -> None:
     before = place_order()
-    mesh.send_signal("rabbitmq", signal.SIGSTOP)
     with open_context(mesh.config.edge_url, mesh.config.sandbox_url, Console(quiet=True)) as during:
-        for scenario in (scenarios.register, scenarios.check, scenarios.confirm):
+        scenarios.register(during)
+        mesh.send_signal("rabbitmq", signal.SIGSTOP)
+        for scenario in (scenarios.check, scenarios.confirm):
             scenario(during)
         body = {
             "order_id": during.order_id,
