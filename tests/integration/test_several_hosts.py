@@ -81,7 +81,7 @@ def nodes(servers: Servers) -> Iterator[list[FaultProxy]]:
 def memcached(servers: Servers, nodes: list[FaultProxy]) -> Iterator[Memcached]:
     server = servers.memcached._replace(address=",".join(f"127.0.0.1:{node.port}" for node in nodes))
     with closing(
-        Memcached(server, collection="test", description="test cache", timeout_s=0.25, max_connections=len(KEYS))
+        Memcached(server, collection="test", description="test cache", timeout_s=0.5, max_connections=len(KEYS))
     ) as client:
         yield client
 

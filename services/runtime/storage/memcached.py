@@ -6,8 +6,8 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple, override
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, override
 
 from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
@@ -55,10 +55,24 @@ class NodeClient(HashClient):  # type: ignore[misc]  # pymemcache has no types
     def _mark_failed_server(self, server: tuple[str, int]) -> None:
         key = self._make_client_key(server)
         with self._lock:
-            if key in self.hasher.nodes:
-                log.warning("Memcached node %s failed; using the other nodes for its keys", key)
-                self._dead_clients[server] = time.time()
-                self.hasher.remove_node(key)
+            if key not in self.hasher.nodes:
+                return
+            log.warning("Memcached node %s failed; using the other nodes for its keys", key)
+            self._dead_clients[server] = time.time()
+            self.hasher.remove_node(key)
+        pool = self.clients[key].client_pool
+        while pool.free:
+            pool.destroy(pool.get())
+
+    @override
+    def _safely_run_func(
+        self, client: PooledClient, func: Callable[..., object], *arguments: Any, **options: Any
+    ) -> Any:
+        try:
+            return super()._safely_run_func(client, func, *arguments, **options)
+        except MemcacheUnexpectedCloseError:
+            self._mark_failed_server(client.server)  # it has closed the idle connections as well
+            raise
 
     @override
     def _retry_dead(self) -> None:
@@ -117,9 +131,7 @@ class Memcached:
         self, server: MemcachedServer, *, collection: str, description: str, timeout_s: float, max_connections: int
     ) -> None:
         self._client = create_client(server, timeout_s=timeout_s, max_connections=max_connections)
-        nodes = server.address.count(",") + 1
-        # A node fails first by a closed connection, and then by a failed connection attempt.
-        self._max_retries = nodes if nodes > 1 else 0
+        self._max_retries = server.address.count(",")
         self._collection = collection
         self._description = description
         self._operations: dict[str, DatabaseOperation] = {}
@@ -172,10 +184,6 @@ class Memcached:
     def _run[T](self, command: Callable[[CacheClient], T]) -> T:
         """Run a command, and run it on another node if its node fails."""
         for _ in range(self._max_retries):
-            try:
+            with suppress(OSError, MemcacheUnexpectedCloseError):  # the client has excluded the node
                 return command(self._client)
-            except MemcacheUnexpectedCloseError:
-                self._client.close()  # the server has closed the idle connections as well
-            except OSError:
-                continue  # the client has excluded the node
         return command(self._client)
