@@ -83,6 +83,7 @@ def test_customer_orders_by_phone_and_follows_the_delivery(
     save_screenshot(page, "shop-phone-basket")
     page.get_by_label("Delivery address").fill(STREET)
     page.get_by_label("Message to the restaurant").fill("No ice, please.")
+    page.get_by_label("Pay with").select_option("visa")
     page.get_by_role("button", name="Check order").click()
     expect(page.get_by_role("heading", name="Confirm your order")).to_be_focused()
     check_accessibility(page)
@@ -113,7 +114,10 @@ def test_visitor_browses_and_signs_in_at_the_basket(mesh: Mesh, open_context: Op
     page = open_context().new_page()
     page.goto(f"{mesh.edge_url}/shop")
     expect(page.get_by_role("button", name="Add Margherita").first).to_be_visible()
-    page.wait_for_function("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+    wait_until(
+        lambda: page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)"),
+        description="all pictures are loaded",
+    )
     check_accessibility(page)
     save_screenshot(page, "shop-desktop-catalog")
     page.get_by_role("navigation", name="Categories").get_by_role("link", name="pizzas").click()

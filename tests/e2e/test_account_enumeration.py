@@ -56,8 +56,8 @@ def test_response_does_not_reveal_whether_account_exists(edge: httpx.Client, san
             durations_s[name].append(seconds)
             contents[name].add(repr(comparable_parts(response)))
     assert contents["registered"] == contents["unregistered"]
-    registered_s = statistics.median(durations_s["registered"])
-    unregistered_s = statistics.median(durations_s["unregistered"])
+    # The shortest durations, because other processes use the processor while the tests run.
+    registered_s, unregistered_s = (min(durations_s[name]) for name in requests)
     assert abs(registered_s - unregistered_s) < max(MIN_DIFFERENCE_S, 0.5 * max(registered_s, unregistered_s))
 
 

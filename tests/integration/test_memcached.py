@@ -107,7 +107,7 @@ async def test_slow_server_blocks_event_loop_at_most_once(memcached: Memcached, 
         await put(memcached)
     proxy.set_fault(Fault.UNRESPONSIVE)
     await assert_unavailable(memcached)
-    assert await measure_event_loop_delay(memcached) < TIMEOUT_S / 2
+    assert await measure_event_loop_delay(memcached) < TIMEOUT_S
 
 
 async def test_fast_command_runs_on_event_loop(memcached: Memcached) -> None:
