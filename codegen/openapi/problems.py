@@ -51,7 +51,7 @@ def check_problems(findings: Findings, operations: Iterable[tuple[dict[str, Any]
     if not isinstance(catalogue, dict):
         findings.add((), f"the document has no object `{EXTENSION}`", "describe each reason of an error there")
         return
-    if find_node(document, REASON_PROPERTY) is None:
+    if not isinstance(find_node(document, REASON_PROPERTY), dict):
         findings.add((), "the document has no schema Problem with the property reason", "add it (RFC 9457)")
     before = findings.count
     for reason in sorted(RUNTIME_REASONS):

@@ -94,6 +94,10 @@ def _check_meta_schema(findings: Findings) -> None:
         findings.add(pointer, error.message.replace("\n", " ")[:300], "see the OpenAPI specification 3.1")
 
 
+_DATA_KEYS = ("callbacks", "default", "enum", "example", "examples", "links", "webhooks")
+"""Keys below which no schema has a model."""
+
+
 def _list_schemas(node: Any, pointer: Pointer) -> list[tuple[Any, Pointer]]:
     """Return the outermost schemas of a document: those of components, parameters, headers and media types."""
     if pointer[:1] == ("components",) and len(pointer) == 3 and pointer[1] == "schemas":
@@ -104,6 +108,6 @@ def _list_schemas(node: Any, pointer: Pointer) -> list[tuple[Any, Pointer]]:
     for key, value in node.items() if isinstance(node, dict) else ():
         if key == "schema" and pointer[-1] not in ("schemas", "properties"):
             found.append((value, (*pointer, key)))
-        elif key not in ("callbacks", "default", "enum", "example", "examples", "links", "webhooks"):
+        elif key not in _DATA_KEYS and not key.startswith("x-"):
             found += _list_schemas(value, (*pointer, key))
     return found

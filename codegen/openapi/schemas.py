@@ -58,6 +58,8 @@ class SchemaCheck:
         if isinstance(schema, bool):
             if not schema:
                 self._findings.add(pointer, "the schema `false` permits no value", "remove it")
+            elif pointer[:-1] == ("components", "schemas"):
+                self._findings.add(pointer, "the schema `true` has no model", "write it where it is used")
             return
         if "$ref" in schema:
             self._check_reference_siblings(schema, pointer)
