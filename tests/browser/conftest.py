@@ -124,12 +124,11 @@ def send(edge: httpx.Client, admin_session: dict[str, Any]) -> SendRequest:
 
 def wait_for_records(send: SendRequest, order_id: str, *, statuses: int, notifications: int) -> None:
     """Wait until an order's history and notifications, which follow from events, have this length."""
-    customer_id = send("GET", f"/orders/{order_id}").json()["customer_id"]
 
     def are_complete() -> bool:
         history = send("GET", f"/orders/{order_id}/history").json()["items"]
-        items = send("GET", f"/notifications?user_id={customer_id}").json()["items"]
-        return (len(history), sum(each.get("order_id") == order_id for each in items)) == (statuses, notifications)
+        items = send("GET", f"/notifications?order_id={order_id}").json()["items"]
+        return (len(history), len(items)) == (statuses, notifications)
 
     wait_until(are_complete, interval_s=0.1, description="history and notifications are complete")
 

@@ -10,6 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from deploy.local.demo import scenarios
+from deploy.local.demo.scenario_context import ScenarioContext
 from tests.e2e.test_error_responses import assert_problem
 from tests.users import User
 from tests.wait import wait_until
@@ -181,3 +183,13 @@ def test_history_contains_mails_not_listed_for_user(
     assert admin.get("/notifications", params=query | {"status": "failed"}).json()["items"] == []
     first = admin.get("/notifications", params={"page_size": 1}).json()
     assert len(first["items"]) == 1
+
+
+def test_history_is_filtered_by_order(admin: httpx.Client, pending: ScenarioContext) -> None:
+    scenarios.pay(pending)
+    [paid] = wait_until(
+        lambda: admin.get("/notifications", params={"order_id": pending.order_id}).json()["items"] or None,
+        description="the notification about the payment is in the history",
+    )
+    assert (paid["event"], paid["order_id"]) == ("orders.paid", pending.order_id)
+    assert admin.get("/notifications", params={"order_id": paid["id"]}).json()["items"] == []

@@ -146,7 +146,8 @@ def list_notification_calls() -> Iterator[tuple[str, Call]]:
     yield "set_failed", lambda repository: repository.set_failed("explain", "template_missing")
     yield "delete_for_user", lambda repository: repository.delete_for_user("explain")
     yield "delete_older_than", lambda repository: repository.delete_older_than(datetime(2000, 1, 1, tzinfo=UTC))
-    filters = itertools.starmap(HistoryFilter, itertools.product((None, "u"), (None, "news"), (None, Status.SENT)))
+    values = (None, "u"), (None, "news"), (None, Status.SENT), (None, "o1")
+    filters = itertools.starmap(HistoryFilter, itertools.product(*values))
     for history_filter, before, include_mails in itertools.product(filters, (None, (NOW, "x")), (False, True)):
         yield (
             "find",

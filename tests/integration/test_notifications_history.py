@@ -64,10 +64,20 @@ async def test_find_filters_sorts_and_paginates(harness: NotificationsHarness) -
     ]
 
 
+async def test_filter_by_order_finds_notifications_of_all_users(harness: NotificationsHarness) -> None:
+    order, other = make_name(), make_name()
+    stored = [replace(make_notification(make_name()), order_id=each) for each in (order, other, order, None)]
+    for notification in stored:
+        await harness.history.insert_if_absent(notification)
+    expected = sorted((stored[0], stored[2]), key=lambda each: each.id, reverse=True)
+    assert await list_all_pages(harness, HistoryFilter(order_id=order), 1) == expected
+    assert await list_all_pages(harness, HistoryFilter(order_id=order, agent_id="none"), 1) == []
+
+
 async def test_each_filter_has_an_index_ordered_by_time(harness: NotificationsHarness) -> None:
     indexes = await harness.history._notifications.index_information()
     keys = [[field for field, _ in index["key"]] for index in indexes.values()]
-    for prefix in ([], ["user_id"], ["agent_id"], ["status"]):
+    for prefix in ([], ["user_id"], ["agent_id"], ["status"], ["order_id"]):
         assert [*prefix, "created_at", "_id"] in keys
 
 

@@ -132,10 +132,9 @@ function OrderView({ order }: { order: Schemas["Order"] }) {
       <List
         label={messages.notifications}
         operation="listNotifications"
-        query={{ user_id: order.customer_id, page_size: 100 }}
+        query={filter}
         load={loadNotifications}
         columns={notificationColumns}
-        isShown={({ order_id }) => order_id === order.id}
       />
       {["pending", "paid", "ready"].includes(order.status) && (
         <>

@@ -29,13 +29,11 @@ export interface ListProps<O extends keyof operations, T> {
   query?: Query<O>;
   load: (query: Query<O>) => Call<T>;
   columns: Column<T>[];
-  /** Returns whether an item is shown, for a filter that the contract does not have. */
-  isShown?: (item: T) => boolean;
 }
 
 /** Table of a list, with a button for its next page. */
 export function List<O extends keyof operations, T>(props: ListProps<O, T>) {
-  const { label, operation, scope, query, load, columns, isShown = () => true } = props;
+  const { label, operation, scope, query, load, columns } = props;
   const pages = useInfiniteQuery(
     listQuery(
       [operation, scope, query],
@@ -44,7 +42,7 @@ export function List<O extends keyof operations, T>(props: ListProps<O, T>) {
   );
   return (
     <>
-      {pages.isSuccess && <Table label={label} columns={columns} items={getItems(pages.data).filter(isShown)} />}
+      {pages.isSuccess && <Table label={label} columns={columns} items={getItems(pages.data)} />}
       <MoreButton query={pages} />
     </>
   );

@@ -479,12 +479,18 @@ class ForwardingNotificationsHandler(NotificationsHandler):
         page_token: str | None = None,
         user_id: str | None = None,
         agent_id: str | None = None,
+        order_id: str | None = None,
         status: NotificationStatus | None = None,
     ) -> NotificationRecordPage:
         """listNotifications → delivery.notifications.v1.NotificationsService.ListNotifications."""
         return await self._notifications.list_notifications(
             _requests.list_notifications(
-                page_size=page_size, page_token=page_token, user_id=user_id, agent_id=agent_id, status=status
+                page_size=page_size,
+                page_token=page_token,
+                user_id=user_id,
+                agent_id=agent_id,
+                order_id=order_id,
+                status=status,
             ),
             _pages.notification_record_page,
         )

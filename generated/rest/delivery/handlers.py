@@ -705,6 +705,7 @@ class NotificationsHandler(ABC):
         page_token: str | None = None,
         user_id: str | None = None,
         agent_id: str | None = None,
+        order_id: str | None = None,
         status: NotificationStatus | None = None,
     ) -> NotificationRecordPage:
         """List notifications: GET /notifications.

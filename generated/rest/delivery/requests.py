@@ -484,6 +484,7 @@ def list_notifications(
     page_token: str | None = None,
     user_id: str | None = None,
     agent_id: str | None = None,
+    order_id: str | None = None,
     status: NotificationStatus | None = None,
 ) -> notifications_v1.ListNotificationsRequest:
     """listNotifications → delivery.notifications.v1.ListNotificationsRequest."""
@@ -492,6 +493,7 @@ def list_notifications(
         page_token=page_token or "",
         user_id=user_id,
         agent_id=agent_id,
+        order_id=order_id,
         status=None if status is None else notifications_v1.NotificationStatus[status.value.upper()],
     )
 

@@ -211,3 +211,4 @@ class HistoryFilter(NamedTuple):
     user_id: str | None = None
     agent_id: str | None = None
     status: Status | None = None
+    order_id: str | None = None

@@ -84,7 +84,7 @@ class NotificationsRpc(NotificationsServicer):
         """
         require_role(principal, "admin")
         status = None if request.status is None else Status(_to_enum_name(request.status, v1.NotificationStatus))
-        history_filter = HistoryFilter(request.user_id, request.agent_id, status)
+        history_filter = HistoryFilter(request.user_id, request.agent_id, status, request.order_id)
         page = await history.list_all(self._history, history_filter, request.page_size, request.page_token)
         return v1.ListNotificationsResponse(
             items=[_to_notification_message(item) for item in page.items], next_page_token=page.next_page_token

@@ -11,6 +11,7 @@ from services.notifications.domain.delivery_state import DeliveryJob, Lease, Ret
 from services.notifications.domain.notifications import (
     ACCEPTED_RESPONSE,
     Device,
+    HistoryFilter,
     Mail,
     Notification,
     Provider,
@@ -261,9 +262,14 @@ class FakeBackend(FakeTransactions):
         self.stored_notifications.clear()
 
     async def find(
-        self, history_filter: object, limit: int, before: object, *, include_mails: bool
+        self, history_filter: HistoryFilter, limit: int, before: object, *, include_mails: bool
     ) -> Sequence[Notification]:
-        return list(self.stored_notifications.values())
+        criteria = {name: value for name, value in history_filter._asdict().items() if value is not None}
+        return [
+            notification
+            for notification in self.stored_notifications.values()
+            if all(getattr(notification, name) == value for name, value in criteria.items())
+        ]
 
     @property
     def enqueuer(self) -> NotificationEnqueuer:

@@ -4,6 +4,7 @@ import pytest
 
 from generated.problems import Reason
 from generated.proto.delivery.notifications import v1
+from services.notifications.domain.notifications import Notification, Status
 from services.notifications.entrypoints.rpc import NotificationsRpc
 from services.runtime.rpc.codec import get_codec
 from tests.unit.fake_transactions import build_principal, raises_reason
@@ -114,6 +115,22 @@ async def test_unknown_status_filter_raises(status: int) -> None:
     request = v1.ListNotificationsRequest(page_size=10, status=v1.NotificationStatus(status))
     with raises_reason(Reason.INVALID_REQUEST):
         await build_rpc(FakeBackend(agent=None)).list_notifications(request, ADMIN)
+
+
+@pytest.mark.parametrize("name", ["user_id", "agent_id", "order_id", "status"])
+async def test_notifications_are_listed_by_each_filter(name: str) -> None:
+    backend = FakeBackend()
+    created_at = backend.clock()
+    backend.stored_notifications = {
+        each: Notification(each, each, "orders.paid", each, each, "T", "B", Status(each), created_at)
+        for each in ("sent", "failed")
+    }
+    value = v1.NotificationStatus.SENT if name == "status" else "sent"
+    listed = await build_rpc(backend).list_notifications(
+        v1.ListNotificationsRequest(page_size=10, **{name: value}),  # type: ignore[arg-type]
+        ADMIN,
+    )
+    assert [each.id for each in listed.items] == ["sent"]
 
 
 async def test_device_message_contains_no_token() -> None:

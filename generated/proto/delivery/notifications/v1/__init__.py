@@ -573,6 +573,11 @@ class ListNotificationsRequest(betterproto2.Message):
     Filter by status.
     """
 
+    order_id: "str | None" = betterproto2.field(6, betterproto2.TYPE_STRING, optional=True)
+    """
+    Filter by order.
+    """
+
 
 default_message_pool.register_message("delivery.notifications.v1", "ListNotificationsRequest", ListNotificationsRequest)
 
