@@ -81,7 +81,7 @@ const routes = [
   createRoute({ getParentRoute, path: "/products", component: Products }),
   createRoute({ getParentRoute, path: "/products/new", component: NewProduct }),
   createRoute({ getParentRoute, path: "/products/$id", component: ProductPage }),
-  createRoute({ getParentRoute, path: "/banks", component: Banks }),
+  createRoute({ getParentRoute, path: "/banks", component: Banks, validateSearch }),
   createRoute({ getParentRoute, path: "/banks/new", component: NewBank }),
   createRoute({ getParentRoute, path: "/banks/$id", component: BankPage }),
   createRoute({ getParentRoute, path: "/senders", component: Senders }),

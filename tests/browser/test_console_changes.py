@@ -137,6 +137,19 @@ def test_bank_is_created_with_a_secret_and_deactivated(console: Page, send: Send
     console.get_by_role("button", name="Save").click()
     expect(console.get_by_text("Saved.")).to_be_visible()
     assert send("GET", f"/banks/{bank_id}").json()["active"] is False
+    open_page(console, "Banks")
+    console.get_by_label("Active").select_option("No")
+    console.get_by_role("button", name="Filter").click()
+    expect(console.get_by_role("cell", name="Yes", exact=True)).to_have_count(0)
+    more = console.get_by_role("button", name="Show more")
+    bank = console.get_by_role("row").filter(has_text=bank_id)
+    expect(bank.or_(more).first).to_be_visible()
+    while bank.count() == 0:
+        more.click()
+        expect(console.locator("[data-pending=true]")).to_have_count(0)
+    expect(bank.get_by_role("cell", name="No", exact=True)).to_be_visible()
+    bank.get_by_role("link").click()
+    expect(console.get_by_role("heading", name=bank_id, level=1)).to_be_visible()
 
 
 def test_sender_is_created_and_changed(console: Page, send: SendRequest) -> None:

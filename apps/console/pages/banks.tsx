@@ -4,21 +4,20 @@ import { useState } from "react";
 
 import { delivery, unwrap } from "../../shared/api";
 import { Page, QueryView } from "../../shared/ui";
+import { getLabel } from "../labels";
 import { messages } from "../messages";
 import { Editor, versionQuery } from "../ui/editor";
 import { useIdempotencyKeys } from "../ui/idempotency";
-import { OpenById } from "../ui/links";
 import { ListView } from "../ui/list";
 import { SchemaForm } from "../ui/schema-form";
 import { RotateSecret, SecretDialog } from "../ui/secret";
 
 export function Banks() {
-  const navigate = useNavigate();
   return (
     <ListView
       label={messages.banks}
-      operation="listBanks"
-      load={(query) => delivery.GET("/banks", { params: { query } })}
+      operation="listRegisteredBanks"
+      load={(query) => delivery.GET("/registered-banks", { params: { query } })}
       columns={[
         {
           title: "id",
@@ -29,10 +28,10 @@ export function Banks() {
           ),
         },
         { title: "title", cell: ({ title }) => title },
+        { title: "active", cell: ({ active }) => getLabel(String(active)) },
       ]}
     >
       <Link to="/banks/new">{messages.newBank}</Link>
-      <OpenById onOpen={(id) => void navigate({ to: "/banks/$id", params: { id } })} />
     </ListView>
   );
 }

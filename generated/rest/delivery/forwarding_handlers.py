@@ -66,6 +66,7 @@ from generated.rest.delivery.models import (
     RefundSettlement,
     RefundStatus,
     RegisterDeviceRequest,
+    RegisteredBankPage,
     SetAvailabilityRequest,
 )
 from services.runtime.core.preconditions import format_etag as _format_etag
@@ -168,6 +169,15 @@ class ForwardingBanksHandler(BanksHandler):
             _result,
             {"Location": f"/api/v1/banks/{_result.id}", "ETag": _format_etag(_response.version)},
             replayed=_response.replayed,
+        )
+
+    async def list_registered_banks(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None, active: bool | None = None
+    ) -> RegisteredBankPage:
+        """listRegisteredBanks → delivery.orders.v1.OrdersService.ListRegisteredBanks."""
+        return await self._orders.list_registered_banks(
+            _requests.list_registered_banks(page_size=page_size, page_token=page_token, active=active),
+            _pages.registered_bank_page,
         )
 
     async def get_bank(self, *, principal: Principal, bank_id: str) -> Response[Bank]:

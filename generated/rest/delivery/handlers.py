@@ -65,6 +65,7 @@ from generated.rest.delivery.models import (
     RefundSettlement,
     RefundStatus,
     RegisterDeviceRequest,
+    RegisteredBankPage,
     ResetPasswordRequest,
     Role,
     Session,
@@ -350,6 +351,15 @@ class BanksHandler(ABC):
         """Register a bank: POST /banks.
 
         Only this response contains the webhook secret, which the bank and the platform sign with. With an `Idempotency-Key`, a repeated request returns the first response again, without the secret.
+        """
+
+    @abstractmethod
+    async def list_registered_banks(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None, active: bool | None = None
+    ) -> RegisteredBankPage:
+        """List registered banks: GET /registered-banks.
+
+        Active and inactive banks with the addresses of their systems, by id.
         """
 
     @abstractmethod
@@ -798,6 +808,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "listBanks": Operation(CatalogHandler, "list_banks", None, 200, "application/json"),
     "createBank": Operation(BanksHandler, "create_bank", CreateBankRequest, 201, "application/json"),
+    "listRegisteredBanks": Operation(BanksHandler, "list_registered_banks", None, 200, "application/json"),
     "getBank": Operation(BanksHandler, "get_bank", None, 200, "application/json"),
     "updateBank": Operation(BanksHandler, "update_bank", BankPatch, 200, "application/json"),
     "rotateBankSecret": Operation(BanksHandler, "rotate_bank_secret", None, 200, "application/json"),

@@ -1132,6 +1132,11 @@ class BankPage(Struct, kw_only=True):
     next_page_token: str | UnsetType = UNSET
 
 
+class RegisteredBankPage(Struct, kw_only=True):
+    items: Annotated[list[Bank], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
 class PaymentPage(Struct, kw_only=True):
     items: Annotated[list[Payment], Meta(max_length=100)]
     next_page_token: str | UnsetType = UNSET

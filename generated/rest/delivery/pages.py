@@ -157,11 +157,30 @@ def bank_page(message: Wire) -> models.BankPage:
     )
 
 
+def registered_bank_page(message: Wire) -> models.RegisteredBankPage:
+    """delivery.orders.v1.ListRegisteredBanksResponse → RegisteredBankPage."""
+    return models.RegisteredBankPage(
+        items=[bank(item) for item in message.items],
+        next_page_token=UNSET if not message.HasField("next_page_token") else message.next_page_token,
+    )
+
+
 def bank_summary(message: Wire) -> models.BankSummary:
     """delivery.orders.v1.BankSummary → BankSummary."""
     return models.BankSummary(
         id=message.id,
         title=message.title,
+    )
+
+
+def bank(message: Wire) -> models.Bank:
+    """delivery.orders.v1.Bank → Bank."""
+    return models.Bank(
+        id=message.id,
+        title=message.title,
+        webcheckout_url=message.webcheckout_url,
+        api_url=message.api_url,
+        active=message.active,
     )
 
 

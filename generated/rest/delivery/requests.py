@@ -179,6 +179,13 @@ def create_bank(*, body: CreateBankRequest, idempotency_key: str | None = None) 
     )
 
 
+def list_registered_banks(
+    *, page_size: int = 20, page_token: str | None = None, active: bool | None = None
+) -> orders_v1.ListRegisteredBanksRequest:
+    """listRegisteredBanks → delivery.orders.v1.ListRegisteredBanksRequest."""
+    return orders_v1.ListRegisteredBanksRequest(page_size=page_size, page_token=page_token or "", active=active)
+
+
 def get_bank(*, bank_id: str) -> orders_v1.GetBankRequest:
     """getBank → delivery.orders.v1.GetBankRequest."""
     return orders_v1.GetBankRequest(bank_id=bank_id)

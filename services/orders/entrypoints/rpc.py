@@ -66,6 +66,17 @@ class OrdersRpc(OrdersServicer):
         items = [v1.BankSummary(id=bank.id, title=bank.title) for bank in page.items]
         return v1.ListBanksResponse(items=items, next_page_token=page.next_page_token)
 
+    async def list_registered_banks(
+        self, request: v1.ListRegisteredBanksRequest, principal: Principal
+    ) -> v1.ListRegisteredBanksResponse:
+        """Return a page of all banks."""
+        page = await usecases.list_registered_banks(
+            self._repository, principal, request.page_size, request.page_token, request.active
+        )
+        return v1.ListRegisteredBanksResponse(
+            items=list(map(bank_to_proto, page.items)), next_page_token=page.next_page_token
+        )
+
     async def create_order(
         self, request: v1.CreateOrderRequest, principal: Principal
     ) -> PreEncoded[v1.CreateOrderResponse]:

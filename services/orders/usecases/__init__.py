@@ -1,7 +1,7 @@
 """Use cases of orders, by module.
 
 - bank_reconciliation: reconcile_banks
-- banks: list_banks, create_bank, upsert_banks, get_bank, update_bank, rotate_bank_secret
+- banks: list_banks, list_registered_banks, create_bank, upsert_banks, get_bank, update_bank, rotate_bank_secret
 - checkout: check_return_url, get_checkout
 - deliverer_positions: report_deliverer_position
 - order_tracking: watch_order
@@ -23,6 +23,7 @@ from services.orders.usecases.banks import (
     create_bank,
     get_bank,
     list_banks,
+    list_registered_banks,
     rotate_bank_secret,
     update_bank,
     upsert_banks,
@@ -79,6 +80,7 @@ __all__ = [
     "list_orders",
     "list_payments",
     "list_refunds",
+    "list_registered_banks",
     "mark_order_ready",
     "reconcile",
     "reconcile_banks",

@@ -59,7 +59,7 @@ async def reconcile_banks(
     """
     now, after = clock(), ""
     since, until = now - policy.window, now - policy.quiet_period
-    while banks := await repository.banks.list_active(after, BANKS_PER_PAGE):
+    while banks := await repository.banks.list_after(after, BANKS_PER_PAGE, active=True):
         for bank in banks:
             try:
                 async with asyncio.timeout(max_bank_duration_s):

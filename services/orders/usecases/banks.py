@@ -26,10 +26,24 @@ _MAX_URL_LENGTH = 500
 
 async def list_banks(repository: Repository, page_size: int, page_token: str) -> Page[Bank]:
     """Return a page of active banks, ordered by id."""
-    after = pagination.decode_page_token(page_token, tuple[str]) or ("",)
-    return pagination.build_page(
-        await repository.banks.list_active(after[0], page_size + 1), page_size, lambda bank: (bank.id,)
-    )
+    return await _list_page(repository, page_size, page_token, active=True)
+
+
+async def list_registered_banks(
+    repository: Repository, principal: Principal, page_size: int, page_token: str, active: bool | None = None
+) -> Page[Bank]:
+    """Return a page of all banks, or of those that are active or inactive, ordered by id, for admins.
+
+    Raises ApiError: FORBIDDEN.
+    """
+    require_role(principal, "admin")
+    return await _list_page(repository, page_size, page_token, active=active)
+
+
+async def _list_page(repository: Repository, page_size: int, page_token: str, *, active: bool | None) -> Page[Bank]:
+    (after,) = pagination.decode_page_token(page_token, tuple[str]) or ("",)
+    banks = await repository.banks.list_after(after, page_size + 1, active=active)
+    return pagination.build_page(banks, page_size, lambda bank: (bank.id,))
 
 
 def _normalise_bank(bank: Bank, changed_fields: Collection[str]) -> Bank:

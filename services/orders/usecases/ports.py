@@ -24,8 +24,8 @@ from services.runtime.core.unit_of_work import EventUnitOfWork, IdempotentUnitOf
 class BankReader(EntityReader[str, Bank], Protocol):
     """Read access to banks."""
 
-    async def list_active(self, after: str, size: int) -> Sequence[Bank]:
-        """Return at most `size` active banks whose id is above `after`, by id."""
+    async def list_after(self, after: str, size: int, *, active: bool | None = None) -> Sequence[Bank]:
+        """Return at most `size` banks whose id is above `after`, by id; None for `active` does not restrict."""
 
 
 class BankRepository(EntityReader[str, Bank], EntityRepository[str, Bank], Protocol):

@@ -74,8 +74,12 @@ class FakeBanks(UserDict[str, Bank]):
     async def save(self, entity: Bank) -> None:
         self.data[entity.id] = entity
 
-    async def list_active(self, after: str, size: int) -> list[Bank]:
-        return [bank for bank_id, bank in sorted(self.data.items()) if bank_id > after and bank.active][:size]
+    async def list_after(self, after: str, size: int, *, active: bool | None = None) -> list[Bank]:
+        return [
+            bank
+            for bank_id, bank in sorted(self.data.items())
+            if bank_id > after and (active is None or bank.active is active)
+        ][:size]
 
 
 class FakeOrders(UserDict[str, Order]):

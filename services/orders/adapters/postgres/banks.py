@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import override
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Boolean, bindparam, or_, select
 from sqlalchemy.dialects import postgresql
 
 from services.orders.adapters.postgres.tables import banks
@@ -15,8 +15,12 @@ _SELECT_BANK = Statement(select(banks).where(banks.c.id == bindparam("id")), row
 _SELECT_BANK_FOR_UPDATE = Statement(select(banks).where(banks.c.id == bindparam("id")).with_for_update(), row_type=Bank)
 _INSERT_BANK = Statement(postgresql.insert(banks).values(bind_columns(banks)).on_conflict_do_nothing())
 _UPSERT_BANK = build_upsert(banks)
-_SELECT_ACTIVE_BANKS = Statement(
-    select(banks).where(banks.c.active, banks.c.id > bindparam("after")).order_by(banks.c.id).limit(bindparam("size")),
+_active_param = bindparam("active", type_=Boolean)
+_SELECT_BANKS_AFTER = Statement(
+    select(banks)
+    .where(banks.c.id > bindparam("after"), or_(_active_param.is_(None), banks.c.active == _active_param))
+    .order_by(banks.c.id)
+    .limit(bindparam("size")),
     row_type=Bank,
 )
 
@@ -32,8 +36,8 @@ class PostgresBankReader(BankReader):
         return await self._database.fetch_one(_SELECT_BANK, id=key)
 
     @override
-    async def list_active(self, after: str, size: int) -> list[Bank]:
-        return await self._database.fetch_all(_SELECT_ACTIVE_BANKS, size=size, after=after)
+    async def list_after(self, after: str, size: int, *, active: bool | None = None) -> list[Bank]:
+        return await self._database.fetch_all(_SELECT_BANKS_AFTER, size=size, after=after, active=active)
 
 
 class PostgresBankRepository(BankRepository):

@@ -68,6 +68,9 @@ async def test_bank_update_changes_only_given_fields() -> None:
     assert (response.version, response.bank.active, response.bank.title) == (2, False, "Visa")
     listed = await rpc.list_banks(v1.ListBanksRequest(page_size=10))
     assert listed.items == []
+    for active, items in ((None, [response.bank]), (False, [response.bank]), (True, [])):
+        request = v1.ListRegisteredBanksRequest(page_size=10, active=active)
+        assert (await rpc.list_registered_banks(request, ADMIN)).items == items
 
 
 async def test_rotated_secret_signs_callbacks() -> None:

@@ -179,6 +179,7 @@ async def test_administration_requires_admin_role() -> None:
     for operation in (
         banks.create_bank(repository, ADA, replace(BANK, id="new"), None, encode),
         banks.get_bank(repository, ADA, "visa"),
+        banks.list_registered_banks(repository, ADA, 10, ""),
         banks.update_bank(repository, ADA, "visa", None, {"title": "x"}),
         banks.rotate_bank_secret(repository, secret_box, repository.clock, ADA, "visa"),
     ):
@@ -196,3 +197,18 @@ async def test_customers_see_active_banks_in_pages() -> None:
     assert [bank.id for bank in first.items] == ["a", "c"]
     last = await banks.list_banks(repository, 2, first.next_page_token or "")
     assert ([bank.id for bank in last.items], last.next_page_token) == (["d"], None)
+
+
+@pytest.mark.parametrize(
+    ("active", "pages"), [(None, [["a", "b"], ["c", "d"]]), (True, [["a", "c"], ["d"]]), (False, [["b"]])]
+)
+async def test_registered_banks_are_filtered_in_pages(active: bool | None, pages: list[list[str]]) -> None:
+    repository = FakeRepository(
+        banks=[replace(BANK, id=bank_id, active=bank_id != "b") for bank_id in ("d", "b", "a", "c")]
+    )
+    listed, token = [], ""
+    for _ in pages:
+        page = await banks.list_registered_banks(repository, ADMIN, 2, token, active)
+        listed.append([bank.id for bank in page.items])
+        token = page.next_page_token or ""
+    assert (listed, token) == (pages, "")

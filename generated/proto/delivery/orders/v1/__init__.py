@@ -40,6 +40,8 @@ __all__ = (
     "ListPaymentsResponse",
     "ListRefundsRequest",
     "ListRefundsResponse",
+    "ListRegisteredBanksRequest",
+    "ListRegisteredBanksResponse",
     "Order",
     "OrderItem",
     "OrderPartner",
@@ -1216,6 +1218,51 @@ class ListRefundsResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.orders.v1", "ListRefundsResponse", ListRefundsResponse)
+
+
+@dataclass(eq=False, repr=False)
+class ListRegisteredBanksRequest(betterproto2.Message):
+    """
+    Request for a page of the registered banks.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    Maximum number of items, 1 to 100.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The next_page_token of the previous page; empty for the first page.
+    """
+
+    active: "bool | None" = betterproto2.field(3, betterproto2.TYPE_BOOL, optional=True)
+    """
+    Filter by the state of the bank; an absent filter matches every bank.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "ListRegisteredBanksRequest", ListRegisteredBanksRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListRegisteredBanksResponse(betterproto2.Message):
+    """
+    Page of registered banks.
+    """
+
+    items: "list[Bank]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Banks, by id.
+    """
+
+    next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Token of the next page; absent on the last page.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "ListRegisteredBanksResponse", ListRegisteredBanksResponse)
 
 
 @dataclass(eq=False, repr=False)

@@ -34,6 +34,8 @@ from generated.proto.delivery.orders.v1 import (
     ListPaymentsResponse,
     ListRefundsRequest,
     ListRefundsResponse,
+    ListRegisteredBanksRequest,
+    ListRegisteredBanksResponse,
     ReportDelivererPositionRequest,
     ReportDelivererPositionResponse,
     RetryRefundRequest,
@@ -69,6 +71,30 @@ LIST_BANKS: Method[ListBanksRequest, ListBanksResponse] = Method(
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+        },
+        "required": [],
+        "x-implicit-presence": ["page_size", "page_token"],
+    },
+)
+
+
+LIST_REGISTERED_BANKS: Method[ListRegisteredBanksRequest, ListRegisteredBanksResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="ListRegisteredBanks",
+    attribute="list_registered_banks",
+    request=ListRegisteredBanksRequest,
+    response=ListRegisteredBanksResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    max_attempts=3,
+    constraints={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "active": {"type": "boolean"},
         },
         "required": [],
         "x-implicit-presence": ["page_size", "page_token"],
@@ -619,6 +645,7 @@ class OrdersServicer(Servicer):
     SERVICE = "delivery.orders.v1.OrdersService"
     METHODS = (
         LIST_BANKS,
+        LIST_REGISTERED_BANKS,
         CREATE_BANK,
         GET_BANK,
         UPDATE_BANK,
@@ -644,6 +671,12 @@ class OrdersServicer(Servicer):
     @abstractmethod
     async def list_banks(self, request: ListBanksRequest) -> ListBanksResponse | PreEncoded[ListBanksResponse]:
         """Lists the banks that customers can pay at."""
+
+    @abstractmethod
+    async def list_registered_banks(
+        self, request: ListRegisteredBanksRequest, principal: Principal
+    ) -> ListRegisteredBanksResponse | PreEncoded[ListRegisteredBanksResponse]:
+        """Lists the registered banks, active and inactive ones."""
 
     @abstractmethod
     async def create_bank(
@@ -777,6 +810,12 @@ class OrdersStub(Stub):
     ) -> Page:
         """Lists the banks that customers can pay at."""
         return await self.call_unary_wire(LIST_BANKS, request, read, timeout)
+
+    async def list_registered_banks[Page](
+        self, request: ListRegisteredBanksRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
+        """Lists the registered banks, active and inactive ones."""
+        return await self.call_unary_wire(LIST_REGISTERED_BANKS, request, read, timeout)
 
     async def create_bank(self, request: CreateBankRequest, *, timeout: float | None = None) -> CreateBankResponse:
         """Registers a bank and returns its webhook secret, once. Errors: BANK_EXISTS.
