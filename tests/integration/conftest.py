@@ -1,6 +1,9 @@
 """Servers and services for integration tests."""
 
+import asyncio
+import secrets
 from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,6 +14,8 @@ from services.runtime.core.clock import now
 from services.runtime.messaging import routing_check, topology
 from services.runtime.storage import migrations, mongo_migrations
 from tests.conftest import STATE_DIR
+from tests.fault_proxy import Fault, FaultProxy
+from tests.integration.fixtures.gateway import Gateway
 from tests.integration.fixtures.orders import Orders
 from tests.integration.fixtures.partners import PartnersFixture
 from tests.integration.fixtures.servers import Servers
@@ -64,3 +69,34 @@ async def partners(servers: Servers) -> AsyncIterator[PartnersFixture]:
 def partners_rpc(partners: PartnersFixture) -> PartnersRpc:
     """The servicer of partners."""
     return PartnersRpc(partners.repository, partners.secret_box, now)
+
+
+@pytest.fixture(scope="module")
+def account_proxies(servers: Servers) -> Iterator[tuple[FaultProxy, FaultProxy]]:
+    """Proxies of the identity provider and of the object storage."""
+    settings = servers.settings("gateway")
+    targets = [urlsplit(settings[name]) for name in ("IDENTITY_URL", "STORAGE_URL")]
+    identity, storage = [FaultProxy(str(target.hostname), int(target.port or 0)) for target in targets]
+    with identity, storage, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIREBASE_AUTH_EMULATOR_HOST", f"127.0.0.1:{identity.port}")
+        yield identity, storage
+
+
+@pytest.fixture
+async def gateway(servers: Servers, account_proxies: tuple[FaultProxy, FaultProxy]) -> AsyncIterator[Gateway]:
+    """Accounts of the gateway."""
+    settings = servers.settings("gateway")
+    await asyncio.to_thread(migrations.migrate, "gateway", settings["DATABASE_URL"])
+    gateway = Gateway(settings, *account_proxies)
+    async with gateway.database, gateway.client:
+        yield gateway
+        for proxy in account_proxies:
+            proxy.set_fault(Fault.NONE)
+        for adapter in (gateway.identity, gateway.image_store, gateway.rate_limiter):
+            adapter.close()
+
+
+@pytest.fixture
+def email() -> str:
+    """Address of no account."""
+    return f"ada-{secrets.token_hex(6)}@delivery.test"

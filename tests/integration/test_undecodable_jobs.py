@@ -7,6 +7,8 @@ import pytest
 from cryptography.fernet import Fernet
 
 from generated.events import EVENTS, NotificationsEvent
+from services.gateway.domain.accounts import MAX_CODE_REQUEST_ATTEMPTS, CodePurpose
+from services.gateway.usecases import verification_codes
 from services.notifications.adapters.postgres.repository import PostgresRepository
 from services.notifications.domain.agents import MIN_URGENT_PRIORITY
 from services.notifications.domain.delivery_state import DeliveryJob
@@ -19,6 +21,7 @@ from services.runtime.core.ids import generate_id
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage import migrations
 from services.runtime.storage.encryption import SecretBox
+from tests.integration.fixtures.gateway import Gateway
 from tests.integration.fixtures.notifications import NotificationsHarness
 from tests.integration.fixtures.orders import Orders
 from tests.integration.fixtures.partners import MAX_CALL_ATTEMPTS, PartnersFixture
@@ -83,3 +86,17 @@ async def test_undecodable_notification_fails_when_it_expires(notifications: Not
         assert await cursor.fetchall() == []
         cursor = await connection.connection.execute("SELECT type FROM outbox WHERE subject = %s", (job_id,))
         assert [row["type"] for row in await cursor.fetchall()] == ["notifications.failed"]
+
+
+async def test_undecodable_code_request_is_deleted_after_last_attempt(gateway: Gateway, email: str) -> None:
+    principal = await gateway.sign_up(email)
+    for purpose in ("unknown", CodePurpose.PASSWORD_RESET):
+        await gateway.add_code_request(email, purpose)
+    await verification_codes.send_requested_codes(gateway.repository, now)
+    assert [mail.template for mail in await gateway.list_mails(principal.user_id)] == ["verification", "password_reset"]
+    at, attempts = now(), []
+    while rows := await gateway.list_code_requests(email):
+        attempts.append(rows[0]["attempts"])
+        at += LEASE
+        await gateway.repository.code_requests.claim(1000, at, at + LEASE)
+    assert attempts == list(range(1, MAX_CODE_REQUEST_ATTEMPTS))

@@ -17,6 +17,9 @@ from services.runtime.core.time_zones import TIME_ZONES
 MAX_VALID_CODES = 5
 """Maximum number of unexpired codes per account and purpose; further requests send no mail."""
 
+MAX_CODE_REQUEST_ATTEMPTS = 8
+"""Maximum number of attempts at sending a requested code."""
+
 
 class AccountState(StrEnum):
     """State of an account. A background job completes accounts whose creation or deletion was interrupted."""
@@ -175,6 +178,8 @@ class CodeRequest(NamedTuple):
     purpose: CodePurpose
     email: str
     user_id: str | None
+    attempts: int
+    """Number of attempts at sending the code, including the current one."""
     trace_context: Mapping[str, str]
     """Trace context headers of the request."""
 

@@ -4,9 +4,10 @@ Requests are answered before the account is queried, so that the response does n
 are sent after a random delay, so that their load does not coincide with the response to the next request.
 """
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from generated.problems import Reason
@@ -14,6 +15,7 @@ from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import (
     MAIL_TEMPLATES,
+    MAX_CODE_REQUEST_ATTEMPTS,
     MAX_VALID_CODES,
     Account,
     CodePurpose,
@@ -28,12 +30,24 @@ from services.gateway.usecases.ports import (
     Repository,
     UnitOfWork,
 )
+from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
 from services.runtime.core.repository import EntityReader
 
+log = logging.getLogger(__name__)
+
 BATCH_SIZE = 50
+
+LEASE = timedelta(seconds=30)
+"""Lease of claimed requests."""
+
+INITIAL_RETRY_DELAY_S = 5
+"""Delay before the second attempt at sending a requested code, in seconds; it doubles with each further attempt."""
+
+MAX_RETRY_DELAY_S = 300
+"""Maximum delay before an attempt at sending a requested code, in seconds."""
 
 MIN_DELAY_S = 0.3
 """Minimum delay of the sending of a requested code, in seconds."""
@@ -64,17 +78,27 @@ class CodeRepository(Protocol):
         """Return the number of unexpired codes of the account with the purpose."""
 
 
-class CodeRequestQueue(Protocol):
+class CodeRequestRepository(Protocol):
     """Code requests in a unit of work."""
 
     async def add(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
         """Store a request with the current trace context."""
 
-    async def claim(self, size: int) -> Sequence[CodeRequest]:
-        """Return and lock the oldest requests that no other transaction has locked."""
+    def process(self, request: CodeRequest) -> AbstractAsyncContextManager[bool]:
+        """Delete the request before the block; the value is False if it was deleted or claimed by another process."""
 
-    def process(self, request: CodeRequest) -> AbstractAsyncContextManager[None]:
-        """Delete the request at the end of the block."""
+
+class CodeRequestQueue(Protocol):
+    """Queue of due code requests."""
+
+    async def claim(self, size: int, now: datetime, lease_until: datetime) -> Sequence[CodeRequest]:
+        """Lease at most `size` due requests until `lease_until` and count one more attempt for each."""
+
+    async def reschedule(self, request: CodeRequest, not_before: datetime) -> None:
+        """Schedule the next attempt at a request, unless another process has claimed it since."""
+
+    async def discard(self, request: CodeRequest) -> None:
+        """Delete a request, unless another process has claimed it since."""
 
 
 class VerificationUnitOfWork(UnitOfWork, Protocol):
@@ -82,13 +106,14 @@ class VerificationUnitOfWork(UnitOfWork, Protocol):
 
     account_reader: AccountReader
     codes: CodeRepository
-    code_requests: CodeRequestQueue
+    code_requests: CodeRequestRepository
 
 
 class VerificationRepository(Repository, Protocol):
     """Read access to accounts and verification codes, and the units of work that change them."""
 
     codes: EntityReader[bytes, VerificationCode]
+    code_requests: CodeRequestQueue
 
     def unit_of_work(self) -> AbstractAsyncContextManager[VerificationUnitOfWork]:
         """Open a unit of work."""
@@ -170,20 +195,54 @@ async def request_email_change(
 
 
 async def send_requested_codes(repository: VerificationRepository, clock: Clock) -> int:
-    """Mail a code for each request that matches an account. Returns the number of requests processed."""
-    async with repository.unit_of_work() as unit:
-        requests = await unit.code_requests.claim(BATCH_SIZE)
-        for request in requests:
-            async with unit.code_requests.process(request):
-                account = await _find_account(unit, request)
-                # An unknown address takes the same queries, so that the load does not reveal whether it is known.
-                user_id = request.email if account is None else account.id
-                now = clock()
-                await unit.codes.delete_expired(user_id, now)
-                valid_codes = await unit.codes.count_valid(user_id, request.purpose, now)
-                if account is not None and valid_codes < MAX_VALID_CODES:
-                    await _send_code(unit, clock, request, account)
+    """Mail a code for each request that matches an account. Returns the number of requests processed.
+
+    A request that fails is retried later and does not affect the others. It is discarded when its attempts are
+    exhausted.
+    """
+    now = clock()
+    requests = await repository.code_requests.claim(BATCH_SIZE, now, now + LEASE)
+    for request in requests:
+        try:
+            await _process_request(repository, clock, request)
+        except ApiError as error:
+            log.warning("code request failed: %s; %s (id=%s)", error, _describe_next_step(request), request.id)
+            await _reschedule_or_discard(repository.code_requests, clock, request)
+        # Boundary of one request: an unexpected error must not hold the others.
+        except Exception:
+            log.exception("code request failed; %s (id=%s)", _describe_next_step(request), request.id)
+            await _reschedule_or_discard(repository.code_requests, clock, request)
     return len(requests)
+
+
+async def _process_request(repository: VerificationRepository, clock: Clock, request: CodeRequest) -> None:
+    async with repository.unit_of_work() as unit, unit.code_requests.process(request) as is_leased:
+        if not is_leased:
+            return
+        account = await _find_account(unit, request)
+        # An unknown address takes the same queries, so that the load does not reveal whether it is known.
+        user_id = request.email if account is None else account.id
+        now = clock()
+        await unit.codes.delete_expired(user_id, now)
+        valid_codes = await unit.codes.count_valid(user_id, request.purpose, now)
+        if account is not None and valid_codes < MAX_VALID_CODES:
+            await _send_code(unit, clock, request, account)
+
+
+def _is_last_attempt(request: CodeRequest) -> bool:
+    return request.attempts >= MAX_CODE_REQUEST_ATTEMPTS
+
+
+def _describe_next_step(request: CodeRequest) -> str:
+    return "attempts exhausted, request discarded" if _is_last_attempt(request) else "will be retried"
+
+
+async def _reschedule_or_discard(queue: CodeRequestQueue, clock: Clock, request: CodeRequest) -> None:
+    if _is_last_attempt(request):
+        await queue.discard(request)
+        return
+    delay_s = backoff.compute_exponential_delay_s(request.attempts, INITIAL_RETRY_DELAY_S, MAX_RETRY_DELAY_S)
+    await queue.reschedule(request, clock() + timedelta(seconds=backoff.apply_jitter(delay_s)))
 
 
 async def _find_account(unit: VerificationUnitOfWork, request: CodeRequest) -> Account | None:

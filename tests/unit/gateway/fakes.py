@@ -133,21 +133,37 @@ class FakeCodes(UserDict[bytes, VerificationCode]):
 
 
 class FakeCodeRequests(UserList[CodeRequest]):
-    """Code requests, oldest first."""
+    """Code requests, oldest first; those in `next_at` are leased or scheduled for that time."""
+
+    def __init__(self, initial: Iterable[CodeRequest] = ()) -> None:
+        super().__init__(initial)
+        self.next_at: dict[int, datetime] = {}
 
     async def add(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
-        self.data.append(CodeRequest(len(self.data), purpose, email, user_id, {}))
+        self.data.append(CodeRequest(len(self.data), purpose, email, user_id, 0, {}))
 
     async def delete_all(self, user_id: str) -> None:
         self.data = [request for request in self.data if request.user_id != user_id]
 
-    async def claim(self, size: int) -> Sequence[CodeRequest]:
-        return self.data[:size]
+    async def claim(self, size: int, now: datetime, lease_until: datetime) -> Sequence[CodeRequest]:
+        due = [request for request in self.data if self.next_at.get(request.id, now) <= now][:size]
+        claimed = {request.id: request._replace(attempts=request.attempts + 1) for request in due}
+        self.next_at |= dict.fromkeys(claimed, lease_until)
+        self.data = [claimed.get(request.id, request) for request in self.data]
+        return list(claimed.values())
+
+    async def reschedule(self, request: CodeRequest, not_before: datetime) -> None:
+        self.next_at[request.id] = not_before
+
+    async def discard(self, request: CodeRequest) -> None:
+        self.data.remove(request)
 
     @asynccontextmanager
-    async def process(self, request: CodeRequest) -> AsyncIterator[None]:
-        yield
-        self.data.remove(request)
+    async def process(self, request: CodeRequest) -> AsyncIterator[bool]:
+        is_leased = request in self.data
+        if is_leased:
+            self.data.remove(request)
+        yield is_leased
 
 
 class FakeRepository(FakeTransactions):
@@ -182,7 +198,7 @@ def add_pending_codes(repository: FakeRepository) -> list[bytes]:
         email, user_id = ("new@delivery.test", ADA.id) if is_change else (ADA.email, None)
         _, code = generate_code(purpose, ADA.id, NOW, email if is_change else None)
         repository.codes[code.digest] = code
-        repository.code_requests.append(CodeRequest(len(digests), purpose, email, user_id, {}))
+        repository.code_requests.append(CodeRequest(len(digests), purpose, email, user_id, 0, {}))
         digests.append(code.digest)
     return digests
 

@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql
 from services.gateway.adapters.postgres.tables import accounts, code_requests, codes
 from services.gateway.domain.accounts import Account, AccountState, VerificationCode
 from services.runtime.storage.database import TIMESTAMPTZ, Statement
+from services.runtime.storage.job_queue import JobTable
 from services.runtime.storage.statements.text_comparison import normalise_case
 
 ACCOUNT_FIELDS = [field.name for field in fields(Account)]
@@ -94,8 +95,17 @@ DELETE_CODE = Statement(delete(codes).where(codes.c.digest == bindparam("digest"
 ADD_CODE_REQUEST = Statement(
     insert(code_requests).values({name: bindparam(name) for name in ("purpose", "email", "user_id", "trace")})
 )
-CLAIM_CODE_REQUESTS = Statement(
-    select(code_requests).order_by(code_requests.c.id).limit(bindparam("size")).with_for_update(skip_locked=True)
+_code_request_jobs = JobTable(code_requests, lease_end=code_requests.c.next_at, attempts=code_requests.c.attempts)
+CLAIM_CODE_REQUESTS = _code_request_jobs.build_claim(
+    select(code_requests.c.id)
+    .where(or_(code_requests.c.next_at.is_(None), code_requests.c.next_at <= bindparam("now")))
+    .order_by(code_requests.c.id),
+    returning=list(code_requests.c),
 )
+RESCHEDULE_CODE_REQUEST = _code_request_jobs.build_leased_update({"next_at": bindparam("not_before")})
 DELETE_CODE_REQUESTS = Statement(delete(code_requests).where(code_requests.c.user_id == bindparam("user_id")))
-DELETE_CODE_REQUEST = Statement(delete(code_requests).where(code_requests.c.id == bindparam("request_id")))
+DELETE_CODE_REQUEST = Statement(
+    delete(code_requests).where(
+        code_requests.c.id == bindparam("job_id"), code_requests.c.attempts == bindparam("lease_token")
+    )
+)

@@ -1,6 +1,6 @@
 """Verification codes, and requests for them, in PostgreSQL."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -11,11 +11,12 @@ from psycopg.types.json import Jsonb
 
 from services.gateway.adapters.postgres import account_statements as statements
 from services.gateway.adapters.postgres.locks import GatewayLock
-from services.gateway.domain.accounts import CodePurpose, CodeRequest, VerificationCode
-from services.gateway.usecases.verification_codes import CodeRepository, CodeRequestQueue
+from services.gateway.domain.accounts import MAX_CODE_REQUEST_ATTEMPTS, CodePurpose, CodeRequest, VerificationCode
+from services.gateway.usecases.verification_codes import CodeRepository, CodeRequestQueue, CodeRequestRepository
 from services.runtime.core.repository import EntityReader
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.database import Database, Transaction
+from services.runtime.storage.job_queue import JobQueue, Row
 from services.runtime.telemetry import tracing
 
 
@@ -66,7 +67,7 @@ class PostgresCodeRepository(CodeRepository):
         return 0 if row is None else row["valid_codes"]
 
 
-class PostgresCodeRequestQueue(CodeRequestQueue):
+class PostgresCodeRequestRepository(CodeRequestRepository):
     """Code requests of one transaction in PostgreSQL."""
 
     def __init__(self, transaction: Transaction) -> None:
@@ -80,17 +81,47 @@ class PostgresCodeRequestQueue(CodeRequestQueue):
         )
 
     @override
-    async def claim(self, size: int) -> Sequence[CodeRequest]:
-        rows = await self._transaction.fetch_all(statements.CLAIM_CODE_REQUESTS, size=size)
-        return [
-            CodeRequest(row["id"], CodePurpose(row["purpose"]), row["email"], row["user_id"], row["trace"] or {})
-            for row in rows
-        ]
+    @asynccontextmanager
+    async def process(self, request: CodeRequest) -> AsyncIterator[bool]:
+        """Delete the request before the block, which is traced by a span linked to the request's trace."""
+        with tracing.start_span("process code_requests", SpanKind.CONSUMER, request.trace_context, link=True):
+            yield await self._transaction.execute(statements.DELETE_CODE_REQUEST, **_get_lease(request)) > 0
+
+
+class PostgresCodeRequestQueue(CodeRequestQueue):
+    """Queue of due code requests in PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._jobs = JobQueue(
+            "code_request",
+            database,
+            statements.CLAIM_CODE_REQUESTS,
+            _request_from_row,
+            is_exhausted=lambda row, _: row["attempts"] >= MAX_CODE_REQUEST_ATTEMPTS,
+            fail=lambda row: database.execute(
+                statements.DELETE_CODE_REQUEST, job_id=row["id"], lease_token=row["attempts"]
+            ),
+        )
 
     @override
-    @asynccontextmanager
-    async def process(self, request: CodeRequest) -> AsyncIterator[None]:
-        """Delete the request at the end of the block, which is traced by a span linked to the request's trace."""
-        with tracing.start_span("process code_requests", SpanKind.CONSUMER, request.trace_context, link=True):
-            yield
-            await self._transaction.execute(statements.DELETE_CODE_REQUEST, request_id=request.id)
+    async def claim(self, size: int, now: datetime, lease_until: datetime) -> list[CodeRequest]:
+        return await self._jobs.claim(size, now, lease_until)
+
+    @override
+    async def reschedule(self, request: CodeRequest, not_before: datetime) -> None:
+        await self._database.execute(statements.RESCHEDULE_CODE_REQUEST, **_get_lease(request), not_before=not_before)
+
+    @override
+    async def discard(self, request: CodeRequest) -> None:
+        await self._database.execute(statements.DELETE_CODE_REQUEST, **_get_lease(request))
+
+
+def _request_from_row(row: Row) -> CodeRequest:
+    return CodeRequest(
+        row["id"], CodePurpose(row["purpose"]), row["email"], row["user_id"], row["attempts"], row["trace"] or {}
+    )
+
+
+def _get_lease(request: CodeRequest) -> dict[str, int]:
+    return {"job_id": request.id, "lease_token": request.attempts}

@@ -14,6 +14,7 @@ from services.gateway.adapters.postgres.codes import (
     PostgresCodeReader,
     PostgresCodeRepository,
     PostgresCodeRequestQueue,
+    PostgresCodeRequestRepository,
 )
 from services.gateway.domain.accounts import TAKEOVER_PURPOSES, CodePurpose
 from services.gateway.usecases.token_revocations import TokenRevocation
@@ -41,7 +42,7 @@ class PostgresUnitOfWork(VerificationUnitOfWork):
         self.accounts = PostgresAccountRepository(transaction)
         self.account_reader = PostgresAccountReader(transaction)
         self.codes = PostgresCodeRepository(transaction)
-        self.code_requests = PostgresCodeRequestQueue(transaction)
+        self.code_requests = PostgresCodeRequestRepository(transaction)
 
     @override
     async def revoke_tokens(self, user_id: str, revoked_at: datetime) -> None:
@@ -51,7 +52,7 @@ class PostgresUnitOfWork(VerificationUnitOfWork):
 
     @override
     async def invalidate_codes(self, user_id: str, purposes: Collection[CodePurpose] = TAKEOVER_PURPOSES) -> None:
-        # A transaction that sends a requested code has locked the request. Its code exists when the lock is released.
+        # A transaction that sends a requested code has deleted the request. Its code exists when it has ended.
         await self._transaction.execute(statements.DELETE_CODE_REQUESTS, user_id=user_id)
         await self._transaction.execute(
             statements.DELETE_CODES_OF_PURPOSES, user_id=user_id, purposes=list(map(str, purposes))
@@ -74,6 +75,7 @@ class PostgresRepository(PostgresUnitOfWorkFactory[VerificationUnitOfWork], Veri
         super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox, on_tokens_revoked))
         self.accounts = PostgresAccountReader(database)
         self.codes = PostgresCodeReader(database)
+        self.code_requests = PostgresCodeRequestQueue(database)
         self._limited_units = asyncio.Semaphore(MAX_LIMITED_UNITS)
 
     @override

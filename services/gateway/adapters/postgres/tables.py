@@ -2,7 +2,7 @@
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Index, MetaData, Table
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import BigInteger, Boolean, Date, LargeBinary, Text
+from sqlalchemy.types import BigInteger, Boolean, Date, Integer, LargeBinary, Text
 
 from services.gateway.domain.accounts import AccountState, CodePurpose
 from services.runtime.messaging.outbox import define_outbox_table
@@ -54,6 +54,8 @@ code_requests = Table(
     Column("email", Text, nullable=False),
     Column("user_id", Text),
     Column("trace", JSONB),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_at", TIMESTAMPTZ),
 )
 token_revocations = Table(
     "token_revocations",

@@ -1,8 +1,9 @@
 """Verification codes: which requests are answered with a mail."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -10,30 +11,45 @@ from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain.accounts import (
     MAIL_TEMPLATES,
+    MAX_CODE_REQUEST_ATTEMPTS,
     MAX_VALID_CODES,
     Account,
     CodePurpose,
+    CodeRequest,
     build_code_used_events,
     generate_code,
     hash_secret,
 )
 from services.gateway.usecases import verification_codes
-from services.gateway.usecases.verification_codes import BATCH_SIZE
+from services.gateway.usecases.verification_codes import BATCH_SIZE, MAX_RETRY_DELAY_S
+from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW, build_principal, raises_reason
-from tests.unit.gateway.fakes import ADA, FakeAccounts, FakeIdentityProvider, FakeLoginRateLimiter, FakeRepository
+from tests.unit.gateway.fakes import (
+    ADA,
+    FakeAccounts,
+    FakeCodeRequests,
+    FakeIdentityProvider,
+    FakeLoginRateLimiter,
+    FakeRepository,
+)
 
 VERIFIED = replace(ADA, email_verified=True)
 BOB = replace(ADA, id="bob", email="bob@delivery.test")
 
 
 class UnreadableAccounts(FakeAccounts):
-    """Accounts that raise an error when they are queried."""
+    """Accounts that raise an error when they are queried, except that with the readable address."""
+
+    error: Exception = AssertionError("account is queried")
+    readable_email = ""
 
     async def get(self, key: str) -> Account | None:
-        raise AssertionError("account is queried")
+        raise self.error
 
     async def get_by_email(self, email: str) -> Account | None:
-        raise AssertionError("account is queried")
+        if email == self.readable_email:
+            return await super().get_by_email(email)
+        raise self.error
 
 
 @pytest.mark.parametrize(
@@ -75,14 +91,14 @@ async def test_unknown_address_takes_the_queries_of_a_known_one() -> None:
     assert counts == [[CodePurpose.PASSWORD_RESET]] * 2
 
 
-async def test_request_does_not_query_account() -> None:
+async def test_request_does_not_query_account(caplog: pytest.LogCaptureFixture) -> None:
     """The response time would reveal whether the account exists."""
     repository = FakeRepository(ADA)
     repository.accounts = repository.account_reader = UnreadableAccounts(repository, [ADA])
     await verification_codes.request_code(repository, CodePurpose.PASSWORD_RESET, ADA.email)
     assert len(repository.code_requests) == 1
-    with pytest.raises(AssertionError, match="account is queried"):
-        await verification_codes.send_requested_codes(repository, repository.clock)
+    await verification_codes.send_requested_codes(repository, repository.clock)
+    assert "account is queried" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -131,6 +147,52 @@ async def test_requests_are_processed_in_batches() -> None:
         await verification_codes.request_code(repository, CodePurpose.PASSWORD_RESET, ADA.email)
     sizes = [await verification_codes.send_requested_codes(repository, repository.clock) for _ in range(3)]
     assert sizes == [BATCH_SIZE, 1, 0]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("unexpected"), ApiError(Reason.UPSTREAM_UNAVAILABLE)])
+async def test_failed_request_is_retried_without_delaying_others(error: Exception) -> None:
+    repository = FakeRepository(ADA, BOB)
+    accounts = UnreadableAccounts(repository, [ADA, BOB])
+    accounts.error, accounts.readable_email = error, BOB.email
+    repository.accounts = repository.account_reader = accounts
+    for email in (ADA.email, BOB.email):
+        await verification_codes.request_code(repository, CodePurpose.PASSWORD_RESET, email)
+    assert await verification_codes.send_requested_codes(repository, repository.clock) == 2
+    assert [getattr(event, "email", "") for event in repository.events] == [BOB.email]
+    attempted_at = []
+    while repository.code_requests:
+        attempted_at.append(repository.now - NOW)
+        repository.now = repository.code_requests.next_at[repository.code_requests[0].id]
+        assert await verification_codes.send_requested_codes(repository, repository.clock) == 1
+    assert len(attempted_at) == MAX_CODE_REQUEST_ATTEMPTS - 1
+    assert timedelta(minutes=4) < attempted_at[-1] < timedelta(minutes=7)
+    assert [getattr(event, "email", "") for event in repository.events] == [BOB.email]
+
+
+async def test_rescheduled_request_is_sent_when_it_succeeds() -> None:
+    repository = FakeRepository(ADA)
+    repository.accounts = repository.account_reader = UnreadableAccounts(repository, [ADA])
+    await verification_codes.request_code(repository, CodePurpose.PASSWORD_RESET, ADA.email)
+    await verification_codes.send_requested_codes(repository, repository.clock)
+    repository.accounts = repository.account_reader = FakeAccounts(repository, [ADA])
+    assert await verification_codes.send_requested_codes(repository, repository.clock) == 0
+    repository.now += timedelta(seconds=MAX_RETRY_DELAY_S)
+    assert await verification_codes.send_requested_codes(repository, repository.clock) == 1
+    assert len(repository.events) == 1
+
+
+async def test_request_deleted_after_claim_sends_no_mail() -> None:
+    repository = FakeRepository(ADA)
+    await verification_codes.request_code(repository, CodePurpose.EMAIL_CHANGE, "new@delivery.test", ADA.id)
+
+    async def claim_and_delete(size: int, now: datetime, lease_until: datetime) -> Sequence[CodeRequest]:
+        requests = await FakeCodeRequests.claim(repository.code_requests, size, now, lease_until)
+        await repository.code_requests.delete_all(ADA.id)
+        return requests
+
+    repository.code_requests.claim = claim_and_delete  # type: ignore[method-assign]
+    assert await verification_codes.send_requested_codes(repository, repository.clock) == 1
+    assert repository.events == []
 
 
 @pytest.mark.parametrize(
