@@ -1,10 +1,8 @@
 /** Routes of the console. */
-import { createRootRoute, createRoute, createRouter, Link, Outlet, redirect } from "@tanstack/react-router";
+import { createRootRoute, createRoute, createRouter, Link, redirect } from "@tanstack/react-router";
 
-import { shared } from "../shared/messages";
-import { useSession } from "../shared/session";
 import { startApp } from "../shared/start";
-import { Frame, Page, RequireSession, SignOutButton } from "../shared/ui";
+import { NotFoundPage, StaffLayout } from "../shared/ui";
 import { messages } from "./messages";
 import { BankPage, Banks, NewBank } from "./pages/banks";
 import { Notifications } from "./pages/notifications";
@@ -21,42 +19,28 @@ import type { FilterValues } from "./ui/list";
 import "./styles.css";
 
 function Root() {
-  const isSignedIn = useSession() !== undefined;
   return (
-    <Frame
-      name={
-        <Link to="/" className="name">
-          Delivery
-        </Link>
+    <StaffLayout
+      hint={messages.adminOnly}
+      navigation={
+        <>
+          <Link to="/orders">{messages.orders}</Link>
+          <Link to="/payments">{messages.payments}</Link>
+          <Link to="/refunds">{messages.refunds}</Link>
+          <Link to="/partner-calls">{messages.partnerCalls}</Link>
+          <Link to="/notifications">{messages.notifications}</Link>
+          <Link to="/partners">{messages.partners}</Link>
+          <Link to="/products">{messages.products}</Link>
+          <Link to="/banks">{messages.banks}</Link>
+          <Link to="/senders">{messages.senders}</Link>
+          <Link to="/users">{messages.users}</Link>
+        </>
       }
-      navigation={isSignedIn && <Navigation />}
-    >
-      <RequireSession footer={<p>{messages.adminOnly}</p>}>
-        <Outlet />
-      </RequireSession>
-    </Frame>
+    />
   );
 }
 
-function Navigation() {
-  return (
-    <>
-      <Link to="/orders">{messages.orders}</Link>
-      <Link to="/payments">{messages.payments}</Link>
-      <Link to="/refunds">{messages.refunds}</Link>
-      <Link to="/partner-calls">{messages.partnerCalls}</Link>
-      <Link to="/notifications">{messages.notifications}</Link>
-      <Link to="/partners">{messages.partners}</Link>
-      <Link to="/products">{messages.products}</Link>
-      <Link to="/banks">{messages.banks}</Link>
-      <Link to="/senders">{messages.senders}</Link>
-      <Link to="/users">{messages.users}</Link>
-      <SignOutButton />
-    </>
-  );
-}
-
-const root = createRootRoute({ component: Root, notFoundComponent: () => <Page title={shared.pageNotFound} /> });
+const root = createRootRoute({ component: Root, notFoundComponent: NotFoundPage });
 const getParentRoute = () => root;
 /** Filters of a list. */
 const validateSearch = (search: Record<string, unknown>) => search as FilterValues;

@@ -5,7 +5,7 @@ import type { Schemas } from "../shared/api";
 import { shared } from "../shared/messages";
 import { useSession } from "../shared/session";
 import { startApp } from "../shared/start";
-import { Frame, Page } from "../shared/ui";
+import { Frame, NotFoundPage } from "../shared/ui";
 import { basket, countItems } from "./basket";
 import { m } from "./messages";
 import { BasketPage } from "./pages/basket";
@@ -20,18 +20,14 @@ import { ConfirmPage, ResetPasswordPage, SignInPage, SignUpPage } from "./pages/
 
 import "./styles.css";
 
-const root = createRootRoute({ component: Layout, notFoundComponent: () => <Page title={shared.pageNotFound} /> });
+const root = createRootRoute({ component: Layout, notFoundComponent: NotFoundPage });
 
 function Layout() {
   const isSignedIn = useSession() !== undefined;
   const count = countItems(basket.use());
   return (
     <Frame
-      name={
-        <Link to="/" className="name">
-          {m.name}
-        </Link>
-      }
+      name={m.name}
       navigation={
         <>
           <Link to="/basket">{count > 0 ? m.basketWith(count) : m.basket}</Link>

@@ -3,10 +3,10 @@ import { formatDateTime } from "../../shared/format";
 import { getLabel } from "../labels";
 import { messages } from "../messages";
 import { OrderLink } from "../ui/links";
-import { ListView, type Query } from "../ui/list";
+import { defineList, ListView, type Query } from "../ui/list";
 import type { Column } from "../ui/table";
 
-export const notificationColumns: Column<Schemas["Notification"]>[] = [
+const columns: Column<Schemas["Notification"]>[] = [
   { title: "created_at", cell: ({ created_at }) => formatDateTime(created_at) },
   { title: "event", cell: ({ event }) => event },
   { title: "order_id", cell: ({ order_id }) => order_id && <OrderLink id={order_id} /> },
@@ -39,16 +39,13 @@ export const notificationColumns: Column<Schemas["Notification"]>[] = [
   },
 ];
 
-export const loadNotifications = (query: Query<"listNotifications">) =>
-  delivery.GET("/notifications", { params: { query } });
+export const notifications = defineList({
+  label: messages.notifications,
+  operation: "listNotifications",
+  load: (query: Query<"listNotifications">) => delivery.GET("/notifications", { params: { query } }),
+  columns,
+});
 
 export function Notifications() {
-  return (
-    <ListView
-      label={messages.notifications}
-      operation="listNotifications"
-      load={loadNotifications}
-      columns={notificationColumns}
-    />
-  );
+  return <ListView {...notifications} />;
 }

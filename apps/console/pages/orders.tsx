@@ -10,13 +10,13 @@ import { getLabel } from "../labels";
 import { messages } from "../messages";
 import { Fact } from "../ui/fact";
 import { OpenById, OrderLink } from "../ui/links";
-import { List, ListView } from "../ui/list";
+import { List, type ListDefinition, ListView, type OrderListOperation, type Query } from "../ui/list";
 import { SchemaForm } from "../ui/schema-form";
 import { Table } from "../ui/table";
-import { loadNotifications, notificationColumns } from "./notifications";
-import { callColumns, loadCalls } from "./partner-calls";
-import { loadPayments, paymentColumns } from "./payments";
-import { loadRefunds, refundColumns } from "./refunds";
+import { notifications } from "./notifications";
+import { partnerCalls } from "./partner-calls";
+import { payments } from "./payments";
+import { refunds } from "./refunds";
 
 export function Orders() {
   const navigate = useNavigate();
@@ -56,7 +56,6 @@ export function OrderPage() {
 function OrderView({ order }: { order: Schemas["Order"] }) {
   const { traces_url } = useConfig();
   const path = { order_id: order.id };
-  const filter = { order_id: order.id };
   const money = (amount: number): string => formatAmount(amount, order.currency);
   return (
     <>
@@ -104,38 +103,10 @@ function OrderView({ order }: { order: Schemas["Order"] }) {
           { title: "note", cell: ({ note }) => note, isText: true },
         ]}
       />
-      <h2>{messages.payments}</h2>
-      <List
-        label={messages.payments}
-        operation="listPayments"
-        query={filter}
-        load={loadPayments}
-        columns={paymentColumns}
-      />
-      <h2>{messages.refunds}</h2>
-      <List
-        label={messages.refunds}
-        operation="listRefunds"
-        query={filter}
-        load={loadRefunds}
-        columns={refundColumns}
-      />
-      <h2>{messages.partnerCalls}</h2>
-      <List
-        label={messages.partnerCalls}
-        operation="listPartnerCalls"
-        query={filter}
-        load={loadCalls}
-        columns={callColumns}
-      />
-      <h2>{messages.notifications}</h2>
-      <List
-        label={messages.notifications}
-        operation="listNotifications"
-        query={filter}
-        load={loadNotifications}
-        columns={notificationColumns}
-      />
+      <OrderList list={payments} orderId={order.id} />
+      <OrderList list={refunds} orderId={order.id} />
+      <OrderList list={partnerCalls} orderId={order.id} />
+      <OrderList list={notifications} orderId={order.id} />
       {["pending", "paid", "ready"].includes(order.status) && (
         <>
           <h2>{messages.cancelOrder}</h2>
@@ -148,6 +119,17 @@ function OrderView({ order }: { order: Schemas["Order"] }) {
           />
         </>
       )}
+    </>
+  );
+}
+
+/** The part of a list that belongs to an order. */
+function OrderList<O extends OrderListOperation, T>({ list, orderId }: { list: ListDefinition<O, T>; orderId: string }) {
+  const columns = list.columns.filter(({ title }) => title !== "order_id");
+  return (
+    <>
+      <h2>{list.label}</h2>
+      <List {...list} columns={columns} query={{ order_id: orderId } as Query<O>} />
     </>
   );
 }

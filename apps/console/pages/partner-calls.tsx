@@ -4,12 +4,12 @@ import { Form } from "../../shared/ui";
 import { getLabel } from "../labels";
 import { messages } from "../messages";
 import { OrderLink } from "../ui/links";
-import { ListView, type Query } from "../ui/list";
+import { defineList, ListView, type Query } from "../ui/list";
 import type { Column } from "../ui/table";
 
 type PartnerCall = Schemas["PartnerCall"];
 
-export const callColumns: Column<PartnerCall>[] = [
+const columns: Column<PartnerCall>[] = [
   { title: "created_at", cell: ({ created_at }) => formatDateTime(created_at) },
   { title: "partner_id", cell: ({ partner_id }) => partner_id },
   { title: "order_id", cell: ({ order_id }) => <OrderLink id={order_id} /> },
@@ -20,10 +20,15 @@ export const callColumns: Column<PartnerCall>[] = [
   { title: "actions", cell: (call) => <Replay call={call} /> },
 ];
 
-export const loadCalls = (query: Query<"listPartnerCalls">) => delivery.GET("/partner-calls", { params: { query } });
+export const partnerCalls = defineList({
+  label: messages.partnerCalls,
+  operation: "listPartnerCalls",
+  load: (query: Query<"listPartnerCalls">) => delivery.GET("/partner-calls", { params: { query } }),
+  columns,
+});
 
 export function PartnerCalls() {
-  return <ListView label={messages.partnerCalls} operation="listPartnerCalls" load={loadCalls} columns={callColumns} />;
+  return <ListView {...partnerCalls} />;
 }
 
 /** The number of attempts; when it is opened, the body and each attempt. */

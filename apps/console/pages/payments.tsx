@@ -3,10 +3,10 @@ import { formatAmount, formatDateTime } from "../../shared/format";
 import { getLabel } from "../labels";
 import { messages } from "../messages";
 import { OrderLink } from "../ui/links";
-import { ListView, type Query } from "../ui/list";
+import { defineList, ListView, type Query } from "../ui/list";
 import type { Column } from "../ui/table";
 
-export const paymentColumns: Column<Schemas["Payment"]>[] = [
+const columns: Column<Schemas["Payment"]>[] = [
   { title: "at", cell: ({ at }) => formatDateTime(at) },
   { title: "payment_id", cell: ({ payment_id }) => payment_id },
   { title: "bank_id", cell: ({ bank_id }) => bank_id },
@@ -16,8 +16,13 @@ export const paymentColumns: Column<Schemas["Payment"]>[] = [
   { title: "refund", cell: ({ refund_amount, currency }) => formatAmount(refund_amount, currency), isNumber: true },
 ];
 
-export const loadPayments = (query: Query<"listPayments">) => delivery.GET("/payments", { params: { query } });
+export const payments = defineList({
+  label: messages.payments,
+  operation: "listPayments",
+  load: (query: Query<"listPayments">) => delivery.GET("/payments", { params: { query } }),
+  columns,
+});
 
 export function Payments() {
-  return <ListView label={messages.payments} operation="listPayments" load={loadPayments} columns={paymentColumns} />;
+  return <ListView {...payments} />;
 }

@@ -6,13 +6,13 @@ import { Button, Dialog, Form } from "../../shared/ui";
 import { getLabel } from "../labels";
 import { messages } from "../messages";
 import { OrderLink } from "../ui/links";
-import { ListView, type Query } from "../ui/list";
+import { defineList, ListView, type Query } from "../ui/list";
 import { SchemaForm } from "../ui/schema-form";
 import type { Column } from "../ui/table";
 
 type Refund = Schemas["Refund"];
 
-export const refundColumns: Column<Refund>[] = [
+const columns: Column<Refund>[] = [
   { title: "created_at", cell: ({ created_at }) => formatDateTime(created_at) },
   { title: "order_id", cell: ({ order_id }) => <OrderLink id={order_id} /> },
   { title: "payment_id", cell: ({ payment_id }) => payment_id },
@@ -25,10 +25,15 @@ export const refundColumns: Column<Refund>[] = [
   { title: "actions", cell: (refund) => <RefundActions refund={refund} />, isText: true },
 ];
 
-export const loadRefunds = (query: Query<"listRefunds">) => delivery.GET("/refunds", { params: { query } });
+export const refunds = defineList({
+  label: messages.refunds,
+  operation: "listRefunds",
+  load: (query: Query<"listRefunds">) => delivery.GET("/refunds", { params: { query } }),
+  columns,
+});
 
 export function Refunds() {
-  return <ListView label={messages.refunds} operation="listRefunds" load={loadRefunds} columns={refundColumns} />;
+  return <ListView {...refunds} />;
 }
 
 /** Actions of people on a refund, and buttons for the next one unless the bank has refunded the amount. */

@@ -15,6 +15,10 @@ import { type Column, Table } from "./table";
 
 /** Query parameters of a list. */
 export type Query<O extends keyof operations> = NonNullable<operations[O]["parameters"]["query"]>;
+/** Operations whose lists have a filter by order. */
+export type OrderListOperation = {
+  [O in keyof operations]: "order_id" extends keyof Query<O> ? O : never;
+}[keyof operations];
 /** Filters in the address of a page. */
 export type FilterValues = Record<string, string | number | boolean>;
 
@@ -29,6 +33,14 @@ export interface ListProps<O extends keyof operations, T> {
   query?: Query<O>;
   load: (query: Query<O>) => Call<T>;
   columns: Column<T>[];
+}
+
+/** What a list contains, independently of the page that shows it. */
+export type ListDefinition<O extends keyof operations, T> = Pick<ListProps<O, T>, "label" | "operation" | "load" | "columns">;
+
+/** Returns a definition, whose types follow from its operation. */
+export function defineList<O extends keyof operations, T>(definition: ListDefinition<O, T>): ListDefinition<O, T> {
+  return definition;
 }
 
 /** Table of a list, with a button for its next page. */

@@ -5,3 +5,4 @@ export * from "./form";
 export * from "./page";
 export * from "./problem";
 export * from "./sign-in";
+export * from "./staff-layout";

@@ -1,6 +1,6 @@
 /** Frame of all pages, and the states of a page whose data is loaded. */
 import type { UseInfiniteQueryResult, UseQueryResult } from "@tanstack/react-query";
-import { useLocation } from "@tanstack/react-router";
+import { Link, useLocation } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useRef } from "react";
 
 import { shared } from "../messages";
@@ -8,14 +8,16 @@ import { Button } from "./button";
 import { ErrorMessage } from "./problem";
 
 /** Header with navigation, and the main content. */
-export function Frame({ name, navigation, children }: { name: ReactNode; navigation: ReactNode; children: ReactNode }) {
+export function Frame({ name, navigation, children }: { name: string; navigation: ReactNode; children: ReactNode }) {
   return (
     <>
       <a className="skip" href="#main">
         {shared.skipToContent}
       </a>
       <header className="top">
-        {name}
+        <Link to="/" className="name">
+          {name}
+        </Link>
         <nav>{navigation}</nav>
       </header>
       <main id="main" tabIndex={-1}>
@@ -43,6 +45,11 @@ export function Page({ title, children }: { title: string; children?: ReactNode 
       {children}
     </>
   );
+}
+
+/** The page of an address that no route matches. */
+export function NotFoundPage() {
+  return <Page title={shared.pageNotFound} />;
 }
 
 export function Loading() {

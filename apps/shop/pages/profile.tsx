@@ -6,7 +6,6 @@ import { FileTrigger } from "react-aria-components";
 
 import { delivery, queryClient, type Schemas, unwrap } from "../../shared/api";
 import { useConfig } from "../../shared/config";
-import { shared } from "../../shared/messages";
 import { device, isPushSupported, registerDevice } from "../../shared/push";
 import { session } from "../../shared/session";
 import {
@@ -23,6 +22,7 @@ import {
 } from "../../shared/ui";
 import { m } from "../messages";
 import { devicesQuery, profileQuery } from "../queries";
+import { CurrentPasswordField, EmailField, NewPasswordField, PersonFields } from "../ui/account-fields";
 import { SignInFooter } from "./sign-in";
 
 type User = Schemas["User"];
@@ -87,16 +87,7 @@ function PersonalData({ user, etag, onSaved }: PersonalDataProps) {
           void queryClient.invalidateQueries({ queryKey: profileQuery.queryKey });
         }}
       >
-        <TextField name="first_name" label={m.firstName} autoComplete="given-name" defaultValue={user.first_name} isRequired />
-        <TextField name="last_name" label={m.lastName} autoComplete="family-name" defaultValue={user.last_name} isRequired />
-        <TextField
-          name="phone"
-          type="tel"
-          label={m.phone}
-          description={m.phoneHint}
-          autoComplete="tel"
-          defaultValue={user.phone ?? ""}
-        />
+        <PersonFields user={user} />
         <TextField name="birth_date" type="date" label={m.birthDate} autoComplete="bday" defaultValue={user.birth_date ?? ""} />
       </Form>
     </>
@@ -232,8 +223,8 @@ function Credentials({ user }: { user: User }) {
         }
         onSuccess={() => void navigate({ to: "/confirm" })}
       >
-        <TextField name="email" type="email" label={m.newEmail} autoComplete="email" isRequired />
-        <TextField name="password" type="password" label={shared.password} autoComplete="current-password" isRequired />
+        <EmailField label={m.newEmail} />
+        <CurrentPasswordField />
       </Form>
       <h2>{m.changePassword}</h2>
       <Form
@@ -245,17 +236,8 @@ function Credentials({ user }: { user: User }) {
         }}
       >
         <input type="hidden" autoComplete="username" value={user.email} readOnly />
-        <TextField name="old_password" type="password" label={m.oldPassword} autoComplete="current-password" isRequired />
-        <TextField
-          name="new_password"
-          type="password"
-          label={m.newPassword}
-          description={m.passwordHint}
-          autoComplete="new-password"
-          minLength={8}
-          maxLength={128}
-          isRequired
-        />
+        <CurrentPasswordField name="old_password" label={m.oldPassword} />
+        <NewPasswordField name="new_password" />
       </Form>
     </>
   );
@@ -284,7 +266,7 @@ function DeleteAccount({ user }: { user: User }) {
             void navigate({ to: "/sign-in", search: { changed: "deleted" } });
           }}
         >
-          <TextField name="password" type="password" label={shared.password} autoComplete="current-password" isRequired />
+          <CurrentPasswordField />
         </Form>
       </Dialog>
     </>

@@ -9,9 +9,10 @@ import { LOCALE } from "../../shared/language";
 import { shared } from "../../shared/messages";
 import { isPushSupported, registerDevice, requestToken } from "../../shared/push";
 import { session } from "../../shared/session";
-import { Button, Checkbox, ErrorMessage, Form, Page, RequireSession, SignInForm, TextField, type Values } from "../../shared/ui";
+import { Button, Checkbox, ErrorMessage, Form, Page, RequireSession, SignInForm, type Values } from "../../shared/ui";
 import { m } from "../messages";
 import { profileQuery } from "../queries";
+import { CodeField, EmailField, NewPasswordField, PersonFields } from "../ui/account-fields";
 
 /** Links below the sign-in form. */
 export function SignInFooter() {
@@ -49,20 +50,9 @@ export function SignUpPage() {
         onSubmit={(values) => signUp(values, canNotify && isNotified)}
         onSuccess={() => void navigate({ to: "/confirm" })}
       >
-        <TextField name="first_name" label={m.firstName} autoComplete="given-name" maxLength={100} isRequired />
-        <TextField name="last_name" label={m.lastName} autoComplete="family-name" maxLength={100} isRequired />
-        <TextField name="email" type="email" label={shared.email} autoComplete="email" isRequired />
-        <TextField
-          name="password"
-          type="password"
-          label={shared.password}
-          description={m.passwordHint}
-          autoComplete="new-password"
-          minLength={8}
-          maxLength={128}
-          isRequired
-        />
-        <TextField name="phone" type="tel" label={m.phone} description={m.phoneHint} autoComplete="tel" />
+        <PersonFields />
+        <EmailField />
+        <NewPasswordField label={shared.password} />
         {canNotify && (
           <Checkbox isSelected={isNotified} onChange={setNotified}>
             {m.notifyMe}
@@ -136,7 +126,7 @@ function Confirm() {
         }}
         onSuccess={() => setConfirmed(true)}
       >
-        <TextField name="code" label={m.code} autoComplete="one-time-code" isRequired />
+        <CodeField />
       </Form>
       <div className="buttons">
         {user?.email_verified === false && (
@@ -167,8 +157,8 @@ export function ResetPasswordPage() {
           }
           onSuccess={() => void navigate({ to: "/sign-in", search: { changed: "password" } })}
         >
-          <TextField name="code" label={m.code} autoComplete="one-time-code" isRequired />
-          <TextField name="password" type="password" label={m.newPassword} autoComplete="new-password" minLength={8} isRequired />
+          <CodeField />
+          <NewPasswordField />
         </Form>
       ) : (
         <Form
@@ -176,7 +166,7 @@ export function ResetPasswordPage() {
           onSubmit={({ email = "" }) => unwrap(delivery.POST("/password-resets", { body: { email } }))}
           onSuccess={() => setSent(true)}
         >
-          <TextField name="email" type="email" label={shared.email} autoComplete="email" isRequired />
+          <EmailField />
         </Form>
       )}
     </Page>
