@@ -85,11 +85,11 @@ async def serve(settings: Settings) -> None:
         settings.public_url,
         settings.return_url_origins,
     )
-    http_client = safe_http_client.create_client(settings.allowed_targets, timeout_s=settings.bank_timeout_seconds)
+    transport = safe_http_client.create_transport(settings.allowed_targets)
     # The alert on a reconciliation without success also covers a process that never succeeds.
     metrics.record_reconciliation(now())
-    async with database, mongo_client, http_client:
-        payment_system = HttpPaymentSystem(http_client, secret_box, now, settings.bank_timeout_seconds)
+    async with database, mongo_client, transport:
+        payment_system = HttpPaymentSystem(transport, secret_box, now, settings.bank_timeout_seconds)
         payment_timeout = timedelta(minutes=settings.unpaid_order_timeout_minutes)
         await serve_with_background_tasks(
             serve_rpc(
@@ -201,12 +201,12 @@ async def reconcile(settings: Settings) -> None:
     """
     mongo_client, mongo_database = mongo.connect(settings.documents_url.get_secret_value())
     secret_box = SecretBox(settings.encryption_key.get_secret_value())
-    http_client = safe_http_client.create_client(settings.allowed_targets, timeout_s=settings.bank_timeout_seconds)
-    async with Database(settings.database_url.get_secret_value()) as database, mongo_client, http_client:
+    transport = safe_http_client.create_transport(settings.allowed_targets)
+    async with Database(settings.database_url.get_secret_value()) as database, mongo_client, transport:
         is_complete = await run_reconcile(
             PostgresReconciliationRepository(database, Outbox[OrdersEvent](EVENTS)),
             MongoHistoryRepository(mongo_database),
-            HttpPaymentSystem(http_client, secret_box, now, settings.bank_timeout_seconds),
+            HttpPaymentSystem(transport, secret_box, now, settings.bank_timeout_seconds),
             now,
             build_reconciliation_policy(settings),
         )

@@ -46,11 +46,8 @@ async def serve(settings: Settings) -> None:
     due_calls = PostgresDueCallsQueue(database, len(settings.partner_retry_delays_seconds))
     policy = CallPolicy(settings.partner_retry_delays_seconds, settings.partner_timeout_seconds)
     wakeup = asyncio.Event()
-    async with (
-        database,
-        safe_http_client.create_client(settings.allowed_targets, timeout_s=settings.partner_timeout_seconds) as client,
-    ):
-        system = PartnerSystemClient(client, secret_box, now, policy.timeout_s)
+    async with database, safe_http_client.create_transport(settings.allowed_targets) as transport:
+        system = PartnerSystemClient(transport, secret_box, now, policy.timeout_s)
         await serve_with_background_tasks(
             serve_rpc(
                 settings.service_socket,

@@ -64,8 +64,10 @@ class HttpPaymentSystem(PaymentSystem, BankPaymentLister):
     The id of a refund is the webhook id of its requests, so all attempts are equal.
     """
 
-    def __init__(self, client: httpx.AsyncClient, secret_box: SecretBox, clock: Clock, timeout_s: float) -> None:
-        self._client = SignedClient(client, "payment-system", clock, timeout_s)
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport, secret_box: SecretBox, clock: Clock, timeout_s: float
+    ) -> None:
+        self._client = SignedClient(transport, "payment-system", clock, timeout_s)
         self._secret_box = secret_box
         self._clock = clock
 

@@ -23,8 +23,10 @@ from services.runtime.storage.encryption import SecretBox
 class PartnerSystemClient(PartnerSystem):
     """Sends `POST {api_url}/orders` and `POST {api_url}/orders/{order_id}/cancellation`."""
 
-    def __init__(self, client: httpx.AsyncClient, secret_box: SecretBox, clock: Clock, timeout_s: float) -> None:
-        self._client = SignedClient(client, "partner-system", clock, timeout_s)
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport, secret_box: SecretBox, clock: Clock, timeout_s: float
+    ) -> None:
+        self._client = SignedClient(transport, "partner-system", clock, timeout_s)
         self._secret_box = secret_box
         self._clock = clock
 

@@ -2,11 +2,15 @@
 
 import ipaddress
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import httpx
 import idna
 from pydantic import HttpUrl, TypeAdapter, ValidationError
+
+MAX_CACHED_URLS = 1024
+"""Number of URLs whose parts are cached; most calls to a third party have the same one."""
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 
@@ -59,6 +63,7 @@ def _normalise_url(url: str) -> str:
     return str(parsed)
 
 
+@lru_cache(MAX_CACHED_URLS)
 def build_url(base_url: str, path: str) -> httpx.URL:
     """Return the URL of a path, already percent-encoded, below a base URL. A query of the base URL is dropped.
 

@@ -1,4 +1,4 @@
-"""HTTP client for URLs from third parties, which does not connect to internal networks (SSRF protection)."""
+"""HTTP transport for URLs from third parties, which does not connect to internal networks (SSRF protection)."""
 
 import asyncio
 import ipaddress
@@ -7,15 +7,19 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from typing import override
 from urllib.parse import urlsplit
 
-import httpcore
 import httpx
+
+from services.runtime.outbound.http1_transport import Http1Transport
 
 type Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Resolver that returns the addresses of a host, best first. Raises OSError if the host does not resolve."""
+
+type Connect = Callable[[str, int], Awaitable[socket.socket]]
+"""Function that opens a TCP connection to an address and a port. Raises OSError."""
 
 MAX_ADDRESSES_TRIED = 4
 """Maximum number of addresses of a host to which a connection is attempted."""
@@ -26,7 +30,7 @@ _AZURE_METADATA = IPv4Address("168.63.129.16")
 """Azure's metadata and DNS service; the address is internal although its range is public."""
 
 
-class ForbiddenTargetError(httpcore.ConnectError):
+class ForbiddenTargetError(httpx.ConnectError):
     """The target is an address that is not public."""
 
 
@@ -52,52 +56,62 @@ def _is_public_ip(address: IPv4Address | IPv6Address) -> bool:
     return address in _GLOBAL_UNICAST and address.is_global
 
 
-class _GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Network backend that connects to the address that was validated, which prevents DNS rebinding."""
+class _Connector:
+    """Opens connections to allowed origins and to public addresses.
 
-    def __init__(self, backend: httpcore.AsyncNetworkBackend, resolve: Resolve) -> None:
-        self._backend = backend
+    It connects to the address that was validated, which prevents DNS rebinding.
+    """
+
+    def __init__(self, allowed_origins: Iterable[str], resolve: Resolve, connect: Connect) -> None:
+        self._allowed_origins = frozenset(map(parse_origin, allowed_origins))
         self._resolve = resolve
+        self._connect = connect
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect to a public address of the host. Raises ForbiddenTargetError if any address is not public."""
+    async def __call__(self, url: httpx.URL) -> socket.socket:
+        """Connect to an address of the host. Raises httpx.ConnectError.
+
+        Raises ForbiddenTargetError if any address is not public, unless the origin is allowed.
+        """
+        host, port = url.host, url.port or (443 if url.scheme == "https" else 80)
+        is_allowed = parse_origin(str(url)) in self._allowed_origins
         try:
             addresses = await self._resolve(host, port)
         except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"{host} does not resolve") from error
-        if not addresses or not all(map(is_public_address, addresses)):
+            raise httpx.ConnectError(f"{host} does not resolve") from error
+        if not is_allowed and not (addresses and all(map(is_public_address, addresses))):
             raise ForbiddenTargetError(f"{host} is not a public address")
-        last_error: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
+        last_error: OSError | None = None
         for address in list(dict.fromkeys(addresses))[:MAX_ADDRESSES_TRIED]:
             try:
-                stream = await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                connection = await self._connect(address, port)
+            except OSError as error:
                 last_error = error
                 continue
-            # The peer may differ from the address because of network rules of this machine, such as NAT.
-            peer = stream.get_extra_info("server_addr")
-            if not peer or not is_public_address(str(peer[0])):
-                await stream.aclose()
+            if not is_allowed and not _is_public_peer(connection):
+                connection.close()
                 raise ForbiddenTargetError(f"{host} is connected to an address that is not public")
-            return stream
-        raise last_error or httpcore.ConnectError(host)
+            return connection
+        raise httpx.ConnectError(str(last_error or host)) from last_error
 
-    async def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        """Raises ForbiddenTargetError: Unix sockets are not allowed."""
-        raise ForbiddenTargetError(path)
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleep, as required by httpcore."""
-        await self._backend.sleep(seconds)
+def _is_public_peer(connection: socket.socket) -> bool:
+    """Return whether the peer is public. It may differ from the address because of network rules, such as NAT."""
+    try:
+        return is_public_address(str(connection.getpeername()[0]))
+    except OSError:
+        return False  # already disconnected
+
+
+async def _connect_tcp(address: str, port: int) -> socket.socket:
+    """Open a TCP connection. Raises OSError."""
+    connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    try:
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, (address, port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class _SystemResolver:
@@ -117,58 +131,32 @@ class _SystemResolver:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-class _GuardedTransport(httpx.AsyncBaseTransport):
-    """Transport that connects directly to allowed origins, and through `_GuardedBackend` to all others."""
+class _SafeTransport(Http1Transport):
+    """Transport with a resolver, whose threads it stops."""
 
-    def __init__(
-        self, allowed_origins: Iterable[str], backend: httpcore.AsyncNetworkBackend, resolve: Resolve | None
-    ) -> None:
-        self._allowed_origins = frozenset(map(parse_origin, allowed_origins))
+    def __init__(self, allowed_origins: Iterable[str], resolve: Resolve | None, connect: Connect) -> None:
         self._resolver = _SystemResolver()
-        guard = _GuardedBackend(backend, resolve or self._resolver)
-        self._direct, self._guarded = _build_transport(backend), _build_transport(guard)
+        super().__init__(_Connector(allowed_origins, resolve or self._resolver, connect), _get_tls_context())
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        is_allowed = parse_origin(str(request.url)) in self._allowed_origins
-        transport = self._direct if is_allowed else self._guarded
-        return await transport.handle_async_request(request)
-
+    @override
     async def aclose(self) -> None:
-        await self._direct.aclose()
-        await self._guarded.aclose()
+        await super().aclose()
         self._resolver.close()
 
 
 @cache
 def _get_tls_context() -> ssl.SSLContext:
-    """Return the TLS context, which all clients share because loading the CA certificates is slow."""
-    return httpx.create_ssl_context()
+    """Return the TLS context, which all transports share because loading the CA certificates is slow."""
+    context = httpx.create_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
-def _build_transport(backend: httpcore.AsyncNetworkBackend) -> httpx.AsyncHTTPTransport:
-    transport = httpx.AsyncHTTPTransport(verify=_get_tls_context(), retries=0)
-    transport._pool = httpcore.AsyncConnectionPool(  # httpx offers no other way to hand over a network backend
-        ssl_context=_get_tls_context(), max_connections=100, network_backend=backend
-    )
-    return transport
+def create_transport(
+    allowed_origins: Iterable[str], *, resolve: Resolve | None = None, connect: Connect = _connect_tcp
+) -> httpx.AsyncBaseTransport:
+    """Create a transport for untrusted URLs, without redirects, proxies, cookies and timeouts.
 
-
-def create_client(
-    allowed_origins: Iterable[str],
-    *,
-    timeout_s: float,
-    resolve: Resolve | None = None,
-    backend: httpcore.AsyncNetworkBackend | None = None,
-) -> httpx.AsyncClient:
-    """Create an HTTP client for untrusted URLs, without redirects, proxies and cookies.
-
-    `timeout_s` applies to each connect, read and write; callers add a total timeout themselves. `resolve` and `backend`
-    default to the system's resolver and network.
+    `resolve` and `connect` default to the system's resolver and network.
     """
-    return httpx.AsyncClient(
-        transport=_GuardedTransport(allowed_origins, backend or httpcore.AnyIOBackend(), resolve),
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        timeout=timeout_s,
-        follow_redirects=False,
-        trust_env=False,
-    )
+    return _SafeTransport(allowed_origins, resolve, connect)

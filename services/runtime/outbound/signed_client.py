@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import httpx
 from opentelemetry.trace import SpanKind
 
+from generated import mesh
 from services.runtime.core.clock import Clock
 from services.runtime.outbound import base_url, contract_validation, webhooks
 from services.runtime.outbound.safe_http_client import ForbiddenTargetError
@@ -51,11 +52,11 @@ class ThirdPartyResponse:
 class SignedClient:
     """Client of one kind of third party, whose contract is `api-specs/openapi/<contract>.yaml`.
 
-    `client` is created by `safe_http_client.create_client`; `timeout_s` is the total timeout of a request.
+    `transport` is created by `safe_http_client.create_transport`; `timeout_s` is the total timeout of a request.
     """
 
-    def __init__(self, client: httpx.AsyncClient, contract: str, clock: Clock, timeout_s: float) -> None:
-        self._client = client
+    def __init__(self, transport: httpx.AsyncBaseTransport, contract: str, clock: Clock, timeout_s: float) -> None:
+        self._transport = transport
         self._contract = contract_validation.load_contract(contract)
         self._clock = clock
         self._timeout_s = timeout_s
@@ -78,18 +79,17 @@ class SignedClient:
                 http_client.Measurement("POST", url) as measurement,
                 tracing.start_span(span_name, SpanKind.CLIENT, None, span_attributes) as span,
             ):
-                async with (
-                    asyncio.timeout(self._timeout_s),  # the read timeout of httpx restarts with every chunk
-                    self._client.stream(
-                        "POST",
-                        url,
-                        content=body,
-                        headers=headers | tracing.get_context_headers(),
-                    ) as response,
-                ):
-                    measurement.status = response.status_code
-                    tracing.record_http_response(span, response.status_code)
-                    response_body = await _read_body(response)
+                headers |= tracing.get_context_headers()
+                async with asyncio.timeout(self._timeout_s):
+                    response = await self._transport.handle_async_request(
+                        httpx.Request("POST", url, headers=headers, content=body)
+                    )
+                    try:
+                        measurement.status = response.status_code
+                        tracing.record_http_response(span, response.status_code)
+                        response_body = await _read_body(response)
+                    finally:
+                        await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise RequestFailedError(_describe_error(error)) from error
         is_valid = self._contract.is_valid_response(path, response, response_body)
@@ -99,8 +99,10 @@ class SignedClient:
         now = self._clock()
         signed_headers = [webhooks.sign_message(request.id, now, request.body, secret) for secret in request.secrets]
         return signed_headers[0] | {
-            "content-type": "application/json",
+            "content-type": contract_validation.MEDIA_TYPE,
+            "accept": contract_validation.MEDIA_TYPE,
             "accept-encoding": "identity",
+            "user-agent": mesh.NAME,
             "webhook-signature": " ".join(headers["webhook-signature"] for headers in signed_headers),
         }
 
@@ -115,4 +117,4 @@ async def _read_body(response: httpx.Response) -> bytes:
 
 
 def _describe_error(error: Exception) -> str:
-    return "forbidden target" if isinstance(error.__cause__, ForbiddenTargetError) else type(error).__name__
+    return "forbidden target" if isinstance(error, ForbiddenTargetError) else type(error).__name__

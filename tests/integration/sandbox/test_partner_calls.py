@@ -56,8 +56,8 @@ async def run_worker_on_sandbox(
     """Run a worker that calls the sandbox; yield the event that wakes it."""
     wakeup = asyncio.Event()
     allowed_targets = [sandbox.url] if allowed else []
-    async with safe_http_client.create_client(allowed_targets, timeout_s=policy.timeout_s) as client:
-        system = PartnerSystemClient(client, partners.secret_box, clock, policy.timeout_s)
+    async with safe_http_client.create_transport(allowed_targets) as transport:
+        system = PartnerSystemClient(transport, partners.secret_box, clock, policy.timeout_s)
         pool = create_call_workers(partners.due_calls, partners.repository, system, clock, policy, wakeup)
         async with run_in_background(pool.run()):
             yield wakeup

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import firebase_admin
-import httpcore
-import httpx
 import pika
 import pika.connection
 import pytest
@@ -112,12 +110,6 @@ PRIVATE_MEMBERS = [
             list(inspect.signature(AsyncioConnection._adapter_emit_data).parameters) == ["self", "data"]
             and mentions(pika.connection.Connection, "self._adapter_emit_data(")
         ),
-    ),
-    PrivateMember(
-        "services/runtime/outbound/safe_http_client.py",
-        "httpx",
-        "_pool",
-        lambda: isinstance(httpx.AsyncHTTPTransport()._pool, httpcore.AsyncConnectionPool),
     ),
     PrivateMember(IDENTITY, "firebase-admin", "_get_client", lambda: mentions(auth.create_user, "_get_client(app)")),
     PrivateMember(

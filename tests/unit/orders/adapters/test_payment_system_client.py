@@ -38,8 +38,7 @@ async def send_refund(handler: Handler, bank: Bank = BANK, refund: Refund = REFU
             return response
         return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(response.content))
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as client:
-        return await HttpPaymentSystem(client, SECRET_BOX, lambda: NOW, 5).refund(bank, refund)
+    return await HttpPaymentSystem(httpx.MockTransport(handle), SECRET_BOX, lambda: NOW, 5).refund(bank, refund)
 
 
 async def test_refund_with_undecryptable_secret_is_retried() -> None:
@@ -131,9 +130,8 @@ async def test_oversized_response_is_aborted() -> None:
 
 
 async def list_payments(handler: Handler, page_token: str | None = None) -> BankPaymentPage | None:
-    async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as client:
-        system = HttpPaymentSystem(client, SECRET_BOX, lambda: NOW, 5)
-        return await system.list_payments(BANK, NOW - timedelta(days=7), NOW, page_token)
+    system = HttpPaymentSystem(httpx.MockTransport(handler), SECRET_BOX, lambda: NOW, 5)
+    return await system.list_payments(BANK, NOW - timedelta(days=7), NOW, page_token)
 
 
 async def test_captured_payments_are_listed_in_pages() -> None:

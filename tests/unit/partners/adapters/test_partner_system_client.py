@@ -57,8 +57,8 @@ async def send(
             return response
         return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(response.content))
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(serve_stream)) as client:
-        return await PartnerSystemClient(client, SECRET_BOX, lambda: NOW, timeout_s).send(partner, call)
+    transport = httpx.MockTransport(serve_stream)
+    return await PartnerSystemClient(transport, SECRET_BOX, lambda: NOW, timeout_s).send(partner, call)
 
 
 def signed_request(request: httpx.Request) -> SignedRequest:

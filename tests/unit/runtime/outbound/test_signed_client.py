@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import httpcore
 import httpx
 import pytest
 
@@ -38,8 +38,8 @@ async def post(handler: Handler, request: SignedPost = REQUEST, timeout_s: float
             return response
         return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(response.content))
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as client:
-        return await SignedClient(client, "payment-system", lambda: NOW, timeout_s).post(request, "refund", {})
+    client = SignedClient(httpx.MockTransport(handle), "payment-system", lambda: NOW, timeout_s)
+    return await client.post(request, "refund", {})
 
 
 @pytest.mark.parametrize("base_url", ["http://bank.test:99999", "http://xn--a/x"])
@@ -104,14 +104,14 @@ async def test_network_error_is_summarised_by_its_type(error: httpx.HTTPError) -
 
 
 async def test_private_target_is_reported_as_forbidden() -> None:
-    class UnusedBackend(httpcore.AsyncNetworkBackend):
-        """Network that must not be used."""
-
     async def resolve(host: str, port: int) -> list[str]:
         return ["10.0.0.1"]
 
-    async with safe_http_client.create_client((), timeout_s=5, resolve=resolve, backend=UnusedBackend()) as client:
-        signed_client = SignedClient(client, "payment-system", lambda: NOW, 5)
+    async def connect(address: str, port: int) -> socket.socket:
+        raise AssertionError(address)
+
+    async with safe_http_client.create_transport((), resolve=resolve, connect=connect) as transport:
+        signed_client = SignedClient(transport, "payment-system", lambda: NOW, 5)
         with pytest.raises(RequestFailedError, match=r"^forbidden target$"):
             await signed_client.post(REQUEST, "refund", {})
 
