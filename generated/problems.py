@@ -506,11 +506,11 @@ PROBLEMS: dict[Reason, Problem] = {
     Reason.WEBHOOK_ID_REUSED: Problem(
         422,
         "FAILED_PRECONDITION",
-        "Webhook id was used for another payment",
-        "A `webhook-id` belongs to one payment. This payment is recorded and refunded.",
+        "Webhook id was used for another callback",
+        "A `webhook-id` belongs to one callback. A payment under a used id is recorded and refunded; a report that an order is ready has no effect.",
         {
-            "en": "This webhook id was used for another payment. This payment is refunded.",
-            "de": "Diese Webhook-Kennung wurde für eine andere Zahlung verwendet. Diese Zahlung wird erstattet.",
+            "en": "This webhook id was used for another callback. A payment is refunded, another report has no effect.",
+            "de": "Diese Webhook-Kennung wurde für eine andere Rückmeldung verwendet. Eine Zahlung wird erstattet, eine andere Meldung hat keine Wirkung.",
         },
         {},
     ),

@@ -5,6 +5,7 @@ import asyncio
 from generated.events import EVENTS, PartnersEvent
 from services.partners.adapters import metrics
 from services.partners.adapters.partner_system_client import PartnerSystemClient
+from services.partners.adapters.postgres import ready_callbacks
 from services.partners.adapters.postgres.catalog_writer import PostgresCatalogWriter
 from services.partners.adapters.postgres.partner_calls import PostgresDueCallsQueue
 from services.partners.adapters.postgres.repository import PostgresRepository
@@ -76,6 +77,11 @@ async def serve(settings: Settings) -> None:
                     CLEANUP_INTERVAL_S,
                     "inbox cleanup",
                     lambda: inbox.delete_older_than(database, get_time_days_ago(settings.inbox_days)),
+                ),
+                run_periodically(
+                    CLEANUP_INTERVAL_S,
+                    "ready callback cleanup",
+                    lambda: ready_callbacks.delete_older_than(database, get_time_days_ago(settings.inbox_days)),
                 ),
                 run_periodically(
                     CLEANUP_INTERVAL_S,

@@ -2,10 +2,12 @@
 
 import base64
 import json
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import jwt
@@ -16,6 +18,8 @@ from standardwebhooks.webhooks import Webhook
 
 from deploy.local.demo import scenarios
 from deploy.local.demo.scenario_context import ScenarioContext
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.pki.secrets import Secrets
 from tests.conftest import Mesh
 
 type Bearer = Callable[[str], dict[str, str]]
@@ -130,12 +134,12 @@ def encode_payment(order_id: str) -> bytes:
     ).encode()
 
 
-def sign(body: bytes, secret: str, at: float | None = None) -> dict[str, str]:
+def sign(body: bytes, secret: str, at: float | None = None, webhook_id: str = "msg-1") -> dict[str, str]:
     timestamp = datetime.fromtimestamp(at or time.time(), UTC)
     return {
-        "webhook-id": "msg-1",
+        "webhook-id": webhook_id,
         "webhook-timestamp": str(int(timestamp.timestamp())),
-        "webhook-signature": Webhook(secret).sign("msg-1", timestamp, body.decode()),
+        "webhook-signature": Webhook(secret).sign(webhook_id, timestamp, body.decode()),
         "content-type": "application/json",
     }
 
@@ -160,6 +164,21 @@ def test_ready_callback_signed_by_other_partner_is_rejected(pending: ScenarioCon
     response = edge.post("/callbacks/partners/1/ready", content=body, headers=sign(body, wrong_secret))
     assert_problem(response, 401, "SIGNATURE_INVALID")
     assert pending.get_order()["status"] == "paid"
+
+
+def test_ready_callback_under_used_webhook_id_is_rejected(pending: ScenarioContext, edge: httpx.Client) -> None:
+    secret = Secrets(MeshConfig(os.environ)).webhook_secret
+    webhook_id = uuid4().hex
+
+    def report(address: str) -> httpx.Response:
+        body = json.dumps({"order_id": pending.order_id, "pickup_address": address}).encode()
+        headers = sign(body, secret, webhook_id=webhook_id)
+        return edge.post(f"/callbacks/partners/{scenarios.BASKET['partner_id']}/ready", content=body, headers=headers)
+
+    scenarios.pay(pending)
+    assert [report(address).status_code for address in ["1 Market Square"] * 2] == [202, 202]
+    pending.wait_until("the order is ready", lambda: pending.get_order()["status"] == "ready")
+    assert_problem(report("2 Market Square"), 422, "WEBHOOK_ID_REUSED")
 
 
 @pytest.mark.parametrize("path", ["/callbacks/payments/visa", "/callbacks/partners/1/ready"])

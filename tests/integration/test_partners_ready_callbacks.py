@@ -1,6 +1,7 @@
 """Ready callbacks of partners through the gRPC servicer, with real servers."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from generated.events import EVENTS, ORDER_READY_REPORTED, PartnersEvent
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import OrderReadyReported
 from generated.proto.delivery.partners import v1
+from services.partners.adapters.postgres import ready_callbacks
 from services.partners.adapters.postgres.repository import PostgresRepository
 from services.partners.domain.partners import Partner
 from services.partners.entrypoints.rpc import PartnersRpc
@@ -63,16 +65,58 @@ async def test_ready_callback_writes_event_to_outbox(
 async def test_repeated_webhook_id_changes_nothing(
     partners: PartnersFixture, partners_rpc: PartnersRpc, partner: Partner
 ) -> None:
+    call = await partners.plan_order_call(partner)
+    webhook_id = generate_id()
+    callbacks = [build_callback(partner.id, call.order_id, webhook_id=webhook_id) for _ in range(4)]
+    await asyncio.gather(*map(partners_rpc.handle_ready_callback, callbacks))
+    # The fingerprint is that of the report: its encoding may change.
+    await partners_rpc.handle_ready_callback(build_callback(partner.id, call.order_id, webhook_id=webhook_id, more=1))
+    assert await partners.list_pending_event_types(call.order_id) == READY_REPORTED
+
+
+async def test_other_report_under_used_webhook_id_is_rejected(
+    partners: PartnersFixture, partners_rpc: PartnersRpc, partner: Partner
+) -> None:
     first, second = await partners.plan_order_call(partner), await partners.plan_order_call(partner)
     webhook_id = generate_id()
-    callbacks = [build_callback(partner.id, first.order_id, webhook_id=webhook_id) for _ in range(4)]
-    await asyncio.gather(*map(partners_rpc.handle_ready_callback, callbacks))
-    await partners_rpc.handle_ready_callback(build_callback(partner.id, second.order_id, webhook_id=webhook_id))
-    await partners_rpc.handle_ready_callback(build_callback(partner.id, "unknown", webhook_id=webhook_id))
+    await partners_rpc.handle_ready_callback(build_callback(partner.id, first.order_id, webhook_id=webhook_id))
+    for order_id, address in ((second.order_id, "1 Lane"), ("unknown", "1 Lane"), (first.order_id, "2 Lane")):
+        callback = build_callback(partner.id, order_id, webhook_id=webhook_id, pickup_address=address)
+        assert await get_error_reason(partners_rpc.handle_ready_callback(callback)) is Reason.WEBHOOK_ID_REUSED
     assert await partners.list_pending_event_types(first.order_id) == READY_REPORTED
     assert await partners.list_pending_event_types(second.order_id) == []
     await partners_rpc.handle_ready_callback(build_callback(partner.id, second.order_id))
     assert await partners.list_pending_event_types(second.order_id) == READY_REPORTED
+
+
+async def test_concurrent_reports_under_one_webhook_id_have_one_effect(
+    partners: PartnersFixture, partners_rpc: PartnersRpc, partner: Partner
+) -> None:
+    calls = [await partners.plan_order_call(partner) for _ in range(6)]
+    webhook_id = generate_id()
+    results = await asyncio.gather(
+        *(
+            partners_rpc.handle_ready_callback(build_callback(partner.id, call.order_id, webhook_id=webhook_id))
+            for call in calls
+        ),
+        return_exceptions=True,
+    )
+    assert [result.reason for result in results if isinstance(result, ApiError)] == [Reason.WEBHOOK_ID_REUSED] * 5
+    published = [event for call in calls for event in await partners.list_pending_event_types(call.order_id)]
+    assert published == READY_REPORTED
+
+
+async def test_old_ready_callbacks_are_deleted(
+    partners: PartnersFixture, partners_rpc: PartnersRpc, partner: Partner
+) -> None:
+    call = await partners.plan_order_call(partner)
+    await partners_rpc.handle_ready_callback(build_callback(partner.id, call.order_id))
+    count = "SELECT count(*) AS n FROM ready_callbacks WHERE partner_id = %(id)s"
+    remaining = []
+    for cutoff in (now() - timedelta(days=1), now() + timedelta(days=1)):
+        await ready_callbacks.delete_older_than(partners.database, cutoff)
+        remaining.append((await partners.execute_sql(count, id=partner.id))[0]["n"])
+    assert remaining == [1, 0]
 
 
 async def test_same_webhook_id_of_two_partners_is_processed_twice(

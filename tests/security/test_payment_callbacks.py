@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -10,7 +10,6 @@ from uuid import uuid4
 import httpx
 import msgspec
 import pytest
-from rich.console import Console
 
 from deploy.local.demo import scenarios
 from deploy.local.demo.scenario_context import ScenarioContext
@@ -24,16 +23,6 @@ from tests.conftest import Mesh
 TOTAL: int = BASKET["total_amount"]
 
 type Report = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def context(mesh: Mesh, sandbox: httpx.Client) -> Iterator[ScenarioContext]:
-    """Return a scenario context with a customer and a pending order."""
-    with httpx.Client(base_url=mesh.edge_url, timeout=20, trust_env=False) as client:
-        context = ScenarioContext(client, sandbox, Console(quiet=True))
-        for scenario in (scenarios.register, scenarios.check, scenarios.confirm):
-            scenario(context)
-        yield context
 
 
 @pytest.fixture

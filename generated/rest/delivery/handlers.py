@@ -772,7 +772,7 @@ class CallbacksHandler(ABC):
     async def partner_ready_callback(self, *, webhook: SignedRequest, partner_id: int) -> None:
         """Receive a ready callback from a partner: POST /callbacks/partners/{partner_id}/ready.
 
-        Accepted after the report is stored durably. A repeated `webhook-id` changes nothing. Accepted without effect after a cancellation.
+        Accepted after the report is stored durably. A repeated `webhook-id` changes nothing; with another report it is 422 `WEBHOOK_ID_REUSED`. Accepted without effect after a cancellation.
         """
 
 

@@ -1,9 +1,12 @@
 """Partners, products and prices: entities and basket prices."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from generated.problems import Reason
 from services.partners.domain.opening_hours import OpeningHours
@@ -147,6 +150,10 @@ class ReadyReport:
     partner_id: int
     order_id: str
     pickup_address: str
+
+    def compute_fingerprint(self) -> bytes:
+        """Return a digest of all fields, which identifies the callback independently of its JSON encoding."""
+        return hashlib.sha256(msgspec.json.encode(self)).digest()
 
 
 def check_basket(

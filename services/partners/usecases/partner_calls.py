@@ -17,7 +17,7 @@ from services.partners.domain.call_policy import (
     Outcome,
     PartnerResponse,
 )
-from services.partners.domain.partners import Partner
+from services.partners.domain.partners import Partner, ReadyReport
 from services.partners.usecases import catalog_events
 from services.partners.usecases.ports import Repository, UnitOfWork
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
@@ -109,11 +109,19 @@ class AcceptedCallStore(Protocol):
         """
 
 
+class ReadyCallbackRepository(Protocol):
+    """Processed ready callbacks in a unit of work."""
+
+    async def register(self, report: ReadyReport, webhook_id: str) -> bytes | None:
+        """Register a callback; return the fingerprint of the report that the partner sent under this id before."""
+
+
 class CallUnitOfWork(UnitOfWork, Protocol):
-    """One transaction over partners, products, prices, calls and circuit breakers."""
+    """One transaction over partners, products, prices, calls, circuit breakers and ready callbacks."""
 
     calls: CallRepository
     breakers: BreakerRepository
+    ready_callbacks: ReadyCallbackRepository
 
 
 class PartnerCallsRepository(Repository, Protocol):

@@ -11,9 +11,6 @@ from services.runtime.core.errors import ApiError
 from services.runtime.outbound import webhook_secrets
 from services.runtime.storage.encryption import SecretBox
 
-INBOX_NAME = "ready_callbacks"
-"""Prefix of the inbox entries of processed webhook ids."""
-
 
 async def get_callback_secrets(
     repository: PartnerCallsRepository, secret_box: SecretBox, clock: Clock, partner_id: int
@@ -46,10 +43,14 @@ async def report_order_ready(repository: PartnerCallsRepository, report: ReadyRe
 
     The orders service decides whether the order becomes ready; a report about a cancelled order has no effect there.
 
-    Raises ApiError: ORDER_NOT_FOUND if no call about the order was planned for the partner.
+    Raises ApiError: WEBHOOK_ID_REUSED if the partner sent another report under the id, and ORDER_NOT_FOUND if no call
+    about the order was planned for the partner.
     """
     async with repository.unit_of_work() as unit:
-        if not await unit.mark_event_processed(f"{INBOX_NAME}:{report.partner_id}", webhook_id):
+        first = await unit.ready_callbacks.register(report, webhook_id)
+        if first is not None:
+            if first != report.compute_fingerprint():
+                raise ApiError(Reason.WEBHOOK_ID_REUSED)
             return
         call = await unit.calls.get_order_call_for_update(report.order_id)
         if call is None or call.partner_id != report.partner_id:

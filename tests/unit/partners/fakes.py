@@ -8,7 +8,15 @@ from datetime import datetime, timedelta
 from generated.proto.delivery.events.v1 import PartnerNotified
 from services.partners.domain.call_policy import Attempt, Call, CallFilter, CallKind, CallState, PartnerResponse
 from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort, Position, ProductSort
-from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer, Partner, Product
+from services.partners.domain.partners import (
+    Availability,
+    CatalogEntry,
+    CatalogOffer,
+    Offer,
+    Partner,
+    Product,
+    ReadyReport,
+)
 from services.partners.usecases.partner_calls import CallTarget, SourceKey
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.repository import TimeKey
@@ -284,8 +292,18 @@ class FakeAcceptedCalls:
         return True
 
 
+class FakeReadyCallbacks(UserDict[tuple[int, str], bytes]):
+    """Fingerprints of processed ready callbacks by partner and webhook id."""
+
+    async def register(self, report: ReadyReport, webhook_id: str) -> bytes | None:
+        key = (report.partner_id, webhook_id)
+        first = self.data.get(key)
+        self.data.setdefault(key, report.compute_fingerprint())
+        return first
+
+
 class FakeRepository(FakeTransactions):
-    """Partners, products, prices, calls and circuit breakers; also the queue of due calls."""
+    """Partners, products, prices, calls, circuit breakers and ready callbacks; also the queue of due calls."""
 
     def __init__(self, *partners: Partner, products: Sequence[Product] = (), calls: Sequence[Call] = ()) -> None:
         super().__init__()
@@ -297,6 +315,7 @@ class FakeRepository(FakeTransactions):
         self.cancelled_orders: set[str] = set()
         self.locked_orders: list[str] = []
         self.breakers = FakeBreakers()
+        self.ready_callbacks = FakeReadyCallbacks()
         self.call_targets = FakeCallTargets(self)
         self.accepted_calls = FakeAcceptedCalls(self)
 

@@ -119,3 +119,12 @@ cancelled_orders = Table(
     Column("at", TIMESTAMPTZ, nullable=False),
     Index("cancelled_orders_by_time", "at"),
 )
+ready_callbacks = Table(
+    "ready_callbacks",
+    metadata,
+    Column("partner_id", BigInteger, primary_key=True),
+    Column("webhook_id", Text, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("at", TIMESTAMPTZ, nullable=False, server_default=func.now()),
+    Index("ready_callbacks_by_time", "at"),
+)

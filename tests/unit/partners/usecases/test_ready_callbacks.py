@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from cryptography.fernet import Fernet
 
 from generated.problems import Reason
@@ -22,6 +23,17 @@ async def test_report_is_published_once_per_webhook_id() -> None:
         await ready_callbacks.report_order_ready(repository, REPORT, webhook_id)
     event = OrderReadyReported(order_id="o1", partner_id=1, pickup_address="1 Market Square")
     assert repository.events == [event] * 2
+
+
+@pytest.mark.parametrize("changes", [{"order_id": "o2"}, {"order_id": "unknown"}, {"pickup_address": "2 Lane"}])
+async def test_other_report_under_used_webhook_id_raises(changes: dict[str, str]) -> None:
+    repository = FakeRepository(BOWL, calls=[CALL, CALL.__replace__(id="c2", order_id="o2")])
+    await ready_callbacks.report_order_ready(repository, REPORT, "w1")
+    for _ in range(2):
+        with raises_reason(Reason.WEBHOOK_ID_REUSED):
+            await ready_callbacks.report_order_ready(repository, replace(REPORT, **changes), "w1")
+    await ready_callbacks.report_order_ready(repository, REPORT, "w1")
+    assert [(event.order_id, event.pickup_address) for event in repository.events] == [("o1", "1 Market Square")]
 
 
 async def test_report_about_order_of_other_partner_raises() -> None:

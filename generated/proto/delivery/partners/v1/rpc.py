@@ -818,8 +818,9 @@ class PartnersServicer(Servicer):
     @abstractmethod
     async def handle_ready_callback(self, request: HandleReadyCallbackRequest) -> HandleReadyCallbackResponse:
         """Verifies a partner's signed ready callback and publishes that the order is ready.
-        The event is in the outbox when the call returns. A repeated webhook id changes nothing.
-        Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND.
+        The event is in the outbox when the call returns. A repeated webhook id changes nothing;
+        with another report it is rejected.
+        Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND, WEBHOOK_ID_REUSED.
         """
 
 
@@ -978,7 +979,8 @@ class PartnersStub(Stub):
         self, request: HandleReadyCallbackRequest, *, timeout: float | None = None
     ) -> HandleReadyCallbackResponse:
         """Verifies a partner's signed ready callback and publishes that the order is ready.
-        The event is in the outbox when the call returns. A repeated webhook id changes nothing.
-        Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND.
+        The event is in the outbox when the call returns. A repeated webhook id changes nothing;
+        with another report it is rejected.
+        Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND, WEBHOOK_ID_REUSED.
         """
         return await self.call_unary(HANDLE_READY_CALLBACK, request, timeout)
