@@ -44,6 +44,7 @@ type Other =
   | "body"
   | "created_at"
   | "customer"
+  | "disabled"
   | "agent_id"
   | "bank_id"
   | "event"
@@ -101,6 +102,7 @@ const german: Record<Name, string> = {
   delivery_fee: "Liefergebühr",
   delivery_fee_currency: "Währung der Liefergebühr",
   description: "Beschreibung",
+  disabled: "Gesperrt",
   duplicate_id: "Doppelte Id",
   email: "E-Mail",
   enabled: "Freigegeben",

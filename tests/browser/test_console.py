@@ -87,6 +87,7 @@ def test_role_and_block_of_an_account_are_set(console: Page, edge: httpx.Client,
     expect(dialog.get_by_text("Saved.")).to_be_visible()
     dialog.get_by_role("button", name="Disable").click()
     expect(dialog.get_by_text("The account cannot sign in.")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Disable")).to_have_count(0)
     wait_until(lambda: courier.request("GET", "/users/me").status_code == 401, description="the session has ended")
     dialog.get_by_role("button", name="Enable").click()
     expect(dialog.get_by_text("The account can sign in.")).to_be_visible()

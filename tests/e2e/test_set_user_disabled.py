@@ -28,5 +28,9 @@ def test_disabled_user_cannot_sign_in_until_enabled(
     path, credentials = f"/users/{ada.id}/disabled", {"email": ada.email, "password": ada.password}
     assert edge.put(path, json=BODY, headers=bearer("admin")).status_code == 204
     assert edge.post("/sessions", json=credentials).status_code in (401, 403)
+    query = {"q": ada.email, "disabled": True}
+    [listed] = edge.get("/users", params=query, headers=bearer("admin")).json()["items"]
+    assert (listed["id"], listed["disabled"]) == (ada.id, True)
     assert edge.put(path, json={"disabled": False}, headers=bearer("admin")).status_code == 204
     assert edge.post("/sessions", json=credentials).status_code == 200
+    assert edge.get("/users", params=query, headers=bearer("admin")).json()["items"] == []

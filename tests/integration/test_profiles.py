@@ -38,6 +38,21 @@ async def test_account_is_found_by_name_in_any_case(gateway: Gateway, email: str
     assert principal.user_id in [account.id for account in page.items]
 
 
+async def test_disabled_account_is_found_until_it_is_enabled(gateway: Gateway, email: str) -> None:
+    principal = await gateway.sign_up(email)
+
+    async def find(disabled: bool | None) -> list[bool]:
+        account_filter = AccountFilter(disabled=disabled, prefix=email)
+        page = await profiles.list_accounts(gateway.repository, 100, "", account_filter)
+        return [account.disabled for account in page.items]
+
+    assert (await find(None), await find(True), await find(False)) == ([False], [], [False])
+    await profiles.set_disabled(gateway.repository, gateway.identity, now, principal.user_id, disabled=True)
+    assert (await find(None), await find(True), await find(False)) == ([True], [True], [])
+    await profiles.set_disabled(gateway.repository, gateway.identity, now, principal.user_id, disabled=False)
+    assert (await find(None), await find(True), await find(False)) == ([False], [], [False])
+
+
 async def test_many_concurrent_profile_updates_succeed(gateway: Gateway, email: str) -> None:
     principal = await gateway.sign_up(email)
     updates = [

@@ -18,6 +18,7 @@ export function Users() {
         { title: "email", cell: ({ email }) => email },
         { title: "verified", cell: ({ email_verified }) => getLabel(String(email_verified)) },
         { title: "role", cell: ({ role }) => role && getLabel(role) },
+        { title: "disabled", cell: ({ disabled = false }) => getLabel(String(disabled)) },
         { title: "user_id", cell: ({ id }) => id },
         { title: "actions", cell: (user) => <UserActions user={user} /> },
       ]}
@@ -29,8 +30,11 @@ function UserActions({ user }: { user: Schemas["User"] }) {
   const [isOpen, setIsOpen] = useState(false);
   const [result, setResult] = useState("");
   const path = { user_id: user.id };
-  const setDisabled = (disabled: boolean) =>
-    unwrap(delivery.PUT("/users/{user_id}/disabled", { params: { path }, body: { disabled } }));
+  const disabled = user.disabled !== true;
+  const showResult = (text: string): void => {
+    setResult(text);
+    void queryClient.invalidateQueries({ queryKey: ["listUsers"] });
+  };
   return (
     <>
       <Button onPress={() => setIsOpen(true)}>{messages.edit}</Button>
@@ -40,21 +44,13 @@ function UserActions({ user }: { user: Schemas["User"] }) {
           action={messages.save}
           initial={user.role === undefined ? {} : { role: user.role }}
           onSubmit={(body) => unwrap(delivery.PUT("/users/{user_id}/role", { params: { path }, body }))}
-          onSuccess={() => {
-            setResult(messages.saved);
-            void queryClient.invalidateQueries({ queryKey: ["listUsers"] });
-          }}
+          onSuccess={() => showResult(messages.saved)}
         />
         <Form
-          action={messages.disable}
-          kind="danger"
-          onSubmit={() => setDisabled(true)}
-          onSuccess={() => setResult(messages.revoked)}
-        />
-        <Form
-          action={messages.enable}
-          onSubmit={() => setDisabled(false)}
-          onSuccess={() => setResult(messages.unblocked)}
+          action={disabled ? messages.disable : messages.enable}
+          kind={disabled ? "danger" : "primary"}
+          onSubmit={() => unwrap(delivery.PUT("/users/{user_id}/disabled", { params: { path }, body: { disabled } }))}
+          onSuccess={() => showResult(disabled ? messages.revoked : messages.unblocked)}
         />
         <p role="status">{result}</p>
       </Dialog>

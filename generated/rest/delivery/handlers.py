@@ -94,6 +94,7 @@ class UsersHandler(ABC):
         page_token: str | None = None,
         role: Role | None = None,
         approved: bool | None = None,
+        disabled: bool | None = None,
         q: str | None = None,
     ) -> UserPage:
         """List accounts: GET /users.

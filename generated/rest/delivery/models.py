@@ -268,6 +268,7 @@ class User(Struct, kw_only=True):
     phone: Phone | UnsetType = UNSET
     birth_date: date | UnsetType = UNSET
     role: Role | UnsetType = UNSET
+    disabled: Annotated[bool, Meta(description="Whether an admin has disabled the account.")] | UnsetType = UNSET
     locale: str | UnsetType = UNSET
     time_zone: str | UnsetType = UNSET
     notif_token: str | UnsetType = UNSET

@@ -85,7 +85,7 @@ class ProfileChanges(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user's profile. Every change increments `version`; `role` mirrors the identity provider's claim.
+    """A user's profile. Every change increments `version`; `role` and `disabled` mirror the identity provider's state.
 
     `notif_token_at` is the time at which the user registered the device token `notif_token`.
     """
@@ -106,6 +106,7 @@ class Account:
     version: int
     created_at: datetime
     notif_token_at: datetime | None = None
+    disabled: bool = False
 
     def __post_init__(self) -> None:
         """Convert the state, which rows contain as text."""
@@ -145,6 +146,7 @@ class AccountFilter(NamedTuple):
 
     role: str | None = None
     approved: bool | None = None
+    disabled: bool | None = None
     prefix: str | None = None
 
 

@@ -111,13 +111,16 @@ async def set_disabled(
 ) -> None:
     """Disable or enable an account.
 
-    Disabling ends every session of the account, revokes its access tokens and invalidates its codes.
+    Disabling ends every session of the account, revokes its access tokens and invalidates its codes. As in `set_role`,
+    the identity provider is updated first.
 
     Raises ApiError: USER_NOT_FOUND.
     """
     require_account(await repository.accounts.get(user_id))
     await identity.set_disabled(user_id, disabled=disabled)
-    if disabled:
-        async with repository.unit_of_work() as unit:
+    async with repository.unit_of_work() as unit:
+        account = await lock_account(unit, user_id)
+        if disabled:
             await unit.invalidate_codes(user_id)
             await unit.revoke_tokens(user_id, clock())
+        await save_account(unit, account.with_changes(disabled=disabled))

@@ -43,8 +43,8 @@ LOCK_ACCOUNT = Statement(
 GET_ACCOUNT_BY_EMAIL = Statement(
     select(accounts).where(accounts.c.email == bindparam("email"), _is_active).limit(1), row_type=Account
 )
-_role_param, _approved_param = cast(bindparam("role"), Text), cast(bindparam("approved"), Boolean)
-_prefix_param = cast(bindparam("prefix"), Text)
+_role_param, _prefix_param = (cast(bindparam(name), Text) for name in ("role", "prefix"))
+_approved_param, _disabled_param = (cast(bindparam(name), Boolean) for name in ("approved", "disabled"))
 LIST_ACCOUNTS = Statement(
     select(accounts)
     .where(
@@ -53,6 +53,7 @@ LIST_ACCOUNTS = Statement(
         < tuple_(bindparam("before_at", type_=TIMESTAMPTZ), bindparam("before_id", type_=Text)),
         or_(_role_param.is_(None), accounts.c.role == _role_param),
         or_(_approved_param.is_(None), accounts.c.role.is_not(None) == _approved_param),
+        or_(_disabled_param.is_(None), accounts.c.disabled == _disabled_param),
         or_(
             _prefix_param.is_(None),
             *(

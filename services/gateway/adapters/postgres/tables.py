@@ -30,6 +30,7 @@ accounts = Table(
     Column("version", BigInteger, nullable=False),
     Column("created_at", TIMESTAMPTZ, nullable=False),
     Column("notif_token_at", TIMESTAMPTZ),
+    Column("disabled", Boolean, nullable=False, server_default="false"),
     CheckConstraint(f"state IN {tuple(map(str, AccountState))}", name="accounts_state"),
 )
 Index("accounts_by_email", accounts.c.email)

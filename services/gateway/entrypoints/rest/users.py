@@ -202,11 +202,12 @@ class Users(ForwardingUsersHandler):
         page_token: str | None = None,
         role: Role | None = None,
         approved: bool | None = None,
+        disabled: bool | None = None,
         q: str | None = None,
     ) -> UserPage:
         """Return a page of accounts."""
         token = self._page_tokens.verify("listUsers", page_token or "")
-        account_filter = AccountFilter(role, approved, q)
+        account_filter = AccountFilter(role, approved, disabled, q)
         page = await profiles.list_accounts(self._context.repository, page_size, token, account_filter)
         next_token = None if page.next_page_token is None else self._page_tokens.sign("listUsers", page.next_page_token)
         return UserPage(items=list(map(_to_user, page.items)), next_page_token=none_to_unset(next_token))

@@ -139,6 +139,15 @@ async def test_disabling_revokes_tokens(disabled: bool) -> None:
     await profiles.set_disabled(repository, identity, repository.clock, "ada", disabled=disabled)
     assert identity.calls == [("set_disabled", "ada", str(disabled))]
     assert repository.revocations == ({"ada": NOW} if disabled else {})
+    assert repository.accounts["ada"] == replace(ADA, disabled=disabled, version=2)
+    assert [type(event) for event in repository.events] == [UserUpdated]
+
+
+async def test_account_is_disabled_at_identity_provider_first() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider(set_disabled=Reason.UPSTREAM_UNAVAILABLE)
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        await profiles.set_disabled(repository, identity, repository.clock, "ada", disabled=True)
+    assert (repository.accounts["ada"], repository.revocations) == (ADA, {})
 
 
 async def test_unknown_account_is_not_disabled() -> None:

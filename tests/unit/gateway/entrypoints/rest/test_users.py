@@ -37,6 +37,7 @@ USER = models.User(
     first_name="Ada",
     last_name="Lovelace",
     role=models.Role.customer,
+    disabled=False,
 )
 OPTIONAL: dict[str, Any] = {
     "phone": "+12025550101",
@@ -270,10 +271,12 @@ async def test_avatar_is_stored_returned_and_deleted() -> None:
 
 async def test_list_of_users_is_filtered_and_paginated() -> None:
     gateway = Gateway(FakeRepository(make_account(), make_account(id="abe")))
-    page = await gateway.users.list_users(principal=ADMIN, page_size=1, role=models.Role.customer, approved=True, q="a")
+    page = await gateway.users.list_users(
+        principal=ADMIN, page_size=1, role=models.Role.customer, approved=True, disabled=False, q="a"
+    )
     assert page.items == [USER]
     assert isinstance(page.next_page_token, str)
-    assert gateway.repository.filters == [AccountFilter("customer", True, "a")]
+    assert gateway.repository.filters == [AccountFilter("customer", True, False, "a")]
     last_page = await gateway.users.list_users(principal=ADMIN, page_size=2)
     assert ([user.id for user in last_page.items], last_page.next_page_token) == (["ada", "abe"], UNSET)
 
