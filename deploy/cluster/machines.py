@@ -34,7 +34,14 @@ class Machine:
 
 
 DATA_MACHINES = tuple(Machine(f"data{number}", 10 + number) for number in (1, 2, 3))
-"""Machines of PostgreSQL, etcd, RabbitMQ and MongoDB."""
+"""Machines of PostgreSQL, RabbitMQ and MongoDB."""
+
+ETCD_MACHINES = tuple(Machine(f"etcd{number}", 30 + number) for number in (1, 2, 3))
+"""Machines of etcd.
+
+A new leader of etcd extends all leases. On a machine with PostgreSQL, a partition could begin an election in etcd and
+thereby extend the lease of the leader of PostgreSQL that it isolates.
+"""
 
 APP_MACHINES = tuple(Machine(f"app{number}", 20 + number) for number in (1, 2))
 """Machines of the services, their sidecars, the edges and Memcached."""
@@ -42,7 +49,7 @@ APP_MACHINES = tuple(Machine(f"app{number}", 20 + number) for number in (1, 2))
 OUTSIDE = Machine("outside", 2)
 """Clients and third parties, which are emulated: no machine of the cluster, and never lost."""
 
-MACHINES = (*DATA_MACHINES, *APP_MACHINES)
+MACHINES = (*DATA_MACHINES, *ETCD_MACHINES, *APP_MACHINES)
 
 _MACHINES_BY_PORT: Mapping[str, tuple[Machine, ...]] = {
     **dict.fromkeys(("POSTGRES_PORT", "RABBITMQ_PORT", "DOCUMENTS_PORT"), DATA_MACHINES),

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from deploy.cluster.machines import DATA_MACHINES, MachineConfig
+from deploy.cluster.machines import DATA_MACHINES, ETCD_MACHINES, MachineConfig
 from deploy.local.infrastructure.servers import (
     POSTGRES_BIN_DIR,
     POSTGRES_LOG_SETTINGS,
@@ -22,12 +22,16 @@ from deploy.local.pki.secrets import Secrets, write_private
 from deploy.local.supervisor.process import ProcessSpec
 from generated import mesh
 
-PATRONI = ROOT / ".local/patroni/bin/patroni"
+PATRONI_PYTHON = ROOT / ".local/patroni/bin/python"
+PATRONI_LAUNCHER = Path(__file__).with_name("short_lease.py")
 ETCD_CLIENT_PORT, ETCD_PEER_PORT, PATRONI_PORT = 2379, 2380, 8008
 SUPERUSER, REPLICATION_USER = "app", "replicator"
 
-LEADER_TTL_S = 20
-"""Seconds after which the lease of an unreachable leader expires. Patroni accepts no less than 20."""
+LEADER_TTL_S = 12
+"""Seconds after which the lease of an unreachable leader expires.
+
+A leader that cannot renew it demotes itself earlier, since `loop_wait + 2 * retry_timeout` is not longer.
+"""
 
 DYNAMIC_CONFIGURATION: Mapping[str, Any] = {
     "ttl": LEADER_TTL_S,
@@ -67,7 +71,7 @@ def define_etcd(config: MachineConfig) -> ProcessSpec:
         "advertise-client-urls": client_url,
         "listen-peer-urls": peer_url,
         "initial-advertise-peer-urls": peer_url,
-        "initial-cluster": ",".join(f"{each.name}=http://{each.address}:{ETCD_PEER_PORT}" for each in DATA_MACHINES),
+        "initial-cluster": ",".join(f"{each.name}=http://{each.address}:{ETCD_PEER_PORT}" for each in ETCD_MACHINES),
         "initial-cluster-token": mesh.NAME,
         # Two processors are shared by all machines, so that heartbeats are late.
         "heartbeat-interval": 250,
@@ -97,7 +101,7 @@ def build_patroni_config(config: MachineConfig, secrets: Secrets) -> dict[str, A
         "scope": mesh.NAME,
         "name": config.machine.name,
         "restapi": {"listen": f"{address}:{PATRONI_PORT}", "connect_address": f"{address}:{PATRONI_PORT}"},
-        "etcd3": {"hosts": [f"{machine.address}:{ETCD_CLIENT_PORT}" for machine in DATA_MACHINES]},
+        "etcd3": {"hosts": [f"{machine.address}:{ETCD_CLIENT_PORT}" for machine in ETCD_MACHINES]},
         "bootstrap": {
             "dcs": DYNAMIC_CONFIGURATION,
             "initdb": [{"encoding": "UTF8"}, {"locale-provider": "builtin"}, {"builtin-locale": "C.UTF-8"}],
@@ -128,7 +132,7 @@ def build_patroni_config(config: MachineConfig, secrets: Secrets) -> dict[str, A
 def define_patroni(config: MachineConfig, secrets: Secrets) -> ProcessSpec:
     """Define Patroni, which runs PostgreSQL as an unprivileged user. The first node creates the databases."""
     folder = config.folder / "patroni"
-    prefix, user = choose_unprivileged_user(config.folder, Path(sys.executable).resolve())
+    prefix, user = choose_unprivileged_user(config.folder, Path(sys.executable).resolve(), PATRONI_LAUNCHER)
     path = folder / "patroni.json"
     content = json.dumps(build_patroni_config(config, secrets))
 
@@ -153,7 +157,7 @@ def define_patroni(config: MachineConfig, secrets: Secrets) -> ProcessSpec:
 
     return ProcessSpec(
         name="postgres",
-        command=[*prefix, str(PATRONI), str(path)],
+        command=[*prefix, str(PATRONI_PYTHON), "-P", str(PATRONI_LAUNCHER), str(path)],
         environment={"HOME": str(folder), "PATH": f"{POSTGRES_BIN_DIR}:{os.environ.get('PATH', os.defpath)}"},
         is_ready=is_ready,
         port_variables=["POSTGRES_PORT"],

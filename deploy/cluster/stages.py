@@ -1,10 +1,10 @@
 """Start-up stages of the cluster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from deploy.cluster import mongodb, postgres, rabbitmq
-from deploy.cluster.machines import APP_MACHINES, DATA_MACHINES, OUTSIDE, Machine, MachineConfig
+from deploy.cluster.machines import APP_MACHINES, DATA_MACHINES, ETCD_MACHINES, OUTSIDE, Machine, MachineConfig
 from deploy.cluster.network import Network
 from deploy.local.infrastructure import envoys, memcached, servers, services
 from deploy.local.infrastructure.trace_viewer import define_trace_viewer
@@ -15,17 +15,21 @@ from deploy.local.supervisor.process import ProcessSpec
 
 
 def define_stages(
-    network: Network, configs: dict[Machine, MachineConfig], secrets: Secrets
+    network: Network,
+    configs: dict[Machine, MachineConfig],
+    secrets: Secrets,
+    environments: Mapping[Machine, Mapping[str, str]] | None = None,
 ) -> Sequence[Sequence[ProcessSpec]]:
     """Return the stages: etcd and RabbitMQ; the other stores and third parties; the services and sidecars.
 
-    The nodes of RabbitMQ start together, since a node that did not stop last waits for the others.
+    The nodes of RabbitMQ start together, since a node that did not stop last waits for the others. `environments` are
+    additional environment variables of all processes on a machine.
     """
     data, apps = [configs[machine] for machine in DATA_MACHINES], [configs[machine] for machine in APP_MACHINES]
     outside = configs[OUTSIDE]
     CertificateAuthority(outside.ensure_subdirectory("pki")).ensure_certificates()
     first = [
-        *((config, postgres.define_etcd(config)) for config in data),
+        *((configs[machine], postgres.define_etcd(configs[machine])) for machine in ETCD_MACHINES),
         *((config, rabbitmq.define_node(config, secrets)) for config in data),
     ]
     stores = [
@@ -38,11 +42,15 @@ def define_stages(
         services.define_sandbox(outside, secrets),
         define_trace_viewer(outside),
     ]
-    return [
-        [place_process(network, *each) for each in first],
-        [*(place_process(network, *each) for each in stores), *third_parties],
-        [place_process(network, *each) for config in apps for each in _define_apps(config, secrets)],
-    ]
+    app_processes = [each for config in apps for each in _define_apps(config, secrets)]
+
+    def place(processes: Sequence[tuple[MachineConfig, ProcessSpec]]) -> list[ProcessSpec]:
+        return [
+            place_process(network, config, process, (environments or {}).get(config.machine, {}))
+            for config, process in processes
+        ]
+
+    return [place(first), [*place(stores), *third_parties], place(app_processes)]
 
 
 def _define_apps(config: MachineConfig, secrets: Secrets) -> Iterator[tuple[MachineConfig, ProcessSpec]]:
@@ -53,8 +61,13 @@ def _define_apps(config: MachineConfig, secrets: Secrets) -> Iterator[tuple[Mach
         yield config, envoys.define_sidecar(config, OPERATOR_SIDECAR)
 
 
-def place_process(network: Network, config: MachineConfig, process: ProcessSpec) -> ProcessSpec:
-    """Return the process on its machine: in its namespace and folder, with the machine in its name."""
+def place_process(
+    network: Network, config: MachineConfig, process: ProcessSpec, environment: Mapping[str, str] | None = None
+) -> ProcessSpec:
+    """Return the process on its machine: in its namespace and folder, with the machine in its name.
+
+    `environment` is added to its environment variables.
+    """
 
     def wrap(command: Sequence[str], user: int | None = None) -> list[str]:
         return network.build_machine_command(config.machine, command, config.folder, user)
@@ -63,6 +76,7 @@ def place_process(network: Network, config: MachineConfig, process: ProcessSpec)
         process,
         name=f"{config.machine.name}-{process.name}",
         command=wrap(process.command, process.user),
+        environment={**process.environment, **(environment or {})},
         user=None,
         sockets=[str(config.socket_dir / name) for name in process.sockets],
         cleanup_command=wrap(process.cleanup_command) if process.cleanup_command else (),

@@ -5,6 +5,7 @@ from pathlib import Path
 from deploy.cluster.machines import (
     APP_MACHINES,
     DATA_MACHINES,
+    ETCD_MACHINES,
     MACHINES,
     OUTSIDE,
     Machine,
@@ -22,7 +23,7 @@ from services.runtime.config.urls import list_broker_urls
 
 def test_machines_have_different_addresses_and_no_engine_has_one_only() -> None:
     assert len({machine.address for machine in (*MACHINES, OUTSIDE)}) == len(MACHINES) + 1
-    assert len(DATA_MACHINES) == 3
+    assert len(DATA_MACHINES) == len(ETCD_MACHINES) == 3
     assert len(APP_MACHINES) == 2
 
 

@@ -2,31 +2,31 @@
 
 import json
 
-from deploy.cluster.machines import DATA_MACHINES, Machine, MachineConfig
+from deploy.cluster.machines import DATA_MACHINES, ETCD_MACHINES, Machine, MachineConfig
 from deploy.cluster.postgres import DYNAMIC_CONFIGURATION, build_patroni_config, define_etcd, define_patroni
 from deploy.local.pki.secrets import Secrets
 
 
 def test_etcd_member_knows_all_members_and_listens_on_its_address(configs: dict[Machine, MachineConfig]) -> None:
-    options = dict(option.split("=", 1) for option in define_etcd(configs[DATA_MACHINES[1]]).command[1:])
-    assert options["--name"] == "data2"
-    assert options["--listen-client-urls"] == "http://10.77.0.12:2379"
+    options = dict(option.split("=", 1) for option in define_etcd(configs[ETCD_MACHINES[1]]).command[1:])
+    assert options["--name"] == "etcd2"
+    assert options["--listen-client-urls"] == "http://10.77.0.32:2379"
     members = options["--initial-cluster"].split(",")
-    assert members == [f"{machine.name}=http://{machine.address}:2380" for machine in DATA_MACHINES]
+    assert members == [f"{machine.name}=http://{machine.address}:2380" for machine in ETCD_MACHINES]
 
 
-def test_leader_is_replaced_within_the_limits_of_patroni() -> None:
+def test_isolated_leader_demotes_itself_before_its_lease_expires() -> None:
     configuration = DYNAMIC_CONFIGURATION
     assert configuration["synchronous_mode"] is True
     assert configuration["loop_wait"] + 2 * configuration["retry_timeout"] <= configuration["ttl"]
-    assert configuration["ttl"] >= 20
+    assert configuration["ttl"] < 15, "the limit of the gap is 20 seconds"
 
 
 def test_node_uses_all_etcd_members_and_requires_passwords(
     configs: dict[Machine, MachineConfig], secrets: Secrets
 ) -> None:
     content = build_patroni_config(configs[DATA_MACHINES[2]], secrets)
-    assert content["etcd3"]["hosts"] == [f"{machine.address}:2379" for machine in DATA_MACHINES]
+    assert content["etcd3"]["hosts"] == [f"{machine.address}:2379" for machine in ETCD_MACHINES]
     postgres = content["postgresql"]
     assert postgres["listen"] == postgres["connect_address"] == "10.77.0.13:25432"
     assert all(rule.endswith(" scram-sha-256") for rule in postgres["pg_hba"])

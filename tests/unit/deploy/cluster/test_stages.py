@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from deploy.cluster.machines import APP_MACHINES, DATA_MACHINES, Machine, MachineConfig
+from deploy.cluster.machines import APP_MACHINES, DATA_MACHINES, ETCD_MACHINES, Machine, MachineConfig
 from deploy.cluster.network import Network
 from deploy.cluster.stages import define_stages, place_process
 from deploy.local.mesh_config import SERVICES
@@ -18,9 +18,8 @@ def test_every_engine_and_service_runs_on_several_machines(
     processes = [process for stage in stages for process in stage]
     names = Counter(process.name for process in processes)
     assert max(names.values()) == 1
-    expected = {
-        f"{machine.name}-{name}" for machine in DATA_MACHINES for name in ("etcd", "postgres", "rabbitmq", "documents")
-    }
+    expected = {f"{machine.name}-{name}" for machine in DATA_MACHINES for name in ("postgres", "rabbitmq", "documents")}
+    expected |= {f"{machine.name}-etcd" for machine in ETCD_MACHINES}
     expected |= {
         f"{machine.name}-{name}"
         for machine in APP_MACHINES
@@ -42,6 +41,14 @@ def test_sockets_of_the_machines_differ(
     stages = define_stages(Network(tmp_path), configs, secrets)
     sockets = [socket for stage in stages for process in stage for socket in process.sockets]
     assert max(Counter(sockets).values()) == 1
+
+
+def test_environment_of_a_machine_is_added_to_that_of_its_processes(
+    configs: dict[Machine, MachineConfig], secrets: Secrets, tmp_path: Path
+) -> None:
+    stages = define_stages(Network(tmp_path), configs, secrets, {DATA_MACHINES[1]: {"CLOCK": "skewed"}})
+    changed = {process.name for stage in stages for process in stage if process.environment.get("CLOCK") == "skewed"}
+    assert changed == {"data2-postgres", "data2-rabbitmq", "data2-documents"}
 
 
 def test_process_of_another_user_changes_it_on_its_machine(
