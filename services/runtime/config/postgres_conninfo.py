@@ -7,7 +7,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 DEFAULTS: Mapping[str, str | int] = {
     # A standby also accepts connections, but rejects writes.
     "target_session_attrs": "read-write",
-    "connect_timeout": 3,
+    "connect_timeout": 2,
     # Without these, the loss of an unreachable server would not be detected for hours.
     "tcp_user_timeout": 5000,
     "keepalives_idle": 10,

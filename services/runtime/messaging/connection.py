@@ -29,13 +29,13 @@ _NOT_FOUND, _PRECONDITION_FAILED = 404, 406
 INITIAL_RECONNECT_DELAY_S = 0.2
 MAX_RECONNECT_DELAY_S = 5.0
 
-HEARTBEAT_S = 10
-"""Interval after which an idle connection to an unreachable host is closed; this takes up to half an interval more."""
+HEARTBEAT_S = 6
+"""Seconds, twice the interval of heartbeats, to which TCP_OPTIONS applies if the connection is otherwise idle."""
 
 SOCKET_TIMEOUT_S = 3
 """Timeout of a TCP connection attempt to one host."""
 
-TCP_OPTIONS = {"TCP_USER_TIMEOUT": 5000}
+TCP_OPTIONS = {"TCP_USER_TIMEOUT": 3000}
 """Milliseconds after which a connection is closed whose sent data an unreachable host has not acknowledged."""
 
 

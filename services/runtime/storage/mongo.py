@@ -90,7 +90,8 @@ class _CommandListener(CommandListener):
 def connect(url: str) -> tuple[AsyncMongoClient[Document], AsyncDatabase[Document]]:
     """Return a client and the database of the URL's path. The client connects on the first command.
 
-    A write is acknowledged when a majority of the servers has it in its journal.
+    A write is acknowledged when a majority of the servers has it in its journal. A server that has become unreachable
+    is detected after `heartbeatFrequencyMS` and `connectTimeoutMS`.
     """
     client: AsyncMongoClient[Document] = AsyncMongoClient(
         url,
@@ -99,6 +100,7 @@ def connect(url: str) -> tuple[AsyncMongoClient[Document], AsyncDatabase[Documen
         w="majority",
         serverSelectionTimeoutMS=2000,
         connectTimeoutMS=2000,
+        heartbeatFrequencyMS=3000,
         timeoutMS=4000,
         maxPoolSize=16,
         event_listeners=[_CommandListener()],
