@@ -172,6 +172,7 @@ fi
 if requested cluster; then
     command -v etcd >/dev/null 2>&1 || missing="$missing etcd-server"
     command -v ip >/dev/null 2>&1 || [ -x /usr/sbin/ip ] || missing="$missing iproute2"
+    has_library faketime/libfaketimeMT.so.1 || missing="$missing libfaketime"
 fi
 # shellcheck disable=SC2086
 [ -z "$missing" ] || install_packages $missing

@@ -1,76 +1,73 @@
 """Node-loss test (`make test-cluster`), configured by SEED, ORDERS, KINDS of faults and FAULTS, the maximum number."""
 
 import asyncio
-import json
 import os
 import secrets
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from deploy.cluster.__main__ import build_command, start, stop, supervise
-from deploy.cluster.machines import OUTSIDE, create_configs, get_root
+from deploy.cluster.machines import MACHINES, OUTSIDE, Machine, MachineConfig, create_configs, get_root
 from deploy.cluster.network import Network
 from deploy.local.infrastructure import services
 from tests.chaos import workload
 from tests.chaos.client import ChaosClient
 from tests.chaos.fast_supervisor import SHORT_TIMEOUTS
-from tests.chaos.invariants import Finding
 from tests.chaos.observations import observe
 from tests.chaos.run import run_workload, wait_until_stable
 from tests.chaos.workload import PartnerInboxes, WorkloadDriver
+from tests.cluster.clock import Clock, remove_stale_shared_memory
 from tests.cluster.cluster import Cluster
-from tests.cluster.faults import KINDS, FaultInjector, Observation, plan_faults
+from tests.cluster.faults import KINDS, SKEW_S, Fault, FaultInjector, Observation, plan_faults
 from tests.cluster.probes import Probes
+from tests.cluster.report import Result, find_long_gaps, format_observation
+from tests.cluster.small_disk import mount_small_disk
 
 MODULE = "tests.cluster"
 FOLDER = ".local/cluster-test"
 CUSTOMER_COUNT = 4
-ORDERS_PER_FAULT = 3
+ORDERS_PER_FAULT = 4
 ORDER_TIMEOUT_S = 600.0
-STABILISATION_TIMEOUT_S = 150.0
 
-MAX_GAPS_S: Mapping[str, float] = {"postgres": 20, "rabbitmq": 10, "documents": 15, "memcached": 2, "orders": 20}
-"""Maximum time without a successful write, by probe."""
+STABILISATION_TIMEOUT_S = 150.0 + SKEW_S
+"""Seconds without a change after which unfinished work is lost.
 
-MAX_PARTITION_GAPS_S: Mapping[str, float] = {
-    **MAX_GAPS_S,
-    "postgres": 35,
-    "rabbitmq": 15,
-    "documents": 20,
-    "orders": 35,
-}
-"""Maximum time during a partition. The lease of the leader of PostgreSQL expires after 20 seconds.
-
-An election in etcd, whose leader may be on the same machine, extends the lease.
+A job that failed while the clock of its machine was ahead is due when the other clocks have reached the time of its
+next attempt.
 """
 
 
-async def run(cluster: Cluster, seed: int, fault_count: int | None, console: Console) -> list[Finding]:
-    """Inject faults under a workload of orders. Return the violations of the invariants."""
+def plan() -> tuple[int, list[Fault]]:
+    """Return the seed of the environment, and the faults that the environment selects."""
+    seed = int(os.environ["SEED"])
+    count = int(os.environ["FAULTS"]) if os.environ.get("FAULTS") else None
+    return seed, plan_faults(seed, count, [*filter(None, os.environ.get("KINDS", "").split(","))] or KINDS)
+
+
+async def run(cluster: Cluster, seed: int, faults: Sequence[Fault], console: Console) -> Result:
+    """Inject faults under a workload of orders, and check the invariants."""
     started_at = time.monotonic()
     async with ChaosClient(cluster) as client:
         admin = await client.sign_in("admin@delivery.test", "demo-admin")
         deliverer = await client.sign_in("deliverer@delivery.test", "demo-deliverer")
         probe_customer = await client.sign_in("customer@delivery.test", "demo-customer")
         customers = [await client.sign_up(f"cluster-{seed}-{number}") for number in range(CUSTOMER_COUNT)]
-        kinds = [*filter(None, os.environ.get("KINDS", "").split(","))] or KINDS
-        faults = plan_faults(seed, fault_count, kinds)
         order_count = int(os.environ.get("ORDERS") or len(faults) * ORDERS_PER_FAULT)
         scenarios = workload.plan_scenarios(seed, order_count, customers)
         probes = Probes(cluster, probe_customer)
         writes = asyncio.create_task(probes.run())
-        injector = FaultInjector(
-            cluster,
-            faults,
-            probes.probes,
-            lambda observation: console.print(f"[dim]{_format_observation(observation)}[/]", highlight=False),
-        )
+
+        def show(observation: Observation) -> None:
+            number, elapsed_s = len(injector.observations), time.monotonic() - started_at
+            line = format_observation(observation, number, len(faults), elapsed_s)
+            console.print(f"[dim]{line}[/]", highlight=False)
+
+        injector = FaultInjector(cluster, faults, probes.probes, show)
         driver = WorkloadDriver(client, admin, deliverer, PartnerInboxes(client), ORDER_TIMEOUT_S)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(injector.inject_all())
@@ -84,56 +81,21 @@ async def run(cluster: Cluster, seed: int, fault_count: int | None, console: Con
             STABILISATION_TIMEOUT_S,
             console,
         )
-    findings = [*findings, *_find_long_gaps(injector.observations)]
-    _print_result(seed, injector.observations, len(scenarios), dict(statuses), findings, console)
-    path = cluster.config.folder / "results.json"
-    summary = _summarise(seed, injector.observations, len(scenarios), findings)
-    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return findings
+    findings = [*findings, *find_long_gaps(injector.observations)]
+    duration_s = time.monotonic() - started_at
+    return Result(seed, injector.observations, len(scenarios), statuses, findings, duration_s)
 
 
-def _format_observation(observation: Observation) -> str:
-    gaps = ", ".join(f"{name} {gap_s:.1f}" for name, gap_s in observation.gaps_s.items())
-    return f"{observation.fault} ({', '.join(observation.affected)}): seconds without a write: {gaps}"
-
-
-def _find_long_gaps(observations: list[Observation]) -> list[Finding]:
-    return [
-        Finding("stuck", str(observation.fault), f"{gap_s:.1f} s without a write: {name}")
-        for observation in observations
-        for name, gap_s in observation.gaps_s.items()
-        if gap_s > (MAX_PARTITION_GAPS_S if observation.fault.kind == "partition" else MAX_GAPS_S)[name]
-    ]
-
-
-def _summarise(seed: int, observations: list[Observation], orders: int, findings: list[Finding]) -> dict[str, object]:
-    faults = [
-        {
-            "fault": str(each.fault),
-            "affected": each.affected,
-            "gaps_s": {name: round(gap_s, 1) for name, gap_s in each.gaps_s.items()},
-        }
-        for each in observations
-    ]
-    return {"seed": seed, "orders": orders, "faults": faults, "findings": [each._asdict() for each in findings]}
-
-
-def _print_result(
-    seed: int,
-    observations: list[Observation],
-    orders: int,
-    statuses: dict[str, int],
-    findings: list[Finding],
-    console: Console,
-) -> None:
-    table = Table("fault", *MAX_GAPS_S, title=f"longest time without a write, in seconds · SEED={seed}", box=None)
-    for each in observations:
-        table.add_row(str(each.fault), *(f"{each.gaps_s[name]:.1f}" for name in MAX_GAPS_S))
-    console.print(table, highlight=False)
-    console.print(f"{orders} orders: {statuses}", highlight=False)
-    for finding in findings:
-        console.print(f"[red]{finding.kind}[/] {finding.subject}: {finding.description}", highlight=False)
-    console.print(f"{'[red]failed[/]' if findings else '[green]passed[/]'}; SEED={seed}", highlight=False)
+def prepare_machines(
+    configs: Mapping[Machine, MachineConfig], faults: Sequence[Fault]
+) -> dict[Machine, Mapping[str, str]]:
+    """Mount small disks, and return the environment variables of machines whose clock is going to be skewed."""
+    targets = {kind: {target for each in faults if each.kind == kind for target in each.targets} for kind in KINDS}
+    for machine in MACHINES:
+        if f"{machine.name}-postgres" in targets["disk"]:
+            mount_small_disk(configs[machine])
+    skewed = [machine for machine in MACHINES if machine.name in targets["skew"]]
+    return {machine: Clock(configs[machine]).build_environment() for machine in skewed}
 
 
 def main() -> int:
@@ -145,22 +107,30 @@ def main() -> int:
     network = Network(config.folder)
     match sys.argv[1:]:
         case ["supervise"]:
-            return supervise(config, network)
+            _, faults = plan()
+            return supervise(config, network, prepare_machines(configs, faults))
         case ["run"]:
-            seed = int(os.environ["SEED"])
-            count = int(os.environ["FAULTS"]) if os.environ.get("FAULTS") else None
-            return 1 if asyncio.run(run(Cluster(configs), seed, count, Console(soft_wrap=True))) else 0
+            console = Console(soft_wrap=True)
+            result = asyncio.run(run(Cluster(configs), *plan(), console))
+            result.print(console)
+            result.write(config.folder / "results.json")
+            return 1 if result.findings else 0
     limits = {"FAILED_ATTEMPTS_PER_ADDRESS": "1000000", "RATE_LIMIT_FACTOR": "10000"}
     os.environ.update({"SEED": os.environ.get("SEED") or str(secrets.randbelow(1_000_000)), **limits, **SHORT_TIMEOUTS})
+    started_at = time.monotonic()
     stop(config, network)
     shutil.rmtree(config.folder)
     create_configs(get_root())
     try:
+        print(f"starting the cluster; SEED={os.environ['SEED']}", flush=True)
         if code := start(config, network, MODULE):
             return code
+        print(f"started after {time.monotonic() - started_at:.0f} s", flush=True)
         return subprocess.run(build_command(network, "run", MODULE), check=False).returncode
     finally:
         stop(config, network)
+        remove_stale_shared_memory()
+        print(f"stopped after {time.monotonic() - started_at:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,18 +5,22 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import override
 
 import httpx
 import psutil
+import psycopg
 from pymongo.errors import PyMongoError
 
-from deploy.cluster.machines import DATA_MACHINES, OUTSIDE, Machine, MachineConfig
+from deploy.cluster.machines import DATA_MACHINES, ETCD_MACHINES, OUTSIDE, Machine, MachineConfig
 from deploy.cluster.network import Network
-from deploy.cluster.postgres import ETCD_CLIENT_PORT, PATRONI_PORT
+from deploy.cluster.postgres import ETCD_CLIENT_PORT, PATRONI_PORT, SUPERUSER
 from deploy.local.infrastructure.mongodb import connect_admin, get_admin_socket
 from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.supervisor_state import read_supervisor_state
 from tests.chaos.mesh import Mesh
+from tests.cluster.small_disk import SmallDisk
 
 
 class Cluster(Mesh):
@@ -36,7 +40,7 @@ class Cluster(Mesh):
         """Send a signal to a process and its descendants, and to PostgreSQL, which is no descendant of Patroni."""
         machine_name, _, engine = name.partition("-")
         if engine == "postgres":
-            folder = self.config.folder / machine_name / "patroni/data"
+            folder = self._get_supervisor_root() / (self.config.folder / machine_name / "patroni/data").relative_to("/")
             with suppress(FileNotFoundError, psutil.NoSuchProcess):
                 pid = int((folder / "postmaster.pid").read_text(encoding="utf-8").split()[0])
                 server = psutil.Process(pid)
@@ -61,7 +65,30 @@ class Cluster(Mesh):
     def find_leader(self, engine: str) -> Machine | None:
         """Return the machine of the leader of an engine, or None during an election."""
         find = {"postgres": self._is_postgres_leader, "documents": self._is_primary, "etcd": self._is_etcd_leader}
-        return next((machine for machine in DATA_MACHINES if find[engine](machine)), None)
+        machines = ETCD_MACHINES if engine == "etcd" else DATA_MACHINES
+        return next((machine for machine in machines if find[engine](machine)), None)
+
+    def get_disk(self, machine: Machine) -> SmallDisk:
+        """Return the disk of PostgreSQL on a machine on which it is small."""
+        return SmallDisk(self.configs[machine], self._get_supervisor_root())
+
+    def _get_supervisor_root(self) -> Path:
+        """Return the root folder of the supervisor, whose mount namespace has the small disk."""
+        state = read_supervisor_state(self.config)
+        return Path("/proc", str(state.pid if state else "self"), "root")
+
+    def switch_wal_segment(self) -> None:
+        """Make PostgreSQL continue its write-ahead log in another file, for which every node needs space."""
+        url = f"postgresql://{SUPERUSER}@{','.join(self.config.list_addresses('POSTGRES_PORT'))}/postgres"
+        password = self.secrets.get_password("postgres")
+        with (
+            suppress(psycopg.Error),
+            psycopg.connect(
+                url, password=password, target_session_attrs="read-write", autocommit=True, connect_timeout=2
+            ) as connection,
+        ):
+            connection.execute("SET statement_timeout = '1s'")
+            connection.execute("SELECT pg_switch_wal()")
 
     def _is_postgres_leader(self, machine: Machine) -> bool:
         return _get(f"http://{machine.address}:{PATRONI_PORT}/leader") is not None

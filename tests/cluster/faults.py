@@ -1,6 +1,7 @@
 """Faults of nodes and machines, in an order that is derived from the seed, and their injection one after the other."""
 
 import asyncio
+import os
 import random
 import signal
 import time
@@ -8,20 +9,35 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from deploy.cluster.machines import APP_MACHINES, DATA_MACHINES, MACHINES
+from deploy.cluster.machines import APP_MACHINES, DATA_MACHINES, ETCD_MACHINES, MACHINES
 from deploy.local.mesh_config import SERVICES
+from tests.cluster.clock import Clock
 from tests.cluster.cluster import Cluster
 from tests.cluster.probes import Probe
-from tests.wait import wait_until_async
+from tests.wait import tick, wait_until_async
 
-ENGINES = ("etcd", "postgres", "rabbitmq", "documents")
+DATA_ENGINES = ("postgres", "rabbitmq", "documents")
 LED_ENGINES = ("etcd", "postgres", "documents")
 APP_PROCESSES = ("memcached", *(f"{name}{suffix}" for name in SERVICES for suffix in ("", "-envoy")))
+NODES = (
+    *(f"{machine.name}-{engine}" for machine in DATA_MACHINES for engine in DATA_ENGINES),
+    *(f"{machine.name}-etcd" for machine in ETCD_MACHINES),
+    *(f"{machine.name}-{name}" for machine in APP_MACHINES for name in APP_PROCESSES),
+)
+"""All processes of which there are several."""
 
-KINDS = ("kill", "pause", "partition")
+KILLS_PER_RUN = -(-len(NODES) // 5)
+"""Number of killed nodes in a run. Five successive seeds kill every node."""
+
+KINDS = ("kill", "pause", "partition", "disk", "skew")
 PARTITION_S = 30.0
 PAUSE_S = 10.0
-OBSERVATION_S = 8.0
+FULL_DISK_S = 15.0
+SKEW_S = 300
+SKEW_DURATION_S = 10.0
+"""Seconds for each of the two directions."""
+
+OBSERVATION_S = 4.0
 """Seconds of successful writes after a fault, before the next one."""
 
 RECOVERY_TIMEOUT_S = 180.0
@@ -29,9 +45,11 @@ RECOVERY_TIMEOUT_S = 180.0
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault: SIGKILL (`kill`), SIGSTOP for PAUSE_S (`pause`) of processes, or a `partition` of machines.
+    """A fault of a kind.
 
-    A target is a process, a machine or, as "leader of postgres", the present leader of an engine.
+    `kill` is SIGKILL, and `pause` SIGSTOP for PAUSE_S, of processes; `partition` disconnects machines for PARTITION_S,
+    `disk` fills the disk of PostgreSQL for FULL_DISK_S, and `skew` changes the clock of machines by SKEW_S in both
+    directions. A target is a process, a machine or, as "leader of postgres", the present leader of an engine.
     """
 
     kind: str
@@ -49,20 +67,26 @@ class Observation:
     fault: Fault
     affected: tuple[str, ...]
     gaps_s: dict[str, float]
+    load: float
+    """Load average of the last minute at the end of the fault."""
 
 
 def plan_faults(seed: int, count: int | None = None, kinds: Collection[str] = KINDS) -> list[Fault]:
-    """Return all faults of the kinds in random order, or the first ones."""
+    """Return faults of each of the kinds in random order, or the first ones.
+
+    They are a part of all faults that depends on the seed, so that a run takes minutes.
+    """
     rng = random.Random(f"cluster {seed}")  # noqa: S311 (must be reproducible)
-    nodes = [f"{machine.name}-{engine}" for machine in DATA_MACHINES for engine in ENGINES]
-    nodes += [f"{machine.name}-{name}" for machine in APP_MACHINES for name in APP_PROCESSES]
-    faults = [Fault("kill", (node,)) for node in nodes]
+    offset = seed * KILLS_PER_RUN
+    faults = [Fault("kill", (NODES[(offset + number) % len(NODES)],)) for number in range(KILLS_PER_RUN)]
     faults += [Fault("kill", (f"leader of {engine}",)) for engine in LED_ENGINES]
-    faults += [Fault("partition", (f"leader of {engine}",)) for engine in LED_ENGINES]
-    faults += [Fault("partition", (rng.choice(machines).name,)) for machines in (DATA_MACHINES, APP_MACHINES)]
-    faults.append(Fault("pause", (f"{rng.choice(DATA_MACHINES).name}-etcd",)))
-    pair = zip(rng.sample(DATA_MACHINES, 2), rng.sample(ENGINES, 2), strict=True)
+    pair = zip(rng.sample(DATA_MACHINES, 2), rng.sample(DATA_ENGINES, 2), strict=True)
     faults.append(Fault("kill", tuple(f"{machine.name}-{engine}" for machine, engine in pair)))
+    others = ("leader of etcd", "leader of documents", rng.choice(APP_MACHINES).name)
+    faults += [Fault("partition", (target,)) for target in ("leader of postgres", others[seed % len(others)])]
+    faults.append(Fault("pause", (rng.choice(("leader of etcd", f"{rng.choice(ETCD_MACHINES).name}-etcd")),)))
+    faults.append(Fault("disk", (f"{rng.choice(DATA_MACHINES).name}-postgres",)))
+    faults.append(Fault("skew", (rng.choice((DATA_MACHINES, APP_MACHINES)[seed % 2]).name,)))
     rng.shuffle(faults)
     return [fault for fault in faults if fault.kind in kinds][:count]
 
@@ -92,7 +116,7 @@ class FaultInjector:
             await self._wait_until_recovered(str(fault))
             ended_at = time.monotonic()
             gaps_s = {probe.name: probe.measure_gap_s(started_at, ended_at) for probe in self.probes}
-            self.observations.append(Observation(fault, tuple(affected), gaps_s))
+            self.observations.append(Observation(fault, tuple(affected), gaps_s, os.getloadavg()[0]))
             self.on_observation(self.observations[-1])
             self.progressed.set()
 
@@ -107,9 +131,9 @@ class FaultInjector:
         return leader.name if fault.kind == "partition" else f"{leader.name}-{engine}"
 
     async def _inject(self, fault: Fault, affected: Sequence[str]) -> None:
+        machines = [machine for machine in MACHINES if machine.name in {name.partition("-")[0] for name in affected}]
         match fault.kind:
             case "partition":
-                machines = [machine for machine in MACHINES if machine.name in affected]
                 for machine in machines:
                     self.cluster.network.disconnect(machine)
                 try:
@@ -125,6 +149,26 @@ class FaultInjector:
                 finally:
                     for name in affected:
                         self.cluster.send_signal(name, signal.SIGCONT)
+            case "disk":
+                disks = [self.cluster.get_disk(machine) for machine in machines]
+                try:
+                    async for _ in tick(1, FULL_DISK_S):
+                        for disk in disks:
+                            await asyncio.to_thread(disk.fill)
+                        await asyncio.to_thread(self.cluster.switch_wal_segment)
+                finally:
+                    for disk in disks:
+                        disk.free()
+            case "skew":
+                clocks = [Clock(self.cluster.configs[machine]) for machine in machines]
+                try:
+                    for offset_s in (SKEW_S, -SKEW_S):
+                        for clock in clocks:
+                            clock.set_offset_s(offset_s)
+                        await asyncio.sleep(SKEW_DURATION_S)
+                finally:
+                    for clock in clocks:
+                        clock.set_offset_s(0)
             case _:
                 for name in affected:
                     self.cluster.send_signal(name, signal.SIGKILL)

@@ -25,6 +25,7 @@ from services.runtime.storage.database import Database, Statement
 from services.runtime.storage.memcached import Memcached
 from tests.chaos.client import SignedInUser
 from tests.cluster.cluster import Cluster
+from tests.cluster.limits import PROBES
 from tests.wait import tick
 
 INTERVAL_S = 0.1
@@ -64,7 +65,7 @@ class Probes:
     def __init__(self, cluster: Cluster, customer: SignedInUser) -> None:
         self._cluster = cluster
         self._customer = customer
-        self.probes = [Probe(name) for name in ("postgres", "rabbitmq", "documents", "memcached", "orders")]
+        self.probes = [Probe(name) for name in PROBES]
 
     async def run(self) -> None:
         """Write until cancelled."""

@@ -1,8 +1,10 @@
 """Faults of the node-loss test, and the gaps between successful writes."""
 
-from deploy.cluster.machines import APP_MACHINES, DATA_MACHINES
-from tests.cluster.faults import APP_PROCESSES, ENGINES, LED_ENGINES, plan_faults
+from deploy.cluster.machines import ETCD_MACHINES
+from tests.cluster.faults import KINDS, LED_ENGINES, NODES, plan_faults
 from tests.cluster.probes import Probe
+
+SEEDS = range(1, 6)
 
 
 def test_plan_is_reproducible_and_depends_on_the_seed() -> None:
@@ -11,15 +13,33 @@ def test_plan_is_reproducible_and_depends_on_the_seed() -> None:
     assert plan_faults(1, 5) == plan_faults(1)[:5]
 
 
-def test_plan_contains_every_node_and_leader() -> None:
-    faults = plan_faults(1)
+def test_every_plan_contains_all_kinds_and_the_loss_of_each_leader() -> None:
+    for seed in SEEDS:
+        faults = plan_faults(seed)
+        assert {fault.kind for fault in faults} == set(KINDS)
+        killed = {target for fault in faults if fault.kind == "kill" for target in fault.targets}
+        assert {f"leader of {engine}" for engine in LED_ENGINES} < killed
+        assert ("leader of postgres",) in [fault.targets for fault in faults if fault.kind == "partition"]
+
+
+def test_five_successive_seeds_kill_every_node() -> None:
+    faults = [fault for seed in SEEDS for fault in plan_faults(seed)]
     killed = {fault.targets[0] for fault in faults if fault.kind == "kill" and len(fault.targets) == 1}
-    nodes = {f"{machine.name}-{engine}" for machine in DATA_MACHINES for engine in ENGINES}
-    nodes |= {f"{machine.name}-{name}" for machine in APP_MACHINES for name in APP_PROCESSES}
-    leaders = {f"leader of {engine}" for engine in LED_ENGINES}
-    assert killed == nodes | leaders
-    partitioned = {target for fault in faults if fault.kind == "partition" for target in fault.targets}
-    assert leaders < partitioned
+    assert killed == {*NODES, *(f"leader of {engine}" for engine in LED_ENGINES)}
+
+
+def test_five_successive_seeds_isolate_each_leader_and_an_app_machine() -> None:
+    faults = [fault for seed in SEEDS for fault in plan_faults(seed)]
+    isolated = {target for fault in faults if fault.kind == "partition" for target in fault.targets}
+    assert {f"leader of {engine}" for engine in LED_ENGINES} < isolated
+    assert isolated & {"app1", "app2"}
+
+
+def test_only_members_of_etcd_are_paused() -> None:
+    members = {"leader of etcd", *(f"{machine.name}-etcd" for machine in ETCD_MACHINES)}
+    for seed in range(20):
+        (pause,) = (fault for fault in plan_faults(seed) if fault.kind == "pause")
+        assert set(pause.targets) <= members
 
 
 def test_two_nodes_of_different_engines_fail_on_different_machines() -> None:
