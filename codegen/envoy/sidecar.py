@@ -49,7 +49,7 @@ REFLECTION_PREFIXES = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflectio
 NO_ROUTE_TIMEOUT = {"timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
 """No additional timeout: the sidecar of the called service limits the duration of each call."""
 
-UPSTREAM_KEEPALIVE = {"interval": "2s", "timeout": "3s"}
+UPSTREAM_KEEPALIVE = {"interval": "1s", "timeout": "2s"}
 """Pings of another sidecar. Calls to an instance that has become unreachable fail when a ping is not answered."""
 
 TRACING_DISABLED = {"tracing": {"random_sampling": {"numerator": 0}, "overall_sampling": {"numerator": 0}}}
