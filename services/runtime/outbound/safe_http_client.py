@@ -21,6 +21,9 @@ type Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 type Connect = Callable[[str, int], Awaitable[socket.socket]]
 """Function that opens a TCP connection to an address and a port. Raises OSError."""
 
+CONNECT_TIMEOUT_S = 3.0
+"""Timeout of a connection attempt to one address, after which the next address is tried."""
+
 MAX_ADDRESSES_TRIED = 4
 """Maximum number of addresses of a host to which a connection is attempted."""
 
@@ -107,7 +110,8 @@ async def _connect_tcp(address: str, port: int) -> socket.socket:
     connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     try:
         connection.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connection, (address, port))
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await asyncio.get_running_loop().sock_connect(connection, (address, port))
     except BaseException:
         connection.close()
         raise
@@ -155,7 +159,9 @@ def _get_tls_context() -> ssl.SSLContext:
 def create_transport(
     allowed_origins: Iterable[str], *, resolve: Resolve | None = None, connect: Connect = _connect_tcp
 ) -> httpx.AsyncBaseTransport:
-    """Create a transport for untrusted URLs, without redirects, proxies, cookies and timeouts.
+    """Create a transport for untrusted URLs, without redirects, proxies and cookies.
+
+    Callers limit the total time of a request.
 
     `resolve` and `connect` default to the system's resolver and network.
     """

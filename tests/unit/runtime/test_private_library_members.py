@@ -74,10 +74,6 @@ def create_firebase_service[Service](get_service: Callable[[firebase_admin.App],
         firebase_admin.delete_app(app)
 
 
-def create_messaging_service() -> messaging._MessagingService:
-    return create_firebase_service(messaging._get_messaging_service)
-
-
 def create_storage_client() -> storage.Client:
     return storage.Client("local", AnonymousCredentials())  # type: ignore[no-untyped-call]
 
@@ -122,27 +118,10 @@ PRIVATE_MEMBERS = [
         ),
     ),
     PrivateMember(
-        MESSAGING, "firebase-admin", "_get_messaging_service", lambda: callable(messaging._get_messaging_service)
-    ),
-    PrivateMember(
-        MESSAGING, "firebase-admin", "_client", lambda: hasattr(create_messaging_service()._client, "session")
-    ),
-    PrivateMember(
         MESSAGING,
         "firebase-admin",
-        "_fcm_url",
-        lambda: (
-            create_messaging_service()._fcm_url.endswith("/v1/projects/delivery/messages:send")
-            and mentions(messaging._MessagingService, "url=self._fcm_url")
-        ),
-    ),
-    PrivateMember(
-        MESSAGING,
-        "google-auth",
-        "_is_regional_access_boundary_lookup_required",
-        lambda: callable(
-            create_messaging_service()._client.session.credentials._is_regional_access_boundary_lookup_required
-        ),
+        "_MessagingService",
+        lambda: messaging._MessagingService.encode_message(messaging.Message(topic="a")) == {"topic": "a"},
     ),
     PrivateMember(
         STORAGE,

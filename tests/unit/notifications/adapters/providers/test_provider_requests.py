@@ -9,7 +9,6 @@ import jsonschema_rs
 import msgspec
 import pytest
 import yaml
-from firebase_admin import messaging
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,8 +50,7 @@ APNS_PAYLOAD_VALIDATOR = build_validator("apns", "ApnsPayload")
 def test_fcm_request_matches_contract(push: Push) -> None:
     client = cast(FcmClient, object.__new__(FcmClient))
     client._clock = lambda: AT
-    message = messaging._MessagingService.encode_message(client._build_message("phone", push))
-    body = {"message": message}
+    body = {"message": client._encode_message("phone", push)}
     FCM_REQUEST_VALIDATOR.validate(body)
     decoded = msgspec.json.decode(json.dumps(body), type=SendMessageRequest).message
     assert decoded.android is not None

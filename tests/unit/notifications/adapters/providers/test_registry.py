@@ -148,8 +148,8 @@ async def test_token_endpoint_of_an_agents_account_is_not_used(
     account = service_account | {"token_uri": "http://169.254.169.254/", "project_id": "own-project"}
     key_repository.keys[AGENT.id] = ProviderKeys(fcm=json.dumps(account))
     client: Any = await registry.get_push_client(AGENT, Provider.FCM)
-    assert client._app.credential.get_credential()._token_uri == "https://token.test"
-    assert client._app.project_id == "own-project"
+    assert client._token._credentials._token_uri == "https://token.test"
+    assert "/projects/own-project/" in str(client._url)
 
 
 async def test_agent_with_own_keys_has_a_breaker_of_its_own(
