@@ -5,19 +5,18 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from deploy.cluster.machines import (
     APP_MACHINES,
     MACHINES,
     OUTSIDE,
-    Machine,
     MachineConfig,
     create_configs,
     get_root,
 )
 from deploy.cluster.network import Network
-from deploy.cluster.stages import define_stages
+from deploy.cluster.stages import BuildEnvironment, define_stages
 from deploy.local.demo import scenarios
 from deploy.local.environment import remove_foreign_variables
 from deploy.local.infrastructure import services
@@ -81,16 +80,11 @@ def stop(config: MachineConfig, network: Network) -> int:
     return 0
 
 
-def supervise(
-    config: MachineConfig, network: Network, environments: Mapping[Machine, Mapping[str, str]] | None = None
-) -> int:
-    """Run the supervisor in this process, which is outside of the machines. Return the exit code.
-
-    `environments` are additional environment variables of all processes on a machine.
-    """
+def supervise(config: MachineConfig, network: Network, build_environment: BuildEnvironment | None = None) -> int:
+    """Run the supervisor in this process, which is outside of the machines. Return the exit code."""
     configs = create_configs(get_root())
     plan = Plan(
-        define_stages=lambda _config, secrets, _scope: define_stages(network, configs, secrets, environments),
+        define_stages=lambda _config, secrets, _scope: define_stages(network, configs, secrets, build_environment),
         load_demo_data=lambda _config, secrets: services.load_demo_data(configs[APP_MACHINES[0]], secrets),
         start_timeout_s=STAGE_TIMEOUT_S,
     )

@@ -1,6 +1,6 @@
 """Start-up stages of the cluster."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from deploy.cluster import mongodb, postgres, rabbitmq
@@ -13,17 +13,19 @@ from deploy.local.pki.certificates import CertificateAuthority
 from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.process import ProcessSpec
 
+type BuildEnvironment = Callable[[Machine, ProcessSpec], Mapping[str, str]]
+"""Function that returns additional environment variables of a process on a machine."""
+
 
 def define_stages(
     network: Network,
     configs: dict[Machine, MachineConfig],
     secrets: Secrets,
-    environments: Mapping[Machine, Mapping[str, str]] | None = None,
+    build_environment: BuildEnvironment | None = None,
 ) -> Sequence[Sequence[ProcessSpec]]:
     """Return the stages: etcd and RabbitMQ; the other stores and third parties; the services and sidecars.
 
-    The nodes of RabbitMQ start together, since a node that did not stop last waits for the others. `environments` are
-    additional environment variables of all processes on a machine.
+    The nodes of RabbitMQ start together, since a node that did not stop last waits for the others.
     """
     data, apps = [configs[machine] for machine in DATA_MACHINES], [configs[machine] for machine in APP_MACHINES]
     outside = configs[OUTSIDE]
@@ -46,7 +48,9 @@ def define_stages(
 
     def place(processes: Sequence[tuple[MachineConfig, ProcessSpec]]) -> list[ProcessSpec]:
         return [
-            place_process(network, config, process, (environments or {}).get(config.machine, {}))
+            place_process(
+                network, config, process, build_environment(config.machine, process) if build_environment else {}
+            )
             for config, process in processes
         ]
 

@@ -14,7 +14,9 @@ from rich.console import Console
 from deploy.cluster.__main__ import build_command, start, stop, supervise
 from deploy.cluster.machines import MACHINES, OUTSIDE, Machine, MachineConfig, create_configs, get_root
 from deploy.cluster.network import Network
+from deploy.cluster.stages import BuildEnvironment
 from deploy.local.infrastructure import services
+from deploy.local.supervisor.process import ProcessSpec
 from tests.chaos import workload
 from tests.chaos.client import ChaosClient
 from tests.chaos.fast_supervisor import SHORT_TIMEOUTS
@@ -86,16 +88,22 @@ async def run(cluster: Cluster, seed: int, faults: Sequence[Fault], console: Con
     return Result(seed, injector.observations, len(scenarios), statuses, findings, duration_s)
 
 
-def prepare_machines(
-    configs: Mapping[Machine, MachineConfig], faults: Sequence[Fault]
-) -> dict[Machine, Mapping[str, str]]:
-    """Mount small disks, and return the environment variables of machines whose clock is going to be skewed."""
+def prepare_machines(configs: Mapping[Machine, MachineConfig], faults: Sequence[Fault]) -> BuildEnvironment:
+    """Mount small disks. Return the function of environment variables, which give the processes a clock to skew.
+
+    Envoy does not start with libfaketime, so that its clock is correct.
+    """
     targets = {kind: {target for each in faults if each.kind == kind for target in each.targets} for kind in KINDS}
     for machine in MACHINES:
         if f"{machine.name}-postgres" in targets["disk"]:
             mount_small_disk(configs[machine])
     skewed = [machine for machine in MACHINES if machine.name in targets["skew"]]
-    return {machine: Clock(configs[machine]).build_environment() for machine in skewed}
+    environments = {machine: Clock(configs[machine]).build_environment() for machine in skewed}
+
+    def build_environment(machine: Machine, process: ProcessSpec) -> Mapping[str, str]:
+        return {} if process.name.endswith("-envoy") else environments.get(machine, {})
+
+    return build_environment
 
 
 def main() -> int:

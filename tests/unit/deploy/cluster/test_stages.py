@@ -43,12 +43,16 @@ def test_sockets_of_the_machines_differ(
     assert max(Counter(sockets).values()) == 1
 
 
-def test_environment_of_a_machine_is_added_to_that_of_its_processes(
+def test_additional_environment_is_that_of_the_machine_and_process(
     configs: dict[Machine, MachineConfig], secrets: Secrets, tmp_path: Path
 ) -> None:
-    stages = define_stages(Network(tmp_path), configs, secrets, {DATA_MACHINES[1]: {"CLOCK": "skewed"}})
+    def build_environment(machine: Machine, process: ProcessSpec) -> dict[str, str]:
+        is_skewed = machine is DATA_MACHINES[1] and process.name != "documents"
+        return {"CLOCK": "skewed"} if is_skewed else {}
+
+    stages = define_stages(Network(tmp_path), configs, secrets, build_environment)
     changed = {process.name for stage in stages for process in stage if process.environment.get("CLOCK") == "skewed"}
-    assert changed == {"data2-postgres", "data2-rabbitmq", "data2-documents"}
+    assert changed == {"data2-postgres", "data2-rabbitmq"}
 
 
 def test_process_of_another_user_changes_it_on_its_machine(
