@@ -3,20 +3,30 @@
 
 declare const self: ServiceWorkerGlobalScope;
 
+/** Data of a notification; only those about orders have the id of one. */
+interface PushData {
+  notification_id?: string;
+  order_id?: string;
+}
+
 /** Payload of a web push message of FCM. */
 interface PushPayload {
   notification?: { title?: string; body?: string };
-  data?: Record<string, string>;
+  data?: PushData;
 }
 
 self.addEventListener("push", (event) => {
   const { notification, data } = (event.data?.json() ?? {}) as PushPayload;
-  event.waitUntil(self.registration.showNotification(notification?.title ?? "", { body: notification?.body ?? "", data }));
+  // A repeated notification replaces the earlier one.
+  const options = { body: notification?.body ?? "", tag: data?.notification_id ?? "", data };
+  event.waitUntil(self.registration.showNotification(notification?.title ?? "", options));
 });
 
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
-  event.waitUntil(self.clients.openWindow(new URL("..", self.registration.scope).href));
+  const { order_id } = (event.notification.data ?? {}) as PushData;
+  const path = order_id === undefined ? ".." : `../orders/${encodeURIComponent(order_id)}`;
+  event.waitUntil(self.clients.openWindow(new URL(path, self.registration.scope).href));
 });
 
 export {};

@@ -3,8 +3,9 @@
 import re
 import ssl
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from services.runtime.config.production_checks import EMULATED
 from services.runtime.config.urls import HostsAndPorts, OptionalHttpUrl
@@ -12,6 +13,9 @@ from services.runtime.storage.memcached import MemcachedServer
 from services.runtime.storage.object_storage import StorageSettings
 
 ROOT = Path(__file__).parents[2]
+
+_VAPID_PUBLIC_KEY = re.compile(r"B[A-P][A-Za-z0-9_-]{85}")
+"""Uncompressed point of the curve P-256 in base64url."""
 
 
 class Settings(StorageSettings):
@@ -89,6 +93,21 @@ class Settings(StorageSettings):
         except OSError as error:
             raise ValueError("is no readable file with CA certificates") from error
         return path
+
+    @field_validator("firebase_vapid_key")
+    @classmethod
+    def _validate_firebase_vapid_key(cls, key: str) -> str:
+        """Reject other keys, since the gateway publishes this one. The private key has another length."""
+        if key and not _VAPID_PUBLIC_KEY.fullmatch(key):
+            raise ValueError("is no public VAPID key, which has 87 characters in base64url and begins with B")
+        return key
+
+    @model_validator(mode="after")
+    def _check_firebase_web_app(self) -> Self:
+        values = (self.firebase_web_app_id, self.firebase_sender_id, self.firebase_vapid_key)
+        if any(values) and not all(values):
+            raise ValueError("FIREBASE_WEB_APP_ID, FIREBASE_SENDER_ID and FIREBASE_VAPID_KEY must be set together")
+        return self
 
     def build_cache_server(self) -> MemcachedServer:
         """Return the address and the credentials of Memcached, and how its certificate is verified."""

@@ -182,28 +182,6 @@ def test_profile_is_changed_and_the_account_deleted(mesh: Mesh, open_context: Op
     assert page.evaluate("localStorage.getItem('/shop/session')") is None
 
 
-FIREBASE = {
-    "apiKey": "key",
-    "appId": "1:1:web:1",
-    "projectId": "delivery-test",
-    "messagingSenderId": "1",
-    "vapidKey": f"B{'A' * 86}",
-}
-
-
-def test_configured_firebase_registers_its_worker(mesh: Mesh, open_context: OpenContext, customer: User) -> None:
-    context = open_context(**sign_in(mesh, customer))
-    context.grant_permissions(["notifications"], origin=mesh.edge_url)
-    page = context.new_page()
-    page.route("**/apps.json", lambda route: route.fulfill(json={"firebase": FIREBASE}))
-    page.goto(f"{mesh.edge_url}/shop/profile")
-    page.get_by_role("button", name="Notify me on this device").click()
-    # A browser without Google's push service has no subscription.
-    expect(page.get_by_role("alert")).to_be_visible()
-    scopes = "async () => (await navigator.serviceWorker.getRegistrations()).map(({ scope }) => scope)"
-    assert page.evaluate(scopes) == [f"{mesh.edge_url}/shop/assets/"]
-
-
 def test_german_browser_shows_german_texts_and_details(mesh: Mesh, open_context: OpenContext, customer: User) -> None:
     changed = BASKET | {"items": [BASKET["items"][0] | {"price": 1}]}
     page = open_context(locale="de-DE", **PHONE, **sign_in(mesh, customer, basket=changed)).new_page()
