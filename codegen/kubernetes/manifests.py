@@ -7,12 +7,14 @@ certificates (Secrets `<service>-pki`, `gateway-edge`) and the settings of the E
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from codegen.contracts import Contracts, Files
 from codegen.envoy.common import Config
 from codegen.envoy.sidecar import list_service_methods
 from codegen.errors import map_all
 from codegen.kubernetes import monitoring
+from codegen.kubernetes.data_services.manifests import build_files
 from codegen.kubernetes.network_policies import (
     Connections,
     build_egress_rules,
@@ -63,7 +65,7 @@ def build_service_objects(
 
 
 def generate(contracts: Contracts) -> Files:
-    """Generate `kubernetes/{services,migrations,certificates,monitoring}/`, each with a kustomization."""
+    """Generate the folders of `kubernetes/`, each with a kustomization."""
     mesh = contracts.mesh
     services = list_services(mesh)
     ports = {name: list_sidecar_ports(mesh, name) for name in services}
@@ -73,7 +75,7 @@ def generate(contracts: Contracts) -> Files:
     }
     otlp_port = mesh["settings"]["OTLP_PORT"]["default"]
     version = read_version(contracts.root)
-    files: dict[str, list[Config]] = {}
+    files: dict[str, list[Any]] = {}
     connections_by_service = map_all(lambda name: read_connections(mesh, name), services)
     for name, connections in zip(services, connections_by_service, strict=True):
         called = {callee: ports[callee]["ingress"] for callee in services if name in callers[callee]}
@@ -90,6 +92,7 @@ def generate(contracts: Contracts) -> Files:
         dashboard = ["../../observability"] if folder == "monitoring" else []
         resources = [*(f"{name}.yaml" for name in names), *dashboard]
         files[f"{folder}/kustomization"] = [build_kustomization(resources=resources)]
+    files |= build_files(dict(zip(services, connections_by_service, strict=True)), version)
     output: Files = {
         f"kubernetes/{path}.yaml": render_objects(HEADER, contracts.name, *objects) for path, objects in files.items()
     }

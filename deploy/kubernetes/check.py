@@ -1,12 +1,11 @@
 """`python -m deploy.kubernetes.check`: check the pods of every overlay; one line per finding.
 
-kubernetes-validate checks the objects against Kubernetes' schema, and kubernetes-models checks the custom resources.
+kubernetes-validate checks the objects against Kubernetes' schema, and `custom_resources` checks the custom resources.
 """
 
-import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,11 @@ import kubernetes_validate
 import yaml
 
 from deploy.containers.check import ENVOY_IMAGE_PREFIX, OWN_IMAGE_PREFIXES
+from deploy.kubernetes import custom_resources
 from deploy.local.mesh_config import ROOT
 
 OVERLAYS = ("local", "production", "production/migrations")
-CUSTOM_RESOURCE_GROUPS = ("cert-manager.io/", "gateway.networking.k8s.io/", "monitoring.coreos.com/")
-"""API groups of custom resources, which Kubernetes' schema does not cover."""
-
-CUSTOM_RESOURCE_VALIDATOR = Path(__file__).with_name("validate_custom_resources.mjs")
+POD_OWNERS = ("Deployment", "Job", "StatefulSet")
 RECOMMENDED_LABELS = tuple(
     f"app.kubernetes.io/{name}" for name in ("name", "instance", "version", "component", "part-of", "managed-by")
 )
@@ -39,30 +36,18 @@ def build_overlay(overlay: Path) -> list[dict[str, Any]]:
     return list(yaml.load_all(render_overlay(overlay), Loader=yaml.CSafeLoader))
 
 
-def validate_custom_resources(objects: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the violations of the schemas of custom resources."""
-    if not objects:
-        return
-    command = ["node", str(CUSTOM_RESOURCE_VALIDATOR)]
-    result = subprocess.run(
-        command, check=True, capture_output=True, text=True, input=json.dumps(objects), encoding="utf-8"
-    )
-    yield from result.stdout.splitlines()
-
-
 def check_objects(objects: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the findings about the objects of an overlay."""
-    custom_resources = [each for each in objects if each["apiVersion"].startswith(CUSTOM_RESOURCE_GROUPS)]
-    yield from validate_custom_resources(custom_resources)
+    yield from custom_resources.validate(filter(custom_resources.is_custom_resource, objects))
     for each in objects:
         name = f"{each['kind']} {each['metadata']['name']}"
-        if each not in custom_resources:
+        if not custom_resources.is_custom_resource(each):
             try:
                 kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
             except kubernetes_validate.ValidationError as error:
                 yield f"{name}: {error.message}"
         yield from (f"{name}: {finding}" for finding in _check_labels(each["metadata"]))
-        if each["kind"] in ("Deployment", "Job"):
+        if each["kind"] in POD_OWNERS:
             template = each["spec"]["template"]
             yield from (f"{name}: pod: {finding}" for finding in _check_labels(template["metadata"]))
             yield from (f"{name}: {finding}" for finding in _check_pod(template["spec"], each["kind"]))

@@ -43,6 +43,8 @@ def test_each_service_has_a_file_in_each_folder(files: dict[str, list[Any]]) -> 
         "monitoring/pod-monitor.yaml",
         "monitoring/kustomization.yaml",
         "observability/kustomization.yaml",
+        *(f"data-services/{name}.yaml" for name in ("kustomization", "name-references", "postgresql", "rabbitmq")),
+        *(f"data-service-clients/{name}.yaml" for name in ("gateway", "kustomization", "network-policies", "notes")),
     }
 
 
