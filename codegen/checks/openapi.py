@@ -3,21 +3,38 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import yaml
 
 from codegen.checks import RELEASED_FOLDER, ContractCheckError, Finding
 from codegen.rest import webhooks
 
 SPECS_FOLDER = Path("api-specs/openapi")
+ACCEPTED_CHANGES = Path("api-specs/accepted-changes.yaml")
 REDOCLY_ENVIRONMENT = {
     "REDOCLY_TELEMETRY": "off",
     "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true",
     "REDOCLY_SUPPRESS_NOTIFICATIONS": "true",
 }
+
+
+class AcceptedChange(NamedTuple):
+    """Breaking change that a minor version may contain: rule and end of redocly's message, and the reason."""
+
+    rule: str
+    change: str
+    reason: str
+
+    def matches(self, verdict: Mapping[str, Any]) -> bool:
+        """Return whether a verdict of redocly is about this change."""
+        rule, message = str(verdict["ruleId"]), str(verdict["message"])
+        return rule == self.rule and message.endswith(f" {self.change}.")
 
 
 def list_files(root: Path) -> list[str]:
@@ -52,10 +69,42 @@ def find_breaking_changes(root: Path) -> list[Finding]:
 
 
 def list_changes(root: Path) -> list[dict[str, Any]]:
-    """Return all changes since the last release in redocly's form; a removed file is one change."""
+    """Return all changes since the last release in redocly's form; a removed file is one change.
+
+    Accepted changes have the impact of a minor version.
+    """
     stems = sorted(path.stem for path in (root / RELEASED_FOLDER / "openapi").glob("*.yaml"))
+    accepted = load_accepted_changes(root)
     with ThreadPoolExecutor(2) as pool:
-        return [change for changes in pool.map(partial(_list_file_changes, root), stems) for change in changes]
+        changes = [change for changes in pool.map(partial(_list_file_changes, root), stems) for change in changes]
+    return [_accept(change, accepted) for change in changes]
+
+
+def load_accepted_changes(root: Path) -> list[AcceptedChange]:
+    """Return the entries of `api-specs/accepted-changes.yaml`; there are none without the file."""
+    file = root / ACCEPTED_CHANGES
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return [AcceptedChange(**entry) for entry in yaml.load(text, Loader=yaml.CSafeLoader) or ()]
+
+
+def clear_accepted_changes(root: Path) -> None:
+    """Delete the entries, which are released. The comments at the start of the file remain."""
+    file = root / ACCEPTED_CHANGES
+    if file.exists():
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        file.write_text("".join(takewhile(lambda line: line.startswith("#"), lines)), encoding="utf-8")
+
+
+def _accept(change: dict[str, Any], accepted: Sequence[AcceptedChange]) -> dict[str, Any]:
+    verdicts = [
+        verdict | {"impact": "minor"}
+        if verdict["impact"] == "major" and any(each.matches(verdict) for each in accepted)
+        else verdict
+        for verdict in change["verdicts"]
+    ]
+    impacts = [verdict["impact"] for verdict in verdicts]
+    is_accepted = change["impact"] == "major" and "major" not in impacts
+    return change | {"verdicts": verdicts, "impact": "minor" if is_accepted else change["impact"]}
 
 
 def _list_file_changes(root: Path, stem: str) -> list[dict[str, Any]]:

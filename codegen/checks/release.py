@@ -125,6 +125,7 @@ def _write_release(root: Path, version: str, lines: list[str]) -> None:
     if result.returncode:
         raise ContractCheckError(f"buf build failed:\n{result.stderr.strip()}")
     (root / protobuf.RELEASED_ASYNCAPI).write_text(asyncapi.render_document(contracts.load(root)), encoding="utf-8")
+    openapi.clear_accepted_changes(root)
     (folder / "VERSION").write_text(f"{version}\n", encoding="utf-8")
     changelog = root / CHANGELOG
     previous = changelog.read_text(encoding="utf-8").removeprefix(CHANGELOG_HEADER) if changelog.exists() else ""

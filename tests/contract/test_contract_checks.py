@@ -296,6 +296,24 @@ def test_openapi_breaking_reports_each_kind_of_change(copy: Path) -> None:
     assert "make contracts-release VERSION=" in report
 
 
+def test_accepted_change_is_released_as_minor_version(copy: Path) -> None:
+    def change_patterns(document: dict[str, Any]) -> None:
+        document["components"]["schemas"]["BankId"]["pattern"] = "^[a-z]+$"
+        document["components"]["schemas"]["Category"]["pattern"] = "^[a-z]+$"
+
+    entry = {"rule": "schema-constraint-changed", "change": "changed from '^[a-z0-9-]+$' to '^[a-z]+$'", "reason": "x"}
+    accepted = copy / openapi.ACCEPTED_CHANGES
+    accepted.write_text(f"# Accepted.\n{yaml.dump([entry])}", encoding="utf-8")
+    change(copy, change_patterns)
+    findings = openapi.find_breaking_changes(copy)
+    assert {finding.message.split(" ")[2] for finding in findings} == {"`Category`"}
+    impacts = [each["impact"] for each in openapi.list_changes(copy)]
+    assert {"minor", "major"} <= set(impacts)
+    release.create_release(copy, "2.0.0", "", has_breaking_changes=True)
+    assert accepted.read_text(encoding="utf-8") == "# Accepted.\n"
+    assert openapi.load_accepted_changes(copy) == []
+
+
 def extend_openapi(document: dict[str, Any]) -> None:
     paths, schemas = document["paths"], document["components"]["schemas"]
     schemas["User"]["properties"]["nickname"] = {"type": "string"}

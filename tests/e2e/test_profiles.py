@@ -39,6 +39,8 @@ def test_profile_patch_checks_if_match_and_updates_etag(sign_up: SignUp) -> None
         {"first_name": "a\u0000b"},
         {"first_name": "a\r\nBcc: all@delivery.test"},
         {"first_name": "x" * 101},
+        {"last_name": " \u00a0"},
+        {"birth_date": "2999-12-31"},
         {"email": "other@delivery.test"},
         {"role": "admin"},
         {"birth_date": "1990-02-30"},

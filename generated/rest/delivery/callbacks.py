@@ -24,7 +24,12 @@ PARTNER_READY_CALLBACK = JsonParser(
         "required": ["order_id", "pickup_address"],
         "properties": {
             "order_id": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[\\x21-\\x7e]+$"},
-            "pickup_address": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^\\x00]*$"},
+            "pickup_address": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 200,
+                "pattern": "^\\s*[^\\x00\\s][^\\x00]*$",
+            },
         },
     },
     ReadyCallback,

@@ -50,7 +50,12 @@ type Phone = Annotated[
 
 type PersonName = Annotated[
     str,
-    Meta(examples=["Ada"], max_length=100, min_length=1, pattern="^[^\\x00-\\x1f\\x7f]+$"),
+    Meta(
+        examples=["Ada"],
+        max_length=100,
+        min_length=1,
+        pattern="^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+    ),
 ]
 
 
@@ -105,7 +110,7 @@ class SignUpRequest(Struct, kw_only=True):
     last_name: PersonName
     role: Annotated[SignUpRole, Meta(title="SignUpRole")]
     phone: Phone | UnsetType = UNSET
-    birth_date: Annotated[date, Meta(examples=["1990-12-10"])] | UnsetType = UNSET
+    birth_date: Annotated[date, Meta(description="Not in the future.", examples=["1990-12-10"])] | UnsetType = UNSET
     notif_token: (
         Annotated[
             str,
@@ -164,7 +169,7 @@ class ProfilePatch(Struct, kw_only=True):
     first_name: PersonName | UnsetType = UNSET
     last_name: PersonName | UnsetType = UNSET
     phone: Annotated[str, Meta(description="E.164.", pattern="^\\+[1-9][0-9]{6,14}$")] | None | UnsetType = UNSET
-    birth_date: date | None | UnsetType = UNSET
+    birth_date: Annotated[date, Meta(description="Not in the future.")] | None | UnsetType = UNSET
     notif_token: (
         Annotated[
             str,
@@ -263,8 +268,24 @@ class User(Struct, kw_only=True):
     id: Id
     email: Email
     email_verified: bool
-    first_name: PersonName
-    last_name: PersonName
+    first_name: Annotated[
+        str,
+        Meta(
+            examples=["Ada"],
+            max_length=100,
+            min_length=1,
+            pattern="^[^\\x00-\\x1f\\x7f]+$",
+        ),
+    ]
+    last_name: Annotated[
+        str,
+        Meta(
+            examples=["Ada"],
+            max_length=100,
+            min_length=1,
+            pattern="^[^\\x00-\\x1f\\x7f]+$",
+        ),
+    ]
     phone: Phone | UnsetType = UNSET
     birth_date: date | UnsetType = UNSET
     role: Role | UnsetType = UNSET
@@ -341,7 +362,7 @@ type ProductTitle = Annotated[
         examples=["Tomato soup"],
         max_length=200,
         min_length=1,
-        pattern="^[^\\x00-\\x1f\\x7f]+$",
+        pattern="^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
     ),
 ]
 
@@ -393,7 +414,7 @@ type PartnerName = Annotated[
         examples=["Green Bowl"],
         max_length=100,
         min_length=1,
-        pattern="^[^\\x00-\\x1f\\x7f]+$",
+        pattern="^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
     ),
 ]
 
@@ -404,7 +425,7 @@ type PartnerAddress = Annotated[
         examples=["1 Market Square"],
         max_length=200,
         min_length=1,
-        pattern="^[^\\x00-\\x1f\\x7f]+$",
+        pattern="^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
     ),
 ]
 
@@ -552,7 +573,7 @@ type BankTitle = Annotated[
         examples=["Visa"],
         max_length=100,
         min_length=1,
-        pattern="^[^\\x00-\\x1f\\x7f]+$",
+        pattern="^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
     ),
 ]
 
@@ -693,7 +714,7 @@ class RefundSettlement(Struct, kw_only=True):
             description="How the customer received the money.",
             max_length=500,
             min_length=1,
-            pattern="^[^\\x00-\\x1f\\x7f]+$",
+            pattern="^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
         ),
     ]
 
@@ -769,7 +790,7 @@ class CancelOrderRequest(Struct, kw_only=True):
                 description="Shown in the order.",
                 max_length=500,
                 min_length=1,
-                pattern="^[^\\x00]*$",
+                pattern="^\\s*[^\\x00\\s][^\\x00]*$",
             ),
         ]
         | UnsetType
@@ -818,7 +839,7 @@ class RegisterDeviceRequest(Struct, kw_only=True):
                 description="Name by which the user recognises the device.",
                 max_length=100,
                 min_length=1,
-                pattern="^[^\\x00-\\x1f\\x7f]+$",
+                pattern="^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
             ),
         ]
         | UnsetType
@@ -848,7 +869,7 @@ type AgentName = Annotated[
         examples=["Order updates"],
         max_length=100,
         min_length=1,
-        pattern="^[^\\x00-\\x1f\\x7f]+$",
+        pattern="^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
     ),
 ]
 
@@ -989,7 +1010,7 @@ class ReadyCallback(Struct, kw_only=True):
     """
 
     order_id: Annotated[str, Meta(max_length=64, min_length=1, pattern="^[\\x21-\\x7e]+$")]
-    pickup_address: Annotated[str, Meta(max_length=200, min_length=1, pattern="^[^\\x00]*$")]
+    pickup_address: Annotated[str, Meta(max_length=200, min_length=1, pattern="^\\s*[^\\x00\\s][^\\x00]*$")]
 
 
 class UserPage(Struct, kw_only=True):
@@ -1161,10 +1182,10 @@ class CheckOrderAddress(Struct, kw_only=True):
             description="Street and number.",
             max_length=200,
             min_length=1,
-            pattern="^[^\\x00]*$",
+            pattern="^\\s*[^\\x00\\s][^\\x00]*$",
         ),
     ]
-    city: Annotated[str, Meta(max_length=100, min_length=1, pattern="^[^\\x00]*$")]
+    city: Annotated[str, Meta(max_length=100, min_length=1, pattern="^\\s*[^\\x00\\s][^\\x00]*$")]
     country: Annotated[
         str,
         Meta(
@@ -1182,12 +1203,14 @@ class CheckOrderAddress(Struct, kw_only=True):
                 description="Flat or floor.",
                 max_length=100,
                 min_length=1,
-                pattern="^[^\\x00]*$",
+                pattern="^\\s*[^\\x00\\s][^\\x00]*$",
             ),
         ]
         | UnsetType
     ) = UNSET
-    postal_code: Annotated[str, Meta(max_length=20, min_length=1, pattern="^[^\\x00]*$")] | UnsetType = UNSET
+    postal_code: Annotated[str, Meta(max_length=20, min_length=1, pattern="^\\s*[^\\x00\\s][^\\x00]*$")] | UnsetType = (
+        UNSET
+    )
     region: (
         Annotated[
             str,
@@ -1195,7 +1218,7 @@ class CheckOrderAddress(Struct, kw_only=True):
                 description="State or province.",
                 max_length=100,
                 min_length=1,
-                pattern="^[^\\x00]*$",
+                pattern="^\\s*[^\\x00\\s][^\\x00]*$",
             ),
         ]
         | UnsetType
@@ -1455,12 +1478,18 @@ class CheckOrderRequest(Struct, kw_only=True):
             description="Address as the deliverer reads it.",
             max_length=200,
             min_length=1,
-            pattern="^[^\\x00]*$",
+            pattern="^\\s*[^\\x00\\s][^\\x00]*$",
         ),
     ]
     currency: Currency = "USD"
     address: CheckOrderAddress | UnsetType = UNSET
-    customer_name: Annotated[str, Meta(max_length=200, min_length=1, pattern="^[^\\x00]*$")] | UnsetType = UNSET
+    customer_name: (
+        Annotated[
+            str,
+            Meta(max_length=200, min_length=1, pattern="^\\s*[^\\x00\\s][^\\x00]*$"),
+        ]
+        | UnsetType
+    ) = UNSET
     customer_phone: Phone | UnsetType = UNSET
     note: (
         Annotated[
@@ -1469,7 +1498,7 @@ class CheckOrderRequest(Struct, kw_only=True):
                 description="Message to the partner, such as an allergy.",
                 max_length=500,
                 min_length=1,
-                pattern="^[^\\x00]*$",
+                pattern="^\\s*[^\\x00\\s][^\\x00]*$",
             ),
         ]
         | UnsetType

@@ -99,4 +99,4 @@ def create_account(request: ProviderSignIn, session: ProviderSession, email: str
 
 
 def _select_name(requested: str | None, provided: str) -> str:
-    return requested or _CONTROL_CHARACTERS.sub("", provided)[:MAX_NAME_LENGTH] or UNKNOWN_NAME
+    return requested or _CONTROL_CHARACTERS.sub("", provided).strip()[:MAX_NAME_LENGTH] or UNKNOWN_NAME

@@ -42,12 +42,13 @@ async def sign_up(
     The account is stored first, under the id that is then passed to the identity provider. If the provider's response
     is lost, the background job finds the provider's account by that id.
 
-    Raises ApiError: TIME_ZONE_UNKNOWN, PASSWORD_COMMON, EMAIL_TAKEN, ACCOUNT_REFUSED.
+    Raises ApiError: INVALID_REQUEST, TIME_ZONE_UNKNOWN, PASSWORD_COMMON, EMAIL_TAKEN, ACCOUNT_REFUSED.
     """
     account_rules.validate_email(registration.email)
     account_rules.validate_time_zone(registration.time_zone)
     validate_password(registration.password)
     created_at = clock()
+    account_rules.validate_birth_date(registration.birth_date, created_at)
     account = Account(
         id=generate_id(),
         state=AccountState.CREATING,

@@ -58,9 +58,10 @@ async def update_profile(
 
     `check_version` raises an error for a current version that the caller does not expect.
 
-    Raises ApiError: TIME_ZONE_UNKNOWN, USER_NOT_FOUND.
+    Raises ApiError: INVALID_REQUEST, TIME_ZONE_UNKNOWN, USER_NOT_FOUND.
     """
     account_rules.validate_time_zone(changes.get("time_zone"))
+    account_rules.validate_birth_date(changes.get("birth_date"), clock())
     async with repository.unit_of_work() as unit:
         account = await lock_account(unit, principal.user_id)
         check_version(account.version)

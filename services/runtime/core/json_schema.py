@@ -21,6 +21,10 @@ MAX_JSON_DEPTH = 64
 _MESSAGES_BY_PATTERN = {
     r"^\+[1-9][0-9]{6,14}$": "must be a phone number with country code such as +4915112345678",
     "^[A-Z]{3}$": "must be a currency code such as EUR",
+    r"^\s*[^\x00\s][^\x00]*$": "must not be only white space",
+    r"^[^\S\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$": (
+        "must not be only white space, and not contain control characters"
+    ),
 }
 _MESSAGES_BY_FORMAT = {
     "email": "must be an e-mail address",

@@ -64,6 +64,19 @@ def test_unknown_time_zone_raises(time_zone: str) -> None:
         accounts.validate_time_zone(time_zone)
 
 
+@pytest.mark.parametrize("birth_date", [None, date(1900, 1, 1), date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2)])
+def test_birth_date_of_a_past_day_is_valid(birth_date: date | None) -> None:
+    """In the east of Kiribati, 2 January has begun."""
+    accounts.validate_birth_date(birth_date, NOW)
+
+
+@pytest.mark.parametrize("birth_date", [date(2026, 1, 3), date(9999, 12, 31)])
+def test_birth_date_in_the_future_raises(birth_date: date) -> None:
+    with raises_reason(Reason.INVALID_REQUEST) as raised:
+        accounts.validate_birth_date(birth_date, NOW)
+    assert [error.field for error in raised.value.errors] == ["/birth_date"]
+
+
 @pytest.mark.parametrize("time_zone", [None, "UTC", "Europe/Vienna", "Asia/Calcutta", "Etc/GMT+5", "EST5EDT"])
 def test_known_time_zone_is_valid(time_zone: str | None) -> None:
     accounts.validate_time_zone(time_zone)

@@ -58,7 +58,13 @@ def test_malformed_token_raises(token: str) -> None:
 
 @pytest.mark.parametrize(
     ("requested", "provided", "name"),
-    [("Ada", "Augusta", "Ada"), (None, "Augusta\n", "Augusta"), (None, "", "-"), (None, "x" * 101, "x" * 100)],
+    [
+        ("Ada", "Augusta", "Ada"),
+        (None, "Augusta\n", "Augusta"),
+        (None, " ", "-"),
+        (None, "", "-"),
+        (None, "x" * 101, "x" * 100),
+    ],
 )
 def test_account_is_named_by_request_or_provider(requested: str | None, provided: str, name: str) -> None:
     request = ProviderSignIn(SignInProvider.GOOGLE, "token", first_name=requested, last_name=requested, locale="de")

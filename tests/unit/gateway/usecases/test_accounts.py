@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
-from typing import Self
+from datetime import date, timedelta
+from typing import Any, Self
 
 import pytest
 
@@ -41,10 +41,17 @@ async def test_sign_up_creates_active_account_and_mails_code() -> None:
     assert identity.calls[1:] == [("mark_email_verified", account.id)]
 
 
-async def test_sign_up_with_unknown_time_zone_stores_nothing() -> None:
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"time_zone": "Mars/Olympus"}, Reason.TIME_ZONE_UNKNOWN),
+        ({"birth_date": date(2026, 2, 1)}, Reason.INVALID_REQUEST),
+    ],
+)
+async def test_invalid_sign_up_stores_nothing(changes: dict[str, Any], reason: Reason) -> None:
     repository, identity = FakeRepository(), FakeIdentityProvider()
-    with raises_reason(Reason.TIME_ZONE_UNKNOWN):
-        await accounts.sign_up(repository, identity, repository.clock, replace(REGISTRATION, time_zone="Mars/Olympus"))
+    with raises_reason(reason):
+        await accounts.sign_up(repository, identity, repository.clock, replace(REGISTRATION, **changes))
     assert (repository.accounts, identity.calls) == ({}, [])
 
 

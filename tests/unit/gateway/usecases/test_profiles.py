@@ -1,13 +1,13 @@
 """Profiles: changes with optimistic locking, lists of accounts and roles."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import UserUpdated
-from services.gateway.domain.accounts import AccountFilter
+from services.gateway.domain.accounts import AccountFilter, ProfileChanges
 from services.gateway.usecases import profiles
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW, build_principal, raises_reason
@@ -61,11 +61,19 @@ async def test_update_of_unexpected_version_changes_nothing() -> None:
     assert (repository.accounts["ada"].locale, repository.events) == ("de", [])
 
 
-async def test_update_with_unknown_time_zone_raises() -> None:
-    with raises_reason(Reason.TIME_ZONE_UNKNOWN):
-        await profiles.update_profile(
-            FakeRepository(ADA), lambda: NOW, PRINCIPAL, {"time_zone": "Mars/Olympus"}, accept_version
-        )
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"time_zone": "Mars/Olympus"}, Reason.TIME_ZONE_UNKNOWN),
+        ({"birth_date": date(2026, 2, 1)}, Reason.INVALID_REQUEST),
+    ],
+)
+async def test_invalid_update_raises(changes: ProfileChanges, reason: Reason) -> None:
+    repository = FakeRepository(replace(ADA, birth_date=date(2030, 1, 1)))
+    with raises_reason(reason):
+        await profiles.update_profile(repository, lambda: NOW, PRINCIPAL, changes, accept_version)
+    account = await profiles.update_profile(repository, lambda: NOW, PRINCIPAL, {"first_name": "A"}, accept_version)
+    assert account.birth_date == date(2030, 1, 1)
 
 
 async def test_profile_of_unknown_user_raises() -> None:

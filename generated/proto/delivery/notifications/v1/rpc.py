@@ -83,7 +83,12 @@ REGISTER_DEVICE: Method[RegisterDeviceRequest, RegisterDeviceResponse] = Method(
     constraints={
         "properties": {
             "token": {"maxLength": 512, "minLength": 1, "pattern": "^[\\x21-\\x7e]+$", "type": "string"},
-            "name": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "name": {
+                "maxLength": 100,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
         },
         "required": ["token"],
         "x-implicit-presence": [],
@@ -151,7 +156,12 @@ CREATE_AGENT: Method[CreateAgentRequest, CreateAgentResponse] = Method(
     max_attempts=1,
     constraints={
         "properties": {
-            "name": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "name": {
+                "maxLength": 100,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
             "priority": {"format": "int32", "maximum": 10, "minimum": 1, "type": "integer"},
             "providers": {"minItems": 1, "maxItems": 3, "uniqueItems": True},
             "preferences": {
@@ -255,7 +265,12 @@ UPDATE_AGENT: Method[UpdateAgentRequest, UpdateAgentResponse] = Method(
         "properties": {
             "agent_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "if_match": {"maxLength": 4096, "type": "string"},
-            "name": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "name": {
+                "maxLength": 100,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
             "priority": {"format": "int32", "maximum": 10, "minimum": 1, "type": "integer"},
             "providers": {"minItems": 1, "maxItems": 3, "uniqueItems": True},
             "preferences": {

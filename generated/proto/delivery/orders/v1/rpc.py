@@ -117,7 +117,12 @@ CREATE_BANK: Method[CreateBankRequest, CreateBankResponse] = Method(
     constraints={
         "properties": {
             "id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"},
-            "title": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "title": {
+                "maxLength": 100,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
             "webcheckout_url": {
                 "format": "uri",
                 "maxLength": 500,
@@ -176,7 +181,12 @@ UPDATE_BANK: Method[UpdateBankRequest, UpdateBankResponse] = Method(
     constraints={
         "properties": {
             "bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"},
-            "title": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "title": {
+                "maxLength": 100,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
             "webcheckout_url": {
                 "format": "uri",
                 "maxLength": 500,
@@ -500,7 +510,12 @@ SETTLE_REFUND: Method[SettleRefundRequest, SettleRefundResponse] = Method(
     constraints={
         "properties": {
             "refund_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
-            "note": {"maxLength": 500, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "note": {
+                "maxLength": 500,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
         },
         "required": ["note", "refund_id"],
         "x-implicit-presence": [],
@@ -543,7 +558,7 @@ CANCEL_ORDER: Method[CancelOrderRequest, CancelOrderResponse] = Method(
     constraints={
         "properties": {
             "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
-            "reason": {"maxLength": 500, "minLength": 1, "pattern": "^[^\\x00]*$", "type": "string"},
+            "reason": {"maxLength": 500, "minLength": 1, "pattern": "^\\s*[^\\x00\\s][^\\x00]*$", "type": "string"},
         },
         "required": ["order_id"],
         "x-implicit-presence": [],

@@ -276,11 +276,26 @@ CREATE_PARTNER: Method[CreatePartnerRequest, CreatePartnerResponse] = Method(
     max_attempts=1,
     constraints={
         "properties": {
-            "title": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
-            "brand": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "title": {
+                "maxLength": 100,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
+            "brand": {
+                "maxLength": 100,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
             "phone": {"pattern": "^\\+[1-9][0-9]{6,14}$", "type": "string"},
             "email": {"format": "email", "maxLength": 254, "type": "string"},
-            "address": {"maxLength": 200, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "address": {
+                "maxLength": 200,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
             "api_url": {
                 "format": "uri",
                 "maxLength": 500,
@@ -359,11 +374,26 @@ UPDATE_PARTNER: Method[UpdatePartnerRequest, UpdatePartnerResponse] = Method(
     constraints={
         "properties": {
             "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
-            "title": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
-            "brand": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "title": {
+                "maxLength": 100,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
+            "brand": {
+                "maxLength": 100,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
             "phone": {"pattern": "^\\+[1-9][0-9]{6,14}$", "type": "string"},
             "email": {"format": "email", "maxLength": 254, "type": "string"},
-            "address": {"maxLength": 200, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "address": {
+                "maxLength": 200,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
             "api_url": {
                 "format": "uri",
                 "maxLength": 500,
@@ -441,7 +471,12 @@ CREATE_PRODUCT: Method[CreateProductRequest, CreateProductResponse] = Method(
     max_attempts=1,
     constraints={
         "properties": {
-            "title": {"maxLength": 200, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "title": {
+                "maxLength": 200,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
             "description": {"maxLength": 2000, "pattern": "^[^\\x00]*$", "type": "string"},
             "picture_url": {"format": "uri", "maxLength": 500, "pattern": "^https://[\\x21-\\x7e]+$", "type": "string"},
             "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
@@ -511,7 +546,12 @@ UPDATE_PRODUCT: Method[UpdateProductRequest, UpdateProductResponse] = Method(
     constraints={
         "properties": {
             "product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
-            "title": {"maxLength": 200, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "title": {
+                "maxLength": 200,
+                "minLength": 1,
+                "pattern": "^[^\\S\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$",
+                "type": "string",
+            },
             "description": {"maxLength": 2000, "pattern": "^[^\\x00]*$", "type": "string"},
             "picture_url": {"format": "uri", "maxLength": 500, "pattern": "^https://[\\x21-\\x7e]+$", "type": "string"},
             "category": {"maxLength": 50, "minLength": 1, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "type": "string"},
