@@ -70,9 +70,15 @@ async def is_history_received(servers: Servers, order_id: str) -> bool:
 @pytest.fixture
 async def partners_broker(servers: Servers) -> AsyncIterator[Broker]:
     broker = Broker(servers.settings("partners")["BROKER_URL"], "partners")
-    await broker.declare_topology()
+    await declare_topology(broker)
     yield broker
-    await broker.declare_topology()
+    await declare_topology(broker)
+
+
+async def declare_topology(broker: Broker) -> None:
+    """Open a connection, which declares the queues."""
+    async with broker.open_channel():
+        pass
 
 
 async def wait_until_outbox_is_empty(orders: Orders) -> None:
@@ -107,7 +113,7 @@ async def test_event_without_one_of_its_queues_waits_for_the_owner(
         later_order_id = await orders.place_order()
         await wait_until_async(lambda: is_history_received(servers, later_order_id))
         await wait_until_async(are_only_paid_orders_pending)
-        await partners_broker.declare_topology()
+        await declare_topology(partners_broker)
         await wait_until_outbox_is_empty(orders)
     assert await asyncio.to_thread(count_messages_about, servers, PARTNER_QUEUE, order_id) == 1
     length = await asyncio.to_thread(count_messages_about, servers, HISTORY_QUEUE, order_id)

@@ -145,15 +145,6 @@ class Broker:
         if self._endpoints[0] is parameters:
             self._endpoints.rotate(-1)
 
-    async def declare_topology(self) -> int:
-        """Declare missing queues and bindings of the service. Returns 0 for `run_periodically`, since none is left."""
-        try:
-            async with self.open_channel():
-                pass
-        except BrokerUnavailable as error:
-            log.warning("topology not declared: broker unavailable: %s; retrying after the interval", error)
-        return 0
-
     async def run_with_reconnect(self, work: Callable[[Channel], Awaitable[None]]) -> None:
         """Run `work` on a channel until cancelled; when the channel is lost, reconnect with backoff and restart it.
 

@@ -33,8 +33,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.core.errors import ApiError
-from services.runtime.messaging import metrics
-from services.runtime.messaging.channel import Channel, MessageUnroutable
+from services.runtime.messaging import metrics, topology
+from services.runtime.messaging.channel import BrokerUnavailable, Channel, MessageUnroutable
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope, EventType
 from services.runtime.messaging.routing_check import RoutingCheck
@@ -157,11 +157,13 @@ class Relay:
     """Publishes pending events. Several relays may run concurrently: a relay locks the rows that it publishes."""
 
     def __init__(self, service: str, database: Database, broker: Broker) -> None:
+        self._service = service
         self._source = f"/{service}"
         self._database = database
         self._broker = broker
         self._routing_check = RoutingCheck[_PendingEvent]()
         self._notified = asyncio.Event()
+        self._channel: Channel | None = None
         self._listener = Listener(
             database.url,
             NOTIFY_CHANNEL,
@@ -178,10 +180,23 @@ class Relay:
             tasks.create_task(self._listener.run(), name="outbox-listen")
             tasks.create_task(self._broker.run_with_reconnect(self._publish_loop), name="outbox-relay")
             tasks.create_task(
-                run_periodically(DECLARE_INTERVAL_S, "declaring queues", self._broker.declare_topology), name="topology"
+                run_periodically(DECLARE_INTERVAL_S, "declaring queues", self._declare_missing), name="topology"
             )
 
+    async def _declare_missing(self) -> int:
+        """Declare missing queues and bindings of the service, as a new connection does.
+
+        Returns 0 for `run_periodically`, since none is left.
+        """
+        if self._channel is not None:
+            try:
+                await topology.declare_missing(self._service, self._channel.open_sibling)
+            except BrokerUnavailable as error:
+                log.warning("topology not declared: broker unavailable: %s; retrying after the interval", error)
+        return 0
+
     async def _publish_loop(self, channel: Channel) -> None:
+        self._channel = channel
         await self._check_routing(channel)
         loop = asyncio.get_running_loop()
         while True:

@@ -155,6 +155,20 @@ async def declare(service: str, open_channel: Callable[[], Awaitable[TopologyCha
     channel.close()
 
 
+async def declare_missing(service: str, open_channel: Callable[[], Awaitable[TopologyChannel]]) -> None:
+    """Declare the queues of a service if one of them is missing, and their bindings."""
+    queues = sorted(queue.name for queue in _DEFINITIONS.queues if get_owner(queue.name) == service)
+    if not queues:
+        return
+    if await find_missing_queues(open_channel, queues):
+        await declare(service, open_channel)
+        return
+    channel = await open_channel()
+    for queue in queues:
+        await _bind(channel, queue)
+    channel.close()
+
+
 async def _bind(channel: TopologyChannel, queue: str) -> None:
     """Bind a queue directly after its declaration, since relays publish its events again once it exists."""
     for binding in _DEFINITIONS.bindings:

@@ -205,6 +205,29 @@ async def test_queue_is_bound_before_the_next_one_is_declared() -> None:
     assert len([queue for queue, _ in groupby(calls)]) == len({*calls}), "a relay may publish to a queue that exists"
 
 
+async def test_existing_queues_are_only_bound_again() -> None:
+    declared = await declare("orders")
+    recorder = Recorder(*declared.queues)
+    await topology.declare_missing("orders", recorder.open_channel)
+    assert (recorder.queues, recorder.bindings) == ({}, declared.bindings)
+    assert recorder.open_channels == 0
+
+
+async def test_all_queues_are_declared_again_if_one_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topology, "RESTORE_DELAY_S", 0.0)
+    declared = await declare("orders")
+    recorder = Recorder(missing=["orders.history"])
+    await topology.declare_missing("orders", recorder.open_channel)
+    assert (recorder.queues, recorder.bindings) == (declared.queues, declared.bindings)
+    assert recorder.open_channels == 0
+
+
+async def test_check_for_missing_queues_without_any_opens_no_channel() -> None:
+    recorder = Recorder()
+    await topology.declare_missing("gateway", recorder.open_channel)
+    assert recorder.opened == 0
+
+
 async def test_unused_queues_are_deleted_by_their_service() -> None:
     assert tuple((await declare("notifications")).deleted) == mesh.OBSOLETE_QUEUES
     assert (await declare("orders")).deleted == []
