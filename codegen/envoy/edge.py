@@ -22,6 +22,7 @@ from codegen.envoy.common import (
     strip_headers,
 )
 from codegen.envoy.compression import build_compression_filters, enable_compression, is_compressible
+from codegen.envoy.host_validation import build_invalid_host_route
 from codegen.envoy.local_replies import build_local_replies
 from codegen.envoy.response_headers import (
     CORS_ALLOWED_ORIGINS,
@@ -161,6 +162,7 @@ def build_edge_routes(contracts: Contracts) -> list[Config]:
         for operation, operation_limits in zip(sorted_operations, limits, strict=True)
     ]
     return [
+        build_invalid_host_route(),
         preflight,
         *(route for path, route in routes if "{" not in path),
         *(build_method_not_allowed_route(path, methods) for path, methods in literal.items()),

@@ -79,8 +79,8 @@ def test_upgrade_header_is_ignored(edge_mesh: MeshClient, protocol: str) -> None
 
 
 REJECTED: dict[str, tuple[str, dict[str, str], int, str]] = {
-    "transfer coding": (
-        "POST /api/v1/sessions HTTP/1.1", {"Transfer-Encoding": "unknown, chunked"}, 400, "INVALID_REQUEST"),
+    "transfer coding": ("POST /api/v1/sessions HTTP/1.1", {"Transfer-Encoding": "unknown, chunked"}, 400,
+        "INVALID_REQUEST"),
     "scheme": (f"GET https://edge{ORDERS} HTTP/1.1", build_bearer_headers(), 400, "INVALID_REQUEST"),
     "connect": ("CONNECT edge:443 HTTP/1.1", build_bearer_headers(), 400, "INVALID_REQUEST"),
     "asterisk": ("OPTIONS * HTTP/1.1", {}, 404, "NOT_FOUND"),
@@ -91,15 +91,15 @@ REJECTED: dict[str, tuple[str, dict[str, str], int, str]] = {
     "role": ("GET /api/v1/deliveries HTTP/1.1", build_bearer_headers(), 403, "FORBIDDEN"),
     "size": ("POST /api/v1/sessions HTTP/1.1", {"Content-Length": "65537"}, 413, "PAYLOAD_TOO_LARGE"),
     "escaped slash": ("GET /api%2Fv1 HTTP/1.1", {}, 400, "INVALID_REQUEST"),
-    "length and chunks": (
-        "POST /api/v1/sessions HTTP/1.1", {"Content-Length": "3", "Transfer-Encoding": "chunked"}, 400,
-        "INVALID_REQUEST"),
-    "two lengths": ("POST /api/v1/sessions HTTP/1.1", {"Content-Length": "3", "content-length": "4"}, 400,
-        "INVALID_REQUEST"),
+    "length and chunks": ("POST /api/v1/sessions HTTP/1.1",
+        {"Content-Length": "3", "Transfer-Encoding": "chunked"}, 400, "INVALID_REQUEST"),
+    "two lengths": ("POST /a HTTP/1.1", {"Content-Length": "3", "content-length": "4"}, 400, "INVALID_REQUEST"),
     "signed length": ("POST /api/v1/sessions HTTP/1.1", {"Content-Length": "+3"}, 400, "INVALID_REQUEST"),
-    "chunks twice": (
-        "POST /api/v1/sessions HTTP/1.1", {"Transfer-Encoding": "chunked", "transfer-encoding": "chunked"}, 400,
-        "INVALID_REQUEST"),
+    "chunks twice": ("POST /api/v1/sessions HTTP/1.1",
+        {"Transfer-Encoding": "chunked", "transfer-encoding": "chunked"}, 400, "INVALID_REQUEST"),
+    "two hosts": (f"GET {ORDERS} HTTP/1.1", {"host": "edge"} | build_bearer_headers(), 400, "INVALID_REQUEST"),
+    "user": (f"GET {ORDERS} HTTP/1.1", {"Host": "user@edge"}, 400, "INVALID_REQUEST"),
+    "user in URL": (f"GET http://user@edge{ORDERS} HTTP/1.1", build_bearer_headers(), 400, "INVALID_REQUEST"),
     "space before colon": ("GET /api/v1/orders HTTP/1.1", {"Content-Length ": "3"}, 400, "INVALID_REQUEST"),
 }  # fmt: skip
 
