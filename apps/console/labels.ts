@@ -41,13 +41,13 @@ type Other =
   | "approved"
   | "at"
   | "attempts"
+  | "bank"
   | "body"
   | "created_at"
   | "customer"
   | "disabled"
   | "agent_id"
   | "bank_id"
-  | "event"
   | "false"
   | "kind"
   | "next_attempt"
@@ -64,13 +64,33 @@ type Other =
   | "refund"
   | "response"
   | "status"
+  | "system"
   | "total"
   | "true"
   | "user_id";
 
-export type Name = Names<Body> | Value | Other;
+/** Reasons of notifications that were not delivered; further ones are error codes of providers. */
+type FailureReason =
+  | "AGENT_DISABLED"
+  | "AGENT_UNKNOWN"
+  | "INTERNAL_ERROR"
+  | "NO_DEVICE"
+  | "TEMPLATE_UNKNOWN"
+  | "USER_GONE"
+  | "USER_UNKNOWN"
+  | "VALUE_MISSING";
+
+export type Name = Names<Body> | Value | Other | FailureReason;
 
 const german: Record<Name, string> = {
+  AGENT_DISABLED: "Der Absender ist gesperrt",
+  AGENT_UNKNOWN: "Den Absender gibt es nicht",
+  INTERNAL_ERROR: "Interner Fehler",
+  NO_DEVICE: "Kein Gerät ist angemeldet",
+  TEMPLATE_UNKNOWN: "Die Vorlage gibt es nicht",
+  USER_GONE: "Das Konto ist gelöscht",
+  USER_UNKNOWN: "Das Konto gibt es nicht",
+  VALUE_MISSING: "Ein Wert der Vorlage fehlt",
   actions: "Aktionen",
   active: "Aktiv",
   actor: "Durch",
@@ -83,6 +103,7 @@ const german: Record<Name, string> = {
   approved: "Mit Rolle",
   at: "Zeit",
   attempts: "Versuche",
+  bank: "Bank",
   bank_id: "Bank",
   body: "Text",
   brand: "Marke",
@@ -107,7 +128,6 @@ const german: Record<Name, string> = {
   email: "E-Mail",
   enabled: "Freigegeben",
   end: "Ende",
-  event: "Ereignis",
   expired: "Abgelaufen",
   failed: "Fehlgeschlagen",
   false: "Nein",
@@ -161,6 +181,7 @@ const german: Record<Name, string> = {
   start: "Beginn",
   status: "Status",
   sunday: "Sonntag",
+  system: "System",
   team_id: "Team-Id",
   thursday: "Donnerstag",
   time_zone: "Zeitzone",
@@ -181,6 +202,14 @@ const german: Record<Name, string> = {
 
 /** English labels that are not the name itself. */
 const english: Partial<Record<Name, string>> = {
+  AGENT_DISABLED: "The sender is disabled",
+  AGENT_UNKNOWN: "The sender does not exist",
+  INTERNAL_ERROR: "Internal error",
+  NO_DEVICE: "No device is registered",
+  TEMPLATE_UNKNOWN: "The template does not exist",
+  USER_GONE: "The account is deleted",
+  USER_UNKNOWN: "The account does not exist",
+  VALUE_MISSING: "A value of the template is missing",
   agent_id: "Sender",
   api_url: "System URL",
   apns: "APNs",
@@ -209,4 +238,10 @@ export function getLabel(name: string): string {
   const labels: Partial<Record<string, string>> = LANGUAGE === "de" ? german : english;
   const text = name.replaceAll("_", " ");
   return labels[name] ?? text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Returns the text of an actor of an order's history, such as `customer:ID`: the label of its kind, and its id. */
+export function formatActor(actor: string): string {
+  const [kind = "", id] = actor.split(":");
+  return [getLabel(kind), id].filter(Boolean).join(" ");
 }

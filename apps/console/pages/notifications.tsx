@@ -8,7 +8,6 @@ import type { Column } from "../ui/table";
 
 const columns: Column<Schemas["Notification"]>[] = [
   { title: "created_at", cell: ({ created_at }) => formatDateTime(created_at) },
-  { title: "event", cell: ({ event }) => event },
   { title: "order_id", cell: ({ order_id }) => order_id && <OrderLink id={order_id} /> },
   { title: "user_id", cell: ({ user_id }) => user_id },
   {
@@ -22,7 +21,7 @@ const columns: Column<Schemas["Notification"]>[] = [
   },
   {
     title: "status",
-    cell: ({ status, reason }) => [getLabel(status), reason].filter(Boolean).join(": "),
+    cell: ({ status, reason }) => describeStatus(status, reason),
     isText: true,
   },
   {
@@ -48,4 +47,10 @@ export const notifications = defineList({
 
 export function Notifications() {
   return <ListView {...notifications} />;
+}
+
+/** Returns the status, and the reason of a failure; the reason of an expired notification is its status. */
+function describeStatus(status: string, reason: string | undefined): string {
+  const texts = [status, reason].filter((text) => text !== undefined && text !== status.toUpperCase());
+  return texts.map((text) => getLabel(text ?? "")).join(": ");
 }

@@ -6,7 +6,7 @@ import { delivery, queryClient, type Schemas, unwrap } from "../../shared/api";
 import { useConfig } from "../../shared/config";
 import { formatAmount, formatDateTime } from "../../shared/format";
 import { Page, QueryView } from "../../shared/ui";
-import { getLabel } from "../labels";
+import { formatActor, getLabel } from "../labels";
 import { messages } from "../messages";
 import { Fact } from "../ui/fact";
 import { OpenById, OrderLink } from "../ui/links";
@@ -99,7 +99,7 @@ function OrderView({ order }: { order: Schemas["Order"] }) {
         columns={[
           { title: "at", cell: ({ at }) => formatDateTime(at) },
           { title: "status", cell: ({ status }) => getLabel(status) },
-          { title: "actor", cell: ({ actor }) => actor },
+          { title: "actor", cell: ({ actor }) => formatActor(actor) },
           { title: "note", cell: ({ note }) => note, isText: true },
         ]}
       />

@@ -1,3 +1,4 @@
+import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { delivery, queryClient, type Schemas, unwrap } from "../../shared/api";
@@ -19,7 +20,6 @@ export function Users() {
         { title: "verified", cell: ({ email_verified }) => getLabel(String(email_verified)) },
         { title: "role", cell: ({ role }) => role && getLabel(role) },
         { title: "disabled", cell: ({ disabled = false }) => getLabel(String(disabled)) },
-        { title: "user_id", cell: ({ id }) => id },
         { title: "actions", cell: (user) => <UserActions user={user} /> },
       ]}
     />
@@ -37,7 +37,12 @@ function UserActions({ user }: { user: Schemas["User"] }) {
   };
   return (
     <>
-      <Button onPress={() => setIsOpen(true)}>{messages.edit}</Button>
+      <div className="buttons">
+        <Button onPress={() => setIsOpen(true)}>{messages.edit}</Button>
+        <Link to="/notifications" search={{ user_id: user.id }}>
+          {messages.notifications}
+        </Link>
+      </div>
       <Dialog title={user.email} isOpen={isOpen} onClose={() => setIsOpen(false)}>
         <SchemaForm
           schema="SetUserRoleRequest"

@@ -1,13 +1,14 @@
 /** Form fields of a JSON schema of the contract. */
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useEffectEvent, useState } from "react";
 
+import { getDecimals } from "../../shared/format";
 import { Button, Checkbox, SelectField, TextField } from "../../shared/ui";
 import { getLabel } from "../labels";
 import { messages } from "../messages";
 import { isObject, type Json, type JsonObject, type Schema, splitNull } from "../schema";
 
-/** Names of amounts, which the contract has in minor units and forms in major ones. */
-const AMOUNTS = new Set(["price", "delivery_fee"]);
+/** Currencies by the name of the amount, which the contract has in minor units and forms in major ones. */
+const CURRENCIES: Partial<Record<string, string>> = { price: "currency", delivery_fee: "delivery_fee_currency" };
 /** Longest text of a single line. */
 const MAX_LINE_LENGTH = 500;
 
@@ -16,6 +17,8 @@ interface FieldProps {
   schema: Schema;
   value: Json | undefined;
   isRequired: boolean;
+  /** Number of decimals of a number. */
+  decimals: number;
   /** Undefined removes the value. */
   onChange: (value: Json | undefined) => void;
 }
@@ -42,9 +45,16 @@ export function ObjectFields({ schema, value, onChange, required = [] }: ObjectF
       schema={splitNull(property)[0]}
       value={value[name]}
       isRequired={requiredNames.has(name)}
+      decimals={countDecimals(name, value)}
       onChange={(part) => change(name, part)}
     />
   ));
+}
+
+/** Returns the number of decimals of a property: an amount has those of its currency, another number has none. */
+function countDecimals(name: string, value: JsonObject): number {
+  const currency = CURRENCIES[name];
+  return currency === undefined ? 0 : getDecimals(String(value[currency]));
 }
 
 function SchemaField(props: FieldProps): ReactNode {
@@ -147,19 +157,21 @@ function getOptions({ enum: values = [] }: Schema, hasEmpty: boolean): [value: s
   ];
 }
 
-/** An integer, or an amount with two decimals. It stores the text, so that an incomplete number can be typed. */
-function NumberField({ name, schema, value, isRequired, onChange }: FieldProps) {
+/** An integer, or an amount with decimals. It stores the text, so that an incomplete number can be typed. */
+function NumberField({ name, schema, value, isRequired, decimals, onChange }: FieldProps) {
   const { minimum = 0, maximum = Number.MAX_SAFE_INTEGER } = schema;
-  const factor = AMOUNTS.has(name) ? 100 : 1;
-  const [text, setText] = useState(() =>
-    typeof value === "number" ? (value / factor).toFixed(factor === 1 ? 0 : 2) : "",
-  );
+  const factor = 10 ** decimals;
+  const [text, setText] = useState(() => (typeof value === "number" ? (value / factor).toFixed(decimals) : ""));
   const parse = (input: string): number => Math.round(Number(input.replace(",", ".")) * factor);
-  const change = (changed: string): void => {
-    setText(changed);
-    const number = parse(changed);
-    onChange(changed === "" || Number.isNaN(number) ? undefined : number);
+  const report = (input: string): void => {
+    const number = parse(input);
+    onChange(input === "" || Number.isNaN(number) ? undefined : number);
   };
+  const reportAgain = useEffectEvent(() => {
+    if (text !== "" && parse(text) !== value) report(text);
+  });
+  // A currency with other decimals changes the number that the text means.
+  useEffect(() => reportAgain(), [decimals]);
   const validate = (input: string): string | null => {
     const isValid = input === "" || (parse(input) >= minimum && parse(input) <= maximum);
     return isValid ? null : messages.between(minimum / factor, maximum / factor);
@@ -168,12 +180,15 @@ function NumberField({ name, schema, value, isRequired, onChange }: FieldProps) 
     <TextField
       label={getLabel(name)}
       name={name}
-      inputMode={factor === 1 ? "numeric" : "decimal"}
-      pattern={factor === 1 ? "[0-9]+" : "[0-9]+([.,][0-9]{1,2})?"}
+      inputMode={decimals === 0 ? "numeric" : "decimal"}
+      pattern={decimals === 0 ? "[0-9]+" : `[0-9]+([.,][0-9]{1,${decimals}})?`}
       isRequired={isRequired}
       validate={validate}
       value={text}
-      onChange={change}
+      onChange={(changed) => {
+        setText(changed);
+        report(changed);
+      }}
     />
   );
 }

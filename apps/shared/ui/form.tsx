@@ -1,9 +1,9 @@
 /** A form that sends one request. */
 import { ProblemError } from "@delivery/client";
-import { useMutation } from "@tanstack/react-query";
-import { type FormEvent, type ReactNode, useEffect, useRef } from "react";
+import { type FormEvent, type ReactNode, useEffect } from "react";
 import { Form as AriaForm } from "react-aria-components";
 
+import { useAction } from "./action";
 import { Button } from "./button";
 import { ErrorMessage } from "./problem";
 
@@ -27,25 +27,20 @@ export interface FormProps<T> {
  * ignored while the first one is in progress.
  */
 export function Form<T>({ action, kind = "primary", onSubmit, onSuccess, resetKey, children }: FormProps<T>) {
-  const isBusy = useRef(false);
-  const mutation = useMutation({
+  const { run, reset, error, isPending } = useAction({
     mutationFn: onSubmit,
     onSuccess: (result) => onSuccess?.(result),
-    onSettled: () => (isBusy.current = false),
   });
-  const { reset } = mutation;
   useEffect(() => reset(), [reset, resetKey]);
   const submit = (event: FormEvent<HTMLFormElement>): void => {
     event.preventDefault();
-    if (isBusy.current) return;
-    isBusy.current = true;
-    mutation.mutate(readValues(event.currentTarget));
+    run(readValues(event.currentTarget));
   };
   return (
-    <AriaForm className="form" onSubmit={submit} validationErrors={getFieldErrors(mutation.error)}>
+    <AriaForm className="form" onSubmit={submit} validationErrors={getFieldErrors(error)}>
       {children}
-      <ErrorMessage error={mutation.error} />
-      <Button type="submit" kind={kind} isPending={mutation.isPending}>
+      <ErrorMessage error={error} />
+      <Button type="submit" kind={kind} isPending={isPending}>
         {action}
       </Button>
     </AriaForm>

@@ -1,3 +1,4 @@
+export * from "./action";
 export * from "./button";
 export * from "./dialog";
 export * from "./fields";

@@ -1,5 +1,4 @@
 /** Sign-in and sign-out. */
-import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Fragment, type ReactNode } from "react";
 
@@ -7,6 +6,7 @@ import { delivery, unwrap } from "../api";
 import { device, forgetDevice, registerDevice } from "../push";
 import { shared } from "../messages";
 import { session, useSession } from "../session";
+import { useAction } from "./action";
 import { Button } from "./button";
 import { TextField } from "./fields";
 import { Form } from "./form";
@@ -55,9 +55,9 @@ export async function signOut(): Promise<void> {
 
 export function SignOutButton() {
   const navigate = useNavigate();
-  const mutation = useMutation({ mutationFn: signOut, onSettled: () => navigate({ to: "/" }) });
+  const action = useAction({ mutationFn: signOut, onSettled: () => navigate({ to: "/" }) });
   return (
-    <Button kind="plain" isPending={mutation.isPending} onPress={() => mutation.mutate()}>
+    <Button kind="plain" isPending={action.isPending} onPress={() => action.run()}>
       {shared.signOut}
     </Button>
   );

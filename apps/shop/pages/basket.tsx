@@ -1,6 +1,6 @@
 /** Basket: quantities, delivery details, and the check of the order against the present prices. */
 import { ProblemError } from "@delivery/client";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 
@@ -8,7 +8,18 @@ import { delivery, queryClient, type Schemas, unwrap } from "../../shared/api";
 import { formatAmount } from "../../shared/format";
 import { shared } from "../../shared/messages";
 import { useSession } from "../../shared/session";
-import { Button, ErrorMessage, Form, getReason, Page, SelectField, SignInForm, TextField, type Values } from "../../shared/ui";
+import {
+  Button,
+  ErrorMessage,
+  Form,
+  getReason,
+  Page,
+  SelectField,
+  SignInForm,
+  TextField,
+  useAction,
+  type Values,
+} from "../../shared/ui";
 import { type Basket, basket, type BasketItem, MAX_QUANTITY, setQuantity, sumItems } from "../basket";
 import { m } from "../messages";
 import { banksQuery, loadAllProducts, partnerQuery, profileQuery } from "../queries";
@@ -188,7 +199,7 @@ function toCheckRequest(stored: Basket, values: Values, tip: number, total: numb
 function BasketRepair({ error, stored, onRepaired }: { error: Error | null; stored: Basket; onRepaired: () => void }) {
   const reason = getReason(error);
   const [changes, setChanges] = useState<string[]>([]);
-  const update = useMutation({
+  const update = useAction({
     mutationFn: async () => {
       const [products, partner] = await Promise.all([
         loadAllProducts(stored.partner.id),
@@ -217,7 +228,7 @@ function BasketRepair({ error, stored, onRepaired }: { error: Error | null; stor
         </div>
       )}
       {isRepairable && (
-        <Button kind="primary" isPending={update.isPending} onPress={() => update.mutate()}>
+        <Button kind="primary" isPending={update.isPending} onPress={() => update.run()}>
           {problem?.reason === "PRODUCT_UNAVAILABLE" ? m.removeUnavailable : m.useCurrentPrices}
         </Button>
       )}

@@ -1,11 +1,11 @@
 /** Confirmation of a checked order, which leads to the bank's page. */
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
-import { useEffect, useRef } from "react";
+import { useEffect } from "react";
 
 import { delivery, getRetryDelay, queryClient, shouldRetry, unwrap } from "../../shared/api";
 import { formatAmount, formatTime } from "../../shared/format";
-import { Button, ErrorMessage, Page, QueryView, RequireSession } from "../../shared/ui";
+import { Button, ErrorMessage, Page, QueryView, RequireSession, useAction } from "../../shared/ui";
 import { basket, sumItems } from "../basket";
 import { m } from "../messages";
 import { checkQuery } from "../queries";
@@ -29,8 +29,7 @@ export function CheckoutPage() {
 function Checkout({ checkId }: { checkId: string }) {
   const check = useQuery(checkQuery(checkId));
   // The key is that of the check: a repetition, also after a reload or in another tab, returns the same order.
-  const isBusy = useRef(false);
-  const confirm = useMutation({
+  const confirm = useAction({
     mutationFn: () =>
       unwrap(
         delivery.POST("/orders", {
@@ -45,23 +44,12 @@ function Checkout({ checkId }: { checkId: string }) {
       void queryClient.invalidateQueries({ queryKey: ["orders"] });
       window.location.assign(payment.webcheckout_url);
     },
-    onError: () => (isBusy.current = false),
   });
-  const press = (): void => {
-    // The state of the mutation changes after a second click of a double click.
-    if (isBusy.current) return;
-    isBusy.current = true;
-    confirm.mutate();
-  };
   const { reset } = confirm;
   useEffect(() => {
     // The browser may show this page again as it was, when the customer comes back from the bank.
-    const restart = (): void => {
-      isBusy.current = false;
-      reset();
-    };
-    window.addEventListener("pageshow", restart);
-    return () => window.removeEventListener("pageshow", restart);
+    window.addEventListener("pageshow", reset);
+    return () => window.removeEventListener("pageshow", reset);
   }, [reset]);
   return (
     <QueryView query={check}>
@@ -88,7 +76,7 @@ function Checkout({ checkId }: { checkId: string }) {
           <p className="dim">{m.validUntil(formatTime(data.expires_at))}</p>
           <ErrorMessage error={confirm.error} />
           <div className="buttons">
-            <Button kind="primary" isPending={confirm.isPending || confirm.isSuccess} onPress={press}>
+            <Button kind="primary" isPending={confirm.isPending || confirm.isSuccess} onPress={() => confirm.run()}>
               {m.confirm(formatAmount(data.total_amount, currency))}
             </Button>
             <Link to="/basket">{m.backToBasket}</Link>

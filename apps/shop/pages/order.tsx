@@ -1,6 +1,6 @@
 /** An order: live status, position of the courier, payment, cancellation and history. */
 import { watchOrder } from "@delivery/client";
-import { useInfiniteQuery, useMutation, useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 
@@ -8,7 +8,18 @@ import { delivery, queryClient, type Schemas, unwrap } from "../../shared/api";
 import { formatAmount, formatDateTime, formatTime } from "../../shared/format";
 import { shared } from "../../shared/messages";
 import { getItems } from "../../shared/paging";
-import { Button, Dialog, ErrorMessage, Form, MoreButton, Page, QueryView, RequireSession, TextField } from "../../shared/ui";
+import {
+  Button,
+  Dialog,
+  ErrorMessage,
+  Form,
+  MoreButton,
+  Page,
+  QueryView,
+  RequireSession,
+  TextField,
+  useAction,
+} from "../../shared/ui";
 import { sumItems } from "../basket";
 import { m } from "../messages";
 import { historyQuery, orderQuery } from "../queries";
@@ -149,7 +160,7 @@ function Position({ at, coordinates: { latitude, longitude } }: NonNullable<Watc
 }
 
 function PayButton({ orderId }: { orderId: string }) {
-  const pay = useMutation({
+  const pay = useAction({
     mutationFn: () =>
       unwrap(
         delivery.GET("/orders/{order_id}/payment", {
@@ -160,7 +171,7 @@ function PayButton({ orderId }: { orderId: string }) {
   });
   return (
     <>
-      <Button kind="primary" isPending={pay.isPending} onPress={() => pay.mutate()}>
+      <Button kind="primary" isPending={pay.isPending} onPress={() => pay.run()}>
         {m.pay}
       </Button>
       <ErrorMessage error={pay.error} />

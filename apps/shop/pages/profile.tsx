@@ -1,5 +1,5 @@
 /** Profile: personal data, picture, devices, e-mail address, password, and deletion of the account. */
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { FileTrigger } from "react-aria-components";
@@ -18,6 +18,7 @@ import {
   RequireSession,
   SignOutButton,
   TextField,
+  useAction,
   type Values,
 } from "../../shared/ui";
 import { m } from "../messages";
@@ -120,8 +121,8 @@ function Avatar({ user }: { user: User }) {
     };
   }, [user.avatar_url]);
   const onSuccess = (): Promise<void> => queryClient.invalidateQueries({ queryKey: profileQuery.queryKey });
-  const upload = useMutation({ mutationFn: putAvatar, onSuccess });
-  const remove = useMutation({ mutationFn: () => unwrap(delivery.DELETE("/users/me/avatar")), onSuccess });
+  const upload = useAction({ mutationFn: putAvatar, onSuccess });
+  const remove = useAction({ mutationFn: () => unwrap(delivery.DELETE("/users/me/avatar")), onSuccess });
   return (
     <>
       <h2>{m.avatar}</h2>
@@ -129,12 +130,12 @@ function Avatar({ user }: { user: User }) {
       <div className="buttons">
         <FileTrigger
           acceptedFileTypes={["image/png", "image/jpeg", "image/webp"]}
-          onSelect={(files) => files?.[0] !== undefined && upload.mutate(files[0])}
+          onSelect={(files) => files?.[0] !== undefined && upload.run(files[0])}
         >
           <Button isPending={upload.isPending}>{m.uploadAvatar}</Button>
         </FileTrigger>
         {user.avatar_url !== undefined && (
-          <Button kind="plain" isPending={remove.isPending} onPress={() => remove.mutate()}>
+          <Button kind="plain" isPending={remove.isPending} onPress={() => remove.run()}>
             {m.removeAvatar}
           </Button>
         )}
@@ -163,8 +164,8 @@ function Devices() {
   const current = device.use();
   const devices = useQuery(devicesQuery);
   const onSuccess = (): Promise<void> => queryClient.invalidateQueries({ queryKey: devicesQuery.queryKey });
-  const register = useMutation({ mutationFn: registerDevice, onSuccess });
-  const remove = useMutation({
+  const register = useAction({ mutationFn: registerDevice, onSuccess });
+  const remove = useAction({
     mutationFn: async (id: string) => {
       await unwrap(delivery.DELETE("/users/me/devices/{device_id}", { params: { path: { device_id: id } } }));
       if (current?.id === id) device.set({ token: current.token });
@@ -184,7 +185,12 @@ function Devices() {
               {items.map(({ id, name = m.unnamedDevice }) => (
                 <li key={id} className="card row">
                   {name}
-                  <Button kind="plain" aria-label={m.removeProduct(name)} onPress={() => remove.mutate(id)}>
+                  <Button
+                    kind="plain"
+                    aria-label={m.removeProduct(name)}
+                    isPending={remove.isPending && remove.variables === id}
+                    onPress={() => remove.run(id)}
+                  >
                     {m.remove}
                   </Button>
                 </li>
@@ -195,7 +201,7 @@ function Devices() {
       </QueryView>
       <div className="buttons">
         {isPushSupported(config) && current?.id === undefined && (
-          <Button isPending={register.isPending} onPress={() => register.mutate()}>
+          <Button isPending={register.isPending} onPress={() => register.run()}>
             {m.registerDevice}
           </Button>
         )}

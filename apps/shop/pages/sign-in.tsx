@@ -1,5 +1,5 @@
 /** Sign-in, creation of an account, and confirmation of its e-mail address. */
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 
@@ -9,7 +9,17 @@ import { LOCALE } from "../../shared/language";
 import { shared } from "../../shared/messages";
 import { isPushSupported, registerDevice, requestToken } from "../../shared/push";
 import { session } from "../../shared/session";
-import { Button, Checkbox, ErrorMessage, Form, Page, RequireSession, SignInForm, type Values } from "../../shared/ui";
+import {
+  Button,
+  Checkbox,
+  ErrorMessage,
+  Form,
+  Page,
+  RequireSession,
+  SignInForm,
+  useAction,
+  type Values,
+} from "../../shared/ui";
 import { m } from "../messages";
 import { profileQuery } from "../queries";
 import { CodeField, EmailField, NewPasswordField, PersonFields } from "../ui/account-fields";
@@ -102,7 +112,7 @@ function Confirm() {
   const profile = useQuery(profileQuery);
   const user = profile.data?.user;
   const [isConfirmed, setConfirmed] = useState(false);
-  const resend = useMutation({
+  const resend = useAction({
     mutationFn: (email: string) => unwrap(delivery.POST("/users/verification", { body: { email } })),
   });
   if (isConfirmed) {
@@ -130,7 +140,7 @@ function Confirm() {
       </Form>
       <div className="buttons">
         {user?.email_verified === false && (
-          <Button isPending={resend.isPending} onPress={() => resend.mutate(user.email)}>
+          <Button isPending={resend.isPending} onPress={() => resend.run(user.email)}>
             {m.resend}
           </Button>
         )}
