@@ -12,7 +12,9 @@ from codegen.openapi.findings import HTTP_METHODS as HTTP_METHODS  # noqa: PLC04
 from codegen.openapi.findings import OpenApiFile
 from codegen.openapi.names import check_file_names
 from codegen.openapi.reader import read_openapi_file
+from codegen.proto_rules.locations import PROTO_FOLDER
 from codegen.protobuf import ProtoContracts, load_protos, parse_image
+from codegen.unread_files import find_unread_files
 from codegen.yaml_input import list_yaml_files
 
 type Files = dict[str, str | bytes]
@@ -81,7 +83,7 @@ def load(root: Path) -> Contracts:
 
     Raises ContractError with all errors of the files.
     """
-    return _load(root, lambda: load_protos(root))
+    return _load(root, lambda: load_protos(root), find_unread=True)
 
 
 def load_compiled(root: Path) -> Contracts:
@@ -89,7 +91,7 @@ def load_compiled(root: Path) -> Contracts:
     return _load(root, lambda: parse_image((root / DESCRIPTORS).read_bytes()))
 
 
-def _load(root: Path, read_protos: Callable[[], ProtoContracts]) -> Contracts:
+def _load(root: Path, read_protos: Callable[[], ProtoContracts], *, find_unread: bool = False) -> Contracts:
     errors, files, protos = ContractErrors(), dict[str, OpenApiFile](), list[ProtoContracts]()
     mesh = load_mesh(root)
     with errors.collect():
@@ -98,7 +100,13 @@ def _load(root: Path, read_protos: Callable[[], ProtoContracts]) -> Contracts:
         for path in paths:
             if (file := read_openapi_file(root, path, errors, is_served=path.stem == mesh["name"])) is not None:
                 files[path.stem] = file
+    referenced = (
+        None if errors.messages else {origin.path for file in files.values() for origin in file.origins.values()}
+    )
     with errors.collect():
         protos.append(read_protos())
+    if find_unread:
+        compiled = {f"{PROTO_FOLDER}/{file.name}" for source in protos for file in source.descriptors.file}
+        errors.messages += find_unread_files(root, referenced, compiled or None)
     errors.raise_if_any()
     return Contracts({stem: file.document for stem, file in files.items()}, protos[0], mesh, files, root)

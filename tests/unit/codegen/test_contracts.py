@@ -73,11 +73,25 @@ def test_load_reads_openapi_files_by_stem(tmp_path: Path) -> None:
     folder.mkdir()
     for stem in ("partner-system", "fcm"):
         (folder / f"{stem}.yaml").write_text(yaml.safe_dump(create_document(stem)), encoding="utf-8")
-    (folder / "notes.txt").write_text("not a contract", encoding="utf-8")
+    (folder / "notes.md").write_text("not a contract", encoding="utf-8")
     loaded = load(tmp_path)
     assert loaded.openapi == {stem: create_document(stem) for stem in ("fcm", "partner-system")}
     assert loaded.format_location("fcm", "info", "title") == "api-specs/openapi/fcm.yaml:2: info"
     assert [service.name for service in loaded.protos.services] == ["EchoService", "StreamService"]
+
+
+def test_load_reports_contract_in_subfolder_unless_it_is_referenced(tmp_path: Path) -> None:
+    sample.compile_protos(tmp_path, "v1/sample.proto")
+    schemas = {"components": {"schemas": {"Amount": {"type": "integer"}}}}
+    for name, content in {"common/money": schemas, "fcm": create_document("fcm")}.items():
+        path = tmp_path / f"api-specs/openapi/{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(ContractError, match=r"^api-specs/openapi/common/money\.yaml: no contract refers to this file"):
+        load(tmp_path)
+    reference = {"components": {"schemas": {"Price": {"$ref": "common/money.yaml#/components/schemas/Amount"}}}}
+    path.write_text(yaml.safe_dump(create_document("fcm") | reference), encoding="utf-8")
+    assert load(tmp_path).get_schemas("fcm").keys() == {"Price", "Amount"}
 
 
 def test_load_with_invalid_protobuf_file_raises_contract_error(tmp_path: Path) -> None:
