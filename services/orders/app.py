@@ -29,7 +29,7 @@ from services.orders.usecases.reconciliation import ReconciliationPolicy
 from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.config.settings import DemoSettings, ServiceSettings
 from services.runtime.core.clock import get_time_days_ago, now
-from services.runtime.core.ids import generate_id
+from services.runtime.core.ids import derive_id
 from services.runtime.messaging import inbox
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.consumer import consume
@@ -81,7 +81,7 @@ async def serve(settings: Settings) -> None:
         change_listener,
         secret_box,
         now,
-        generate_id,
+        derive_id,
         settings.public_url,
         settings.return_url_origins,
     )

@@ -20,7 +20,7 @@ from services.orders.adapters.order_change_listener import PostgresOrderChangeLi
 from services.orders.entrypoints.rpc import OrdersRpc
 from services.partners.entrypoints.rpc import PartnersRpc
 from services.runtime.core.clock import now
-from services.runtime.core.ids import generate_id
+from services.runtime.core.ids import derive_id, generate_id
 from services.runtime.core.pagination import PageTokenSigner
 from services.runtime.core.principal import PAYLOAD_HEADER
 from services.runtime.outbound.webhook_secrets import generate_secret
@@ -60,7 +60,7 @@ async def channel(orders: Orders, partners: PartnersFixture, tmp_path: Path) -> 
     """Return a channel to orders and partners, which share one server."""
     listener = PostgresOrderChangeListener(orders.database.url)
     orders_rpc = OrdersRpc(
-        orders.repository, orders.history, listener, orders.secret_box, now, generate_id, "https://edge.test", ()
+        orders.repository, orders.history, listener, orders.secret_box, now, derive_id, "https://edge.test", ()
     )
     partners_rpc = PartnersRpc(partners.repository, partners.secret_box, now)
     server = RpcServer(tmp_path / "rpc.sock", [orders_rpc, partners_rpc], PageTokenSigner(["key"]))

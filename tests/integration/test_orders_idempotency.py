@@ -18,7 +18,7 @@ from services.orders.usecases import OrderRequest
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
-from services.runtime.core.ids import generate_id
+from services.runtime.core.ids import derive_id, generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.rpc.codec import get_codec
 from services.runtime.storage import idempotency
@@ -40,7 +40,7 @@ def rpc(orders: Orders) -> OrdersRpc:
     listener = PostgresOrderChangeListener(orders.database.url)
     origins = ["https://app.example"]
     return OrdersRpc(
-        orders.repository, orders.history, listener, orders.secret_box, now, generate_id, "http://edge", origins
+        orders.repository, orders.history, listener, orders.secret_box, now, derive_id, "http://edge", origins
     )
 
 
@@ -98,7 +98,7 @@ async def test_response_is_encoded_once_per_key(orders: Orders) -> None:
         return encoded[-1].encode()
 
     first, repeated = [
-        await usecases.create_order(orders.repository, now, generate_id, ADA, request, key, encode) for _ in range(2)
+        await usecases.create_order(orders.repository, now, derive_id, ADA, request, key, encode) for _ in range(2)
     ]
     assert (first.data, first.replayed) == (encoded[0].encode(), False)
     assert repeated == IdempotentResponse(first.data, replayed=True)

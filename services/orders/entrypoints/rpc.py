@@ -47,7 +47,7 @@ class OrdersRpc(OrdersServicer):
         change_listener: OrderChangeListener,
         secret_box: SecretBox,
         clock: Clock,
-        generate_id: Callable[[], str],
+        derive_id: Callable[[str], str],
         public_url: str,
         return_url_origins: Collection[str],
     ) -> None:
@@ -56,7 +56,7 @@ class OrdersRpc(OrdersServicer):
         self._change_listener = change_listener
         self._secret_box = secret_box
         self._clock = clock
-        self._generate_id = generate_id
+        self._derive_id = derive_id
         self._payment_instructions = PaymentInstructionsBuilder(public_url, secret_box, clock)
         self._return_url_origins = return_url_origins
 
@@ -87,7 +87,7 @@ class OrdersRpc(OrdersServicer):
         response = await usecases.create_order(
             self._repository,
             self._clock,
-            self._generate_id,
+            self._derive_id,
             principal,
             order_request_from_proto(request),
             build_idempotency_key(principal, "confirmOrder", request.idempotency_key, parameters),

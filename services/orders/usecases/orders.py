@@ -45,7 +45,7 @@ class OrderRequest(NamedTuple):
 async def create_order(
     repository: Repository,
     clock: Clock,
-    generate_id: Callable[[], str],
+    derive_id: Callable[[str], str],
     principal: Principal,
     request: OrderRequest,
     key: IdempotencyKey | None,
@@ -53,27 +53,28 @@ async def create_order(
 ) -> IdempotentResponse:
     """Create the order of a check, once per check and per idempotency key; return the encoded response.
 
-    `encode` is called with the order and its bank. A check that has already become an order returns that order. If the
-    cache is unavailable and no order exists, the error is UPSTREAM_UNAVAILABLE instead of CHECK_EXPIRED, since the
-    check may still be valid. If the basket was rejected, the error is that of the rejection.
+    `derive_id` returns the id of the order of a check, so that the primary key also prevents a second order. `encode`
+    is called with the order and its bank. A check that has already become an order returns that order. If the cache is
+    unavailable and no order exists, the error is UPSTREAM_UNAVAILABLE instead of CHECK_EXPIRED, since the check may
+    still be valid. If the basket was rejected, the error is that of the rejection.
 
     Raises ApiError: the rejection, BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED,
     IDEMPOTENCY_KEY_BUSY.
     """
     async with repository.idempotent_unit_of_work(key) as (unit, response):
         if not response.replayed:
-            order, bank = await _create_or_find_order(unit, clock, generate_id, principal, request)
+            order, bank = await _create_or_find_order(unit, clock, derive_id, principal, request)
             response.data = encode(order, bank)
     return response
 
 
 async def _create_or_find_order(
-    unit: UnitOfWork, clock: Clock, generate_id: Callable[[], str], principal: Principal, request: OrderRequest
+    unit: UnitOfWork, clock: Clock, derive_id: Callable[[str], str], principal: Principal, request: OrderRequest
 ) -> tuple[Order, Bank]:
     basket = None if request.rejection else request.basket
     bank = None if basket is None else await unit.banks.get(basket.bank_id)
     if basket is not None and bank is not None and bank.active:
-        order = order_rules.create_order(generate_id(), principal.user_id, basket, clock())
+        order = order_rules.create_order(derive_id(request.check_id), principal.user_id, basket, clock())
         actor = f"customer:{principal.user_id}"
         if await unit.orders.add(order, request.check_id, actor):
             await unit.publish(OrderCreated(order=build_order_snapshot(order, actor)))

@@ -66,7 +66,7 @@ _SELECT_ORDER_BY_CHECK = Statement(select(*ORDER_COLUMNS).where(orders.c.check_i
 _inserted_order = (
     postgresql.insert(orders)
     .values({name: bindparam(name) for name in (*_ORDER_FIELDS, "check_id")})
-    .on_conflict_do_nothing(index_elements=["check_id"])
+    .on_conflict_do_nothing()
     .returning(orders.c.id, orders.c.version, orders.c.status, orders.c.updated_at)
     .cte("inserted")
 )

@@ -36,7 +36,7 @@ def build_rpc(repository: FakeRepository, history: FakeHistory | None = None) ->
         FakeChangeListener(),
         SECRET_BOX,
         repository.clock,
-        lambda: "o1",
+        lambda _: "o1",
         "https://api.test",
         ["https://app.test"],
     )

@@ -1,5 +1,6 @@
 """Orders from the checked basket to delivery, cancellation or expiry: permissions, idempotency and events."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -31,14 +32,14 @@ async def create(
     request: OrderRequest,
     principal: Principal = ADA,
     key: str | None = None,
-    generate_id: str = "o1",
+    derive_id: Callable[[str], str] = lambda _: "o1",
 ) -> IdempotentResponse:
     def encode(order: Order, bank: Bank) -> bytes:
         return f"{order.id} {bank.id}".encode()
 
     idempotency_key = None if key is None else IdempotencyKey(principal.user_id, "confirmOrder", key, b"")
     return await orders.create_order(
-        repository, repository.clock, lambda: generate_id, principal, request, idempotency_key, encode
+        repository, repository.clock, derive_id, principal, request, idempotency_key, encode
     )
 
 
@@ -57,8 +58,15 @@ async def test_check_becomes_one_order() -> None:
     await create(repository, OrderRequest("c1", BASKET))
     rejected = OrderRequest("c1", None, rejection=Reason.PARTNER_UNAVAILABLE)
     for request in (OrderRequest("c1", BASKET), OrderRequest("c1", None), OrderRequest("c1", None, True), rejected):
-        assert (await create(repository, request, generate_id="o2")).data == b"o1 visa"
+        assert (await create(repository, request, derive_id=lambda _: "o2")).data == b"o1 visa"
     assert (list(repository.orders), len(repository.events)) == (["o1"], 1)
+
+
+async def test_id_of_order_is_derived_from_its_check() -> None:
+    repository = FakeRepository()
+    for check_id in ("c1", "c2"):
+        await create(repository, OrderRequest(check_id, BASKET), derive_id=lambda check_id: f"order of {check_id}")
+    assert [*repository.orders] == ["order of c1", "order of c2"]
 
 
 async def test_repeated_idempotency_key_replays_response() -> None:

@@ -21,3 +21,10 @@ def test_id_is_no_option_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_id_with_hyphen_is_accepted_after_separator() -> None:
     arguments = ["dead-letters", "drop", "orders.users", "--", "-aaa"]
     assert build_parser().parse_args(arguments).id == "-aaa"
+
+
+def test_derived_id_is_reproducible_and_of_the_same_form() -> None:
+    derived = {ids.derive_id(f"c{number}") for number in range(1000)}
+    assert derived == {ids.derive_id(f"c{number}") for number in range(1000)}
+    assert len(derived) == 1000
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{21}", each) for each in derived)
