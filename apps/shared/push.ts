@@ -1,6 +1,7 @@
 /** Push notifications of this browser: permission, token, and its registration at the account. */
 import { delivery, queryClient, unwrap } from "./api";
 import { type AppConfig, configQuery } from "./config";
+import { session } from "./session";
 import { Stored } from "./stored";
 
 export interface PushDevice {
@@ -43,6 +44,18 @@ export async function registerDevice(): Promise<void> {
   if (token === undefined) return;
   const { id } = await unwrap(delivery.POST("/users/me/devices", { body: { token, name: describeBrowser() } }));
   device.set({ token, id });
+}
+
+/**
+ * Registers the device again if Firebase has replaced its token since the last start of the app.
+ * The platform removes the old token after the first notification that Firebase rejects.
+ */
+export async function renewDevice(): Promise<void> {
+  const registered = device.get();
+  if (registered?.id === undefined || session.get() === undefined) return;
+  const { firebase } = await queryClient.fetchQuery(configQuery);
+  if (firebase === undefined || Notification.permission !== "granted") return;
+  if ((await getFirebaseToken(firebase)) !== registered.token) await registerDevice();
 }
 
 /** Removes the registration at the account; the token remains valid for the next one. */

@@ -3,6 +3,7 @@ import { createRootRoute, createRoute, createRouter, Link, Outlet } from "@tanst
 
 import type { Schemas } from "../shared/api";
 import { shared } from "../shared/messages";
+import { renewDevice } from "../shared/push";
 import { useSession } from "../shared/session";
 import { startApp } from "../shared/start";
 import { Frame, NotFoundPage } from "../shared/ui";
@@ -87,3 +88,5 @@ declare module "@tanstack/react-router" {
 }
 
 startApp(router);
+// The profile offers the registration if this fails.
+renewDevice().catch(() => undefined);

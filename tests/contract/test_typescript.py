@@ -1,5 +1,9 @@
 """Behaviour and types of the generated TypeScript client."""
 
+import json
+
+import pytest
+
 from codegen.contracts import load
 from codegen.rest.operations import iter_operations
 from services.orders.domain.orders import FINAL_STATUSES
@@ -26,3 +30,12 @@ def test_watch_ends_at_final_status() -> None:
     assert {field: set(values) for field, values in final_event.items()} == {
         "status": {status.value for status in FINAL_STATUSES}
     }
+
+
+@pytest.mark.parametrize("path", ["package-lock.json", "deploy/mock/package-lock.json"])
+def test_lock_file_contains_hashes_and_no_registry_address(path: str) -> None:
+    packages = json.loads((ROOT / path).read_text(encoding="utf-8"))["packages"]
+    installed = {name: package for name, package in packages.items() if name}
+    assert installed
+    assert [name for name, package in installed.items() if "resolved" in package] == []
+    assert [name for name, package in installed.items() if "integrity" not in package] == []
