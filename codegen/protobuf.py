@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import message_factory
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     FileDescriptorSet,
@@ -15,7 +14,6 @@ from google.protobuf.descriptor_pb2 import (
     MethodOptions,
 )
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import Message
 
 from codegen.errors import ContractError, ContractErrors
 from codegen.proto_rules.locations import (
@@ -27,6 +25,7 @@ from codegen.proto_rules.locations import (
     find_options_package,
     iter_messages,
 )
+from codegen.proto_rules.options import OptionReader
 from codegen.proto_rules.subjects import check_subjects
 
 MIN_TIMEOUT_S, MAX_TIMEOUT_S = 0.001, 31_536_000
@@ -155,7 +154,7 @@ def parse_image(image: bytes, options_pool: DescriptorPool | None = None) -> Pro
     Raises ContractError with all errors of the options.
     """
     descriptors, pool = _load_descriptors(image)
-    options, errors = _OptionReader(options_pool or pool, find_options_package(descriptors)), ContractErrors()
+    options, errors = OptionReader(options_pool or pool, find_options_package(descriptors)), ContractErrors()
     files = [SourceFile(file) for file in descriptors.file]
     services = [service for file in files for service in _parse_services(file, options, errors)]
     events = [event for file in files for event in _parse_events(file, options, errors)]
@@ -186,32 +185,7 @@ def _build(root: Path) -> bytes:
     return result.stdout
 
 
-class _OptionReader:
-    """Reader of the custom options, which descriptors carry as extensions defined in `pool`."""
-
-    def __init__(self, pool: DescriptorPool, package: str) -> None:
-        self._pool = pool
-        self.package = package
-        self._callers = pool.FindEnumTypeByName(f"{package}.Caller").values_by_number
-
-    def read(self, options: Message, extension_name: str) -> Any:
-        """Return the message of the option, or None if the option is absent."""
-        extension: Any = self._pool.FindExtensionByName(f"{self.package}.{extension_name}")
-        message_factory.GetMessageClass(extension.message_type)
-        own = message_factory.GetMessageClass(extension.containing_type).FromString(options.SerializeToString())
-        return own.Extensions[extension] if own.HasExtension(extension) else None
-
-    def list_caller_names(self) -> tuple[str, ...]:
-        """Return all callers except CALLER_UNSPECIFIED."""
-        return tuple(self.format_caller_name(number) for number in sorted(self._callers) if number)
-
-    def format_caller_name(self, number: int) -> str:
-        """Convert CALLER_GATEWAY to "gateway"."""
-        name: str = self._callers[number].name
-        return name.removeprefix("CALLER_").lower()
-
-
-def _parse_services(file: SourceFile, options: _OptionReader, errors: ContractErrors) -> Iterator[Service]:
+def _parse_services(file: SourceFile, options: OptionReader, errors: ContractErrors) -> Iterator[Service]:
     package = file.descriptor.package
     for i, service in enumerate(file.descriptor.service):
         full_name = f"{package}.{service.name}"
@@ -226,7 +200,7 @@ def _parse_services(file: SourceFile, options: _OptionReader, errors: ContractEr
 
 
 def _parse_method(
-    file: SourceFile, path: tuple[int, ...], method: MethodDescriptorProto, service: str, options: _OptionReader
+    file: SourceFile, path: tuple[int, ...], method: MethodDescriptorProto, service: str, options: OptionReader
 ) -> Method:
     location = file.format_location(path)
     policy = options.read(method.options, "method")
@@ -274,7 +248,7 @@ def _check_method(method: Method) -> None:
         raise ContractError(*(f"{method.location}: {method.path} {problem}".removeprefix(": ") for problem in problems))
 
 
-def _parse_events(file: SourceFile, options: _OptionReader, errors: ContractErrors) -> Iterator[Event]:
+def _parse_events(file: SourceFile, options: OptionReader, errors: ContractErrors) -> Iterator[Event]:
     for message in iter_messages(file):
         policy = options.read(message.descriptor.options, "event")
         if policy is not None:
@@ -285,7 +259,7 @@ def _parse_events(file: SourceFile, options: _OptionReader, errors: ContractErro
                 yield event
 
 
-def _parse_event(message: Element[DescriptorProto], policy: Any, options: _OptionReader) -> Event:
+def _parse_event(message: Element[DescriptorProto], policy: Any, options: OptionReader) -> Event:
     if len(message.path) > 2:
         raise ContractError(f"{message.location}: {message.full_name} is nested, so it is no event; move it out")
     if not policy.producer:

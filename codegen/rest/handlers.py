@@ -4,14 +4,18 @@ import re
 from collections import defaultdict
 from typing import Any
 
-from jsonschema_rs import Draft202012Validator
-
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.errors import map_all
-from codegen.naming import get_constant_name, render_docstring
+from codegen.naming import render_docstring
 from codegen.openapi.media_types import is_json
 from codegen.openapi.names import get_argument_name, get_class_name, get_handler_class_name
 from codegen.openapi.schemas import is_scalar
+from codegen.rest.operation_rules import (
+    CACHE_UNTIL_EVENT_EXTENSION,
+    cache_until_event,
+    check_idempotency,
+    check_merge_patch,
+)
 from codegen.rest.operations import END_OF_STREAM_STATUS, EVENT_STREAM_MEDIA_TYPE, Operation, iter_operations
 
 MODULE = "handlers"
@@ -24,16 +28,6 @@ SIGNED_SCHEME = "webhook"
 """Security scheme whose argument contains the raw body, for the service that owns the secret to parse and verify."""
 
 FORM_MEDIA_TYPE = "multipart/form-data"
-PATCH_MEDIA_TYPES = ("application/json", "application/merge-patch+json")
-
-IDEMPOTENCY_KEY_HEADER, IDEMPOTENCY_REPLAYED_HEADER = "idempotency-key", "idempotency-replayed"
-VALID_KEYS = ("!", "~", "a" * 64, 'A,b;c="d"')
-INVALID_KEYS = ("", "a" * 65, "a b", " ", "\t", "\x7f", "\x00", "é", 1, None)
-"""Samples for the rule of idempotency keys: 1 to 64 visible ASCII characters."""
-
-CACHE_UNTIL_EVENT_EXTENSION = "x-cache-until-event"
-GATEWAY = "gateway"
-"""The service that implements the API."""
 
 RUNTIME_PARAMETERS = frozenset({"If-None-Match"})
 """Parameters that the runtime handles for all operations."""
@@ -121,20 +115,6 @@ def is_file_optional(contracts: Contracts, operation: Operation) -> bool:
     return any(name not in schema.get("required", ()) for name in schema.get("properties", {}).keys() - fields)
 
 
-def check_merge_patch(contracts: Contracts, operation: Operation) -> None:
-    """Raise ContractError if a merge patch or the resource that it changes lacks a media type or Accept-Patch."""
-    schemas = [content["schema"] for content in (operation.body or {}).values()]
-    if tuple(operation.body or ()) != PATCH_MEDIA_TYPES or any(schema != schemas[0] for schema in schemas):
-        media_types = " and ".join(PATCH_MEDIA_TYPES)
-        raise operation.create_error("the patch is not a merge patch", f"accept one schema as {media_types}")
-    read = contracts.openapi[contracts.name]["paths"][operation.path].get("get", {})
-    successes = [each for status, each in read.get("responses", {}).items() if status.startswith("2")]
-    headers = [contracts.resolve_reference(contracts.name, each).get("headers", {}) for each in successes]
-    if not all("Accept-Patch" in each for each in headers):
-        location = contracts.format_location(contracts.name, "paths", operation.path, "get")
-        raise ContractError(f"{location}: the response lacks the header Accept-Patch, but PATCH exists; add it")
-
-
 def is_streaming(operation: Operation) -> bool:
     """Return whether the response is a stream of server-sent events."""
     if EVENT_STREAM_MEDIA_TYPE not in operation.content:
@@ -212,36 +192,6 @@ def render_request_arguments(contracts: Contracts, operation: Operation) -> list
     if (body := get_body_type(contracts, operation)) != "None":
         required.append(f"body: {body}{' | None' if is_file_optional(contracts, operation) else ''}")
     return required + optional
-
-
-def check_idempotency(contracts: Contracts, operation: Operation) -> None:
-    """Raise ContractError if the key, its format or the header Idempotency-Replayed violates the rule."""
-    keys = [parameter for parameter in operation.parameters if parameter["name"].lower() == IDEMPOTENCY_KEY_HEADER]
-    if bool(keys) != (IDEMPOTENCY_REPLAYED_HEADER in {name.lower() for name in operation.headers}):
-        present, absent = ("Idempotency-Key", "Idempotency-Replayed")[:: 1 if keys else -1]
-        raise operation.create_error(f"{present} needs {absent}", "add it, or remove both")
-    for key in keys:
-        is_valid = Draft202012Validator(contracts.resolve_reference(contracts.name, key["schema"])).is_valid
-        if key.get("required") or not all(map(is_valid, VALID_KEYS)) or any(map(is_valid, INVALID_KEYS)):
-            rule = "make it optional, with the pattern ^[\\x21-\\x7e]{1,64}$"
-            raise operation.create_error("Idempotency-Key has other values than 1 to 64 visible characters", rule)
-
-
-def cache_until_event(contracts: Contracts, operation: Operation) -> str:
-    """Return the constant of the event that invalidates the cached response; empty for an uncached operation."""
-    if CACHE_UNTIL_EVENT_EXTENSION not in operation.raw:
-        return ""
-    event_type = operation.raw[CACHE_UNTIL_EVENT_EXTENSION]
-    event = next((each for each in contracts.protos.events if each.type == event_type), None)
-    if event is None:
-        raise operation.create_error(f"the response is cached until {event_type}, which is not an event", "correct it")
-    if GATEWAY not in event.subscribers:
-        problem = f"the response is cached until {event_type}, of which {GATEWAY} is no subscriber"
-        raise operation.create_error(problem, f"add {GATEWAY} to the subscribers of the event")
-    if operation.method != "GET" or set(operation.content) != {"application/json"} or operation.headers:
-        remedy = f"remove {CACHE_UNTIL_EVENT_EXTENSION}"
-        raise operation.create_error("only JSON of GET without headers can be cached", remedy)
-    return get_constant_name(event.name)
 
 
 def render_method(contracts: Contracts, operation: Operation) -> str:

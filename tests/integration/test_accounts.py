@@ -1,7 +1,8 @@
 """Accounts during faults of the identity provider.
 
-The adapters, among them services.gateway.adapters.postgres.accounts, implement the ports of
-services.gateway.usecases.ports and of the use cases.
+The adapters, among them services.gateway.adapters.postgres.accounts with the statements of
+services.gateway.adapters.postgres.account_statements, implement the ports of services.gateway.usecases.ports and of the
+use cases.
 """
 
 import asyncio

@@ -4,25 +4,18 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, TypedDict
 
-from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested, UserDeleted, UserRegistered, UserUpdated
-from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.ids import generate_id
-from services.runtime.core.time_zones import TIME_ZONES
 
 MAX_VALID_CODES = 5
 """Maximum number of unexpired codes per account and purpose; further requests send no mail."""
 
 MAX_CODE_REQUEST_ATTEMPTS = 8
 """Maximum number of attempts at sending a requested code."""
-
-
-MAX_UTC_OFFSET = timedelta(hours=14)
-"""Largest offset of a time zone from UTC."""
 
 
 class AccountState(StrEnum):
@@ -199,38 +192,6 @@ class SessionTokens:
     expires_in: int
     user_id: str
     issued_at: datetime
-
-
-def validate_time_zone(time_zone: str | None) -> None:
-    """Check that a time zone is in the IANA database.
-
-    Raises ApiError: TIME_ZONE_UNKNOWN.
-    """
-    if time_zone is not None and time_zone not in TIME_ZONES:
-        raise ApiError(Reason.TIME_ZONE_UNKNOWN)
-
-
-def validate_birth_date(birth_date: date | None, now: datetime) -> None:
-    """Check that a birth date is not in the future in the time zone that is the furthest ahead.
-
-    Raises ApiError: INVALID_REQUEST.
-    """
-    if birth_date is not None and birth_date > (now.astimezone(UTC) + MAX_UTC_OFFSET).date():
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("/birth_date", "must not be in the future")])
-
-
-def validate_email(email: str) -> None:
-    """Check that the identity provider and mail servers process an address, which the contract's format allows.
-
-    Quoted local parts, address literals and encoded words are rejected.
-
-    Raises ApiError: ACCOUNT_REFUSED.
-    """
-    if email.startswith('"') or email.endswith("]") or "=?" in email:
-        raise ApiError(
-            Reason.ACCOUNT_REFUSED,
-            "This form of e-mail address is not supported. Use an address without quotation marks and brackets.",
-        )
 
 
 def generate_code(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain import accounts as account_rules
+from services.gateway.domain import input_rules
 from services.gateway.domain.accounts import (
     MAIL_TEMPLATES,
     Account,
@@ -44,11 +45,11 @@ async def sign_up(
 
     Raises ApiError: INVALID_REQUEST, TIME_ZONE_UNKNOWN, PASSWORD_COMMON, EMAIL_TAKEN, ACCOUNT_REFUSED.
     """
-    account_rules.validate_email(registration.email)
-    account_rules.validate_time_zone(registration.time_zone)
+    input_rules.validate_email(registration.email)
+    input_rules.validate_time_zone(registration.time_zone)
     validate_password(registration.password)
     created_at = clock()
-    account_rules.validate_birth_date(registration.birth_date, created_at)
+    input_rules.validate_birth_date(registration.birth_date, created_at)
     account = Account(
         id=generate_id(),
         state=AccountState.CREATING,

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from generated.problems import Reason
 from services.gateway.domain import accounts as account_rules
+from services.gateway.domain import input_rules
 from services.gateway.domain.accounts import Account, AccountFilter, ProfileChanges
 from services.gateway.usecases.ports import IdentityProvider, Repository, UnitOfWork
 from services.runtime.core import pagination
@@ -60,8 +61,8 @@ async def update_profile(
 
     Raises ApiError: INVALID_REQUEST, TIME_ZONE_UNKNOWN, USER_NOT_FOUND.
     """
-    account_rules.validate_time_zone(changes.get("time_zone"))
-    account_rules.validate_birth_date(changes.get("birth_date"), clock())
+    input_rules.validate_time_zone(changes.get("time_zone"))
+    input_rules.validate_birth_date(changes.get("birth_date"), clock())
     async with repository.unit_of_work() as unit:
         account = await lock_account(unit, principal.user_id)
         check_version(account.version)

@@ -4,6 +4,7 @@ import secrets
 
 from generated.problems import Reason
 from services.gateway.domain import accounts as account_rules
+from services.gateway.domain import input_rules
 from services.gateway.domain import provider_sign_in as provider_rules
 from services.gateway.domain.accounts import Account, SessionTokens
 from services.gateway.domain.provider_sign_in import ProviderSignIn
@@ -29,7 +30,7 @@ async def sign_in_with_provider(
     Raises ApiError: PROVIDER_TOKEN_INVALID, PROVIDER_EMAIL_UNVERIFIED, EMAIL_TAKEN, TIME_ZONE_UNKNOWN, and
     UPSTREAM_UNAVAILABLE while the account is being deleted.
     """
-    account_rules.validate_time_zone(request.time_zone)
+    input_rules.validate_time_zone(request.time_zone)
     email = provider_rules.get_verified_email(request.id_token)
     try:
         tokens = await _sign_in(repository, identity, clock, request, email)

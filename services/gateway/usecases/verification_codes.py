@@ -13,6 +13,7 @@ from typing import Protocol
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain import accounts as account_rules
+from services.gateway.domain import input_rules
 from services.gateway.domain.accounts import (
     MAIL_TEMPLATES,
     MAX_CODE_REQUEST_ATTEMPTS,
@@ -185,7 +186,7 @@ async def request_email_change(
 
     Raises ApiError: ACCOUNT_REFUSED, USER_NOT_FOUND, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, TOO_MANY_REQUESTS.
     """
-    account_rules.validate_email(email)
+    input_rules.validate_email(email)
     account = await profiles.get_profile(repository, principal)
     if password is None:
         reauthentication.require_recent_sign_in(clock, principal)

@@ -1,114 +1,25 @@
 import ast
-import copy
-import dataclasses
 import inspect
-from functools import cache
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen import contracts
 from codegen.contracts import ContractError, Contracts
 from codegen.naming import render_docstring, to_package_name, to_snake_case
 from codegen.rest import handlers, problems
 from codegen.rest.operations import iter_operations
-from deploy.local.mesh_config import ROOT
 from generated.problems import PROBLEMS, Reason
 from generated.rest.delivery import handlers as generated_handlers
-
-DOCUMENT = yaml.load(
-    """
-openapi: 3.1.0
-tags: [{name: things, description: All things.}]
-paths:
-  /things/{thing_id}:
-    parameters: [{$ref: '#/components/parameters/ThingId'}]
-    get:
-      operationId: getThing
-      tags: [things]
-      summary: Read it
-      description: Shown to everyone.
-      parameters:
-        - {name: If-None-Match, in: header, schema: {type: string}}
-        - {name: q, in: query, schema: {type: string}}
-        - {name: page_size, in: query, schema: {type: integer, default: 20}}
-        - {name: at, in: query, required: true, schema: {type: string, format: date-time}}
-      responses:
-        '200':
-          description: It.
-          headers: {ETag: {schema: {type: string}}, Accept-Patch: {schema: {}}, x-request-id: {schema: {type: string}}}
-          content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}
-        '404': {description: No.}
-    patch:
-      operationId: updateThing
-      tags: [things]
-      security: [{bearer: [customer]}, {bearer: [admin]}]
-      requestBody:
-        content:
-          application/json: {schema: {$ref: '#/components/schemas/Thing'}}
-          application/merge-patch+json: {schema: {$ref: '#/components/schemas/Thing'}}
-      responses:
-        '200':
-          description: It.
-          headers: {x-request-id: {schema: {type: string}}}
-          content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}
-    delete:
-      operationId: deleteThing
-      tags: [things]
-      security: [{bearer: []}]
-      responses: {'204': {description: Deleted.}}
-  /things/{thing_id}/picture:
-    parameters: [{$ref: '#/components/parameters/ThingId'}]
-    get:
-      operationId: getPicture
-      tags: [things]
-      responses:
-        '200': {description: It., headers: {ETag: {schema: {}}}, content: {image/*: {schema: {type: string}}}}
-    put:
-      operationId: putPicture
-      x-max-bytes: 9
-      tags: [things]
-      requestBody:
-        content:
-          multipart/form-data:
-            schema: {type: object, required: [picture], properties: {picture: {type: string, format: binary}}}
-            encoding: {picture: {contentType: image/png}}
-      responses: {'204': {description: Stored.}}
-  /callbacks:
-    post:
-      operationId: callback
-      tags: [things]
-      security: [{webhook: []}]
-      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
-      responses: {'202': {description: Accepted.}}
-components:
-  parameters:
-    ThingId: {name: thing_id, in: path, required: true, schema: {$ref: '#/components/schemas/Id'}}
-  schemas:
-    Id: {type: string}
-    Thing: {type: object, properties: {id: {$ref: '#/components/schemas/Id'}}}
-""",
-    Loader=yaml.CSafeLoader,
+from tests.unit.codegen.rest.handler_samples import (
+    THING,
+    cached_operation,
+    generate_handlers,
+    operation,
+    repository_contracts,
+    with_paths,
 )
-
-
-@cache
-def repository_contracts() -> Contracts:
-    return contracts.load(ROOT)
-
-
-def with_paths(**paths: Any) -> Contracts:
-    """Return the document with additional paths."""
-    document = copy.deepcopy(DOCUMENT)
-    document["paths"] |= paths
-    return dataclasses.replace(repository_contracts(), openapi={"delivery": document}, files={})
-
-
-def generate_handlers(source: Contracts) -> ast.Module:
-    return ast.parse(str(handlers.generate(source)["rest/delivery/handlers.py"]))
 
 
 def methods() -> dict[str, ast.AsyncFunctionDef]:
@@ -149,19 +60,6 @@ def test_operation_table_contains_handler_status_and_media_type() -> None:
     assert "'callback': Operation(ThingsHandler, 'callback', None, 202, '')," in text
 
 
-def cached_operation(**changes: Any) -> dict[str, Any]:
-    """Return an operation with a response that is cached until an event."""
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}
-    raw = {
-        "operationId": "cachedThing",
-        "tags": ["things"],
-        "security": [{"bearer": []}],
-        "x-cache-until-event": "partners.catalog_changed",
-        "responses": {"200": {"description": ".", "content": content}},
-    }
-    return raw | changes
-
-
 def test_cached_operation_has_no_principal_and_names_event() -> None:
     source = with_paths(**{"/cached": {"get": cached_operation()}})
     text = str(handlers.generate(source)["rest/delivery/handlers.py"])
@@ -170,44 +68,6 @@ def test_cached_operation_has_no_principal_and_names_event() -> None:
     row = "'cachedThing': Operation(ThingsHandler, 'cached_thing', None, 200, 'application/json', "
     assert row + "cache_until_event=PARTNER_CATALOG_CHANGED)," in text
     assert "from generated.events import PARTNER_CATALOG_CHANGED\n" in text
-
-
-@pytest.mark.parametrize(
-    ("item", "message"),
-    [
-        (
-            {"get": cached_operation(**{"x-cache-until-event": "partners.eaten"})},
-            "operation cachedThing: the response is cached until partners.eaten, which is not",
-        ),
-        (
-            {"get": cached_operation(**{"x-cache-until-event": "orders.paid"})},
-            "operation cachedThing: the response is cached until orders.paid, of which gateway is no subscriber",
-        ),
-        (
-            {"post": cached_operation()},
-            "cachedThing: only JSON of GET without headers",
-        ),
-        (
-            {"get": cached_operation(responses={"204": {"description": "."}})},
-            "cachedThing: only JSON of GET without headers",
-        ),
-        (
-            {
-                "get": cached_operation(
-                    responses={
-                        "200": cached_operation()["responses"]["200"]
-                        | {"headers": {"ETag": {"schema": {"type": "string"}}}}
-                    }
-                )
-            },
-            "only JSON of GET without headers can be cached",
-        ),
-    ],
-    ids=["unknown event", "no subscription", "method", "content", "headers"],
-)
-def test_uncacheable_operation_is_rejected(item: dict[str, Any], message: str) -> None:
-    with pytest.raises(ContractError, match=message):
-        generate_handlers(with_paths(**{"/cached": item}))
 
 
 def test_generation_is_deterministic() -> None:
@@ -220,53 +80,6 @@ def test_operation_roles_match_security_alternatives() -> None:
     assert (by_id["updateThing"].scheme, by_id["updateThing"].roles) == ("bearer", ("customer", "admin"))
     assert (by_id["deleteThing"].scheme, by_id["deleteThing"].roles) == ("bearer", ())
     assert (by_id["getThing"].scheme, by_id["getThing"].roles) == (None, ())
-
-
-def operation(**changes: Any) -> dict[str, Any]:
-    return {"get": {"operationId": "other", "tags": ["things"], "responses": {"204": {"description": "."}}} | changes}
-
-
-PATTERN = "^[\\x21-\\x7e]+$"
-KEY = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": PATTERN}
-REPLAYED = {"Idempotency-Replayed": {"schema": {"type": "string"}}}
-
-
-def with_idempotency_key(key: Any, headers: dict[str, Any], **parameter: Any) -> Contracts:
-    """Return the document with an operation that optionally has an idempotency key."""
-    parameters = [] if key is None else [{"name": "Idempotency-Key", "in": "header", "schema": key} | parameter]
-    return with_paths(
-        **{"/other": operation(parameters=parameters, responses={"201": {"description": ".", "headers": headers}})}
-    )
-
-
-@pytest.mark.parametrize("key", [KEY, {"type": "string", "pattern": "^[!-~]{1,64}$"}])
-def test_idempotency_key_is_handler_argument(key: Any) -> None:
-    module = generate_handlers(with_idempotency_key(key, REPLAYED))
-    (handler,) = [node for node in module.body if isinstance(node, ast.ClassDef)]
-    (method,) = [node for node in handler.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "other"]
-    assert ast.unparse(method.args) == "self, *, idempotency_key: str | None=None"
-    assert method.returns is not None
-    assert ast.unparse(method.returns) == "Response[None]"
-
-
-@pytest.mark.parametrize(
-    ("key", "headers", "parameter"),
-    [
-        (KEY, {}, {}),
-        (None, REPLAYED, {}),
-        (KEY, REPLAYED, {"required": True}),
-        ({"type": "string"}, REPLAYED, {}),
-        (KEY | {"maxLength": 65}, REPLAYED, {}),
-        (KEY | {"maxLength": 63}, REPLAYED, {}),
-        (KEY | {"pattern": "^[ -~]+$"}, REPLAYED, {}),
-        (KEY | {"pattern": "^[A-Za-z0-9-]+$"}, REPLAYED, {}),
-    ],
-)
-def test_invalid_idempotency_key_definition_is_rejected(
-    key: Any, headers: dict[str, Any], parameter: dict[str, Any]
-) -> None:
-    with pytest.raises(ContractError, match="Idempotency-Key"):
-        generate_handlers(with_idempotency_key(key, headers, **parameter))
 
 
 def form(
@@ -320,23 +133,6 @@ def test_optional_token_is_an_optional_principal() -> None:
     assert "principal: Principal | None)" in text
 
 
-@pytest.mark.parametrize("media_types", [["application/json"], ["application/merge-patch+json"]])
-def test_patch_without_both_media_types_is_rejected(media_types: list[str]) -> None:
-    content = dict.fromkeys(media_types, THING)
-    with pytest.raises(
-        ContractError,
-        match="other: the patch is not a merge patch; accept one schema as application/json",
-    ):
-        generate_handlers(with_paths(**{"/other": {"patch": operation(requestBody={"content": content})["get"]}}))
-
-
-def test_patched_resource_without_accept_patch_is_rejected() -> None:
-    source = with_paths()
-    del source.openapi["delivery"]["paths"]["/things/{thing_id}"]["get"]["responses"]["200"]["headers"]["Accept-Patch"]
-    with pytest.raises(ContractError, match="operation getThing: the response lacks the header Accept-Patch"):
-        generate_handlers(source)
-
-
 EVENTS = {"text/event-stream": {"schema": {"$ref": "#/components/schemas/Thing"}}}
 
 
@@ -379,9 +175,6 @@ def test_stream_with_additional_headers_is_rejected() -> None:
 def test_stream_without_204_is_rejected() -> None:
     with pytest.raises(ContractError, match="operation other: the stream lacks the response 204"):
         generate_handlers(stream(with_204=False))
-
-
-THING = {"schema": {"$ref": "#/components/schemas/Thing"}}
 
 
 @pytest.mark.parametrize(
