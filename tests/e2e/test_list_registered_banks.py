@@ -34,6 +34,7 @@ def test_registered_banks_include_inactive_ones(edge: httpx.Client, bearer: Call
             token = {"page_token": page["next_page_token"]} if "next_page_token" in page else None
         return items
 
+    assert edge.get("/registered-banks", params={"active": "maybe"}, headers=admin).status_code == 400
     inactive = bank | {"active": False}
     assert inactive in list_banks()
     assert inactive in list_banks(active=False)
