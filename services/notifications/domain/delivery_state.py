@@ -13,6 +13,7 @@ from services.notifications.domain.agents import Agent, find_quiet_hours_end
 from services.notifications.domain.notifications import (
     FINAL_OUTCOMES,
     Attempt,
+    Contact,
     Mail,
     Notification,
     Outcome,
@@ -55,7 +56,7 @@ class DeliveryJob:
     `provider` is the current provider, used since `provider_started_at` for `rounds` rounds. `final_addresses` are its
     addresses with a final response. `has_unclear_response` is set once one of its responses was UNCLEAR.
     `is_accepted` is set once any provider has accepted the notification. `lease_expires_at` is the end of the
-    worker's lease on the job.
+    worker's lease on the job. `contact` was read when the job was created; it is not stored with the job.
     """
 
     notification: Notification
@@ -70,6 +71,7 @@ class DeliveryJob:
     has_unclear_response: bool = False
     lease_expires_at: datetime | None = None
     trace_context: tuple[tuple[str, str], ...] = ()
+    contact: Contact | None = None
 
     @property
     def id(self) -> str:

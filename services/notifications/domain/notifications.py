@@ -3,7 +3,7 @@
 import hashlib
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -139,6 +139,13 @@ class Device:
 
     provider: Provider
     token: str
+
+
+class Contact(NamedTuple):
+    """A user, None if unknown, and the user's devices, newest first."""
+
+    user: User | None
+    devices: Sequence[Device]
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ async def deliver(context: DeliveryContext, job: DeliveryJob) -> datetime | None
 async def _load_recipient(context: DeliveryContext, job: DeliveryJob) -> Recipient:
     """Load the recipient, without addresses if nothing may be sent to them."""
     agent = await context.agents.get(job.notification.agent_id)
-    user, devices = await context.repository.users.get_with_devices(job.notification.user_id)
+    user, devices = job.contact or await context.repository.users.get_contact(job.notification.user_id)
     if job.mail is not None:
         return Recipient(agent, user, {Provider.EMAIL: [job.mail.to]})
     if agent is None or not agent.enabled or user is None or user.is_deleted:

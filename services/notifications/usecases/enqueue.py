@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from services.notifications.domain.agents import Agent
 from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import (
+    Contact,
     Mail,
     MailTemplate,
     Notification,
@@ -79,10 +80,18 @@ class NotificationEnqueuer:
     clock: Clock
     workers: DeliveryWorkers
 
-    async def enqueue(self, source: SourceEvent, notification: Notification, mail: Mail | None = None) -> None:
+    async def enqueue(
+        self,
+        source: SourceEvent,
+        notification: Notification,
+        *,
+        mail: Mail | None = None,
+        contact: Contact | None = None,
+    ) -> None:
         """Queue the delivery of the notification, once per event.
 
-        If a worker is free, the job is leased to it and delivered at once, and its history begins with the result.
+        If a worker is free, the job is leased to it and delivered at once, to the contact if that has been read, and
+        its history begins with the result.
         """
         agent = await self.agents.get(notification.agent_id)
         job = DeliveryJob(
@@ -91,6 +100,7 @@ class NotificationEnqueuer:
             expires_at=notification.created_at + timedelta(seconds=agent.ttl_s if agent else DEFAULT_TTL_S),
             mail=mail,
             trace_context=tuple(source.trace_context.items()),
+            contact=contact,
         )
         reservation = self.workers.reserve(job.priority)
         if reservation is None:
@@ -126,7 +136,8 @@ async def enqueue_notification(
     A missing template or template value is recorded as a failed notification. With `retry_unknown_user`, raises
     UnknownUserError for an unknown user.
     """
-    user = await enqueuer.users.get(user_id)
+    contact = await enqueuer.users.get_contact(user_id)
+    user = contact.user
     if user is None and retry_unknown_user:
         raise UnknownUserError(f"user {user_id} is unknown")
     notification = _create_notification(source, user_id, agent_id, order_id, enqueuer.clock())
@@ -139,7 +150,7 @@ async def enqueue_notification(
             notification = replace(notification, title=title, body=body)
         except KeyError:
             notification = replace(notification, status=Status.FAILED, reason="VALUE_MISSING")
-    await enqueuer.enqueue(source, notification)
+    await enqueuer.enqueue(source, notification, contact=contact)
 
 
 async def enqueue_mail(
@@ -165,7 +176,7 @@ async def enqueue_mail(
         await enqueuer.enqueue(source, replace(notification, status=Status.FAILED, reason="TEMPLATE_UNKNOWN"))
         return
     title = select_localised(templates or {}, locale).subject
-    await enqueuer.enqueue(source, replace(notification, title=title), mail)
+    await enqueuer.enqueue(source, replace(notification, title=title), mail=mail)
 
 
 def _create_notification(

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from generated.events import NotificationsEvent
 from services.notifications.domain.delivery_state import DeliveryJob, Lease, SourceKey
-from services.notifications.domain.notifications import Device, HistoryFilter, Notification, RegisteredDevice, User
+from services.notifications.domain.notifications import Contact, HistoryFilter, Notification, RegisteredDevice, User
 from services.runtime.core.repository import EntityReader, TimeKey
 from services.runtime.core.unit_of_work import PublishingUnitOfWork, UnitOfWorkFactory
 
@@ -17,8 +17,8 @@ type PreparedEvent = Mapping[str, object]
 class UserReader(EntityReader[str, User], Protocol):
     """Read access to users and their devices."""
 
-    async def get_with_devices(self, user_id: str) -> tuple[User | None, Sequence[Device]]:
-        """Return a user and the user's devices, newest first."""
+    async def get_contact(self, user_id: str) -> Contact:
+        """Return a user and the user's devices."""
 
 
 class UserRepository(Protocol):

@@ -10,6 +10,7 @@ from services.notifications.domain.agents import Agent
 from services.notifications.domain.delivery_state import DeliveryJob, Lease, RetryPolicy
 from services.notifications.domain.notifications import (
     ACCEPTED_RESPONSE,
+    Contact,
     Device,
     HistoryFilter,
     Mail,
@@ -75,8 +76,9 @@ class FakeUsers:
     async def get(self, key: str) -> User | None:
         return self.backend.only_user
 
-    async def get_with_devices(self, user_id: str) -> tuple[User | None, Sequence[Device]]:
-        return self.backend.only_user, self.backend.user_devices
+    async def get_contact(self, user_id: str) -> Contact:
+        self.backend.contacts_read += 1
+        return Contact(self.backend.only_user, self.backend.user_devices)
 
     async def save(self, user: User) -> None:
         self.backend.only_user = user
@@ -167,7 +169,7 @@ class FakeJobs(UserDict[str, tuple[DeliveryJob, datetime]]):
         self.writes += 1
         new_events = {event for event in jobs if await self.backend.mark_event_processed(*event)}
         for event in new_events:
-            job = jobs[event]
+            job = replace(jobs[event], contact=None)
             self.data[job.id] = job, job.lease_expires_at or job.notification.created_at
         return new_events
 
@@ -224,6 +226,7 @@ class FakeBackend(FakeTransactions):
         super().__init__()
         self.user_devices: Sequence[Device] = devices
         self.only_user = user
+        self.contacts_read = 0
         self.registered_at: datetime | None = None
         self.users = FakeUsers(self)
         self.devices = FakeDevices()
@@ -278,11 +281,15 @@ class FakeBackend(FakeTransactions):
     def make_source_event(self, event_id: str = "e1", event_type: str = "orders.paid") -> SourceEvent:
         return SourceEvent("q", event_id, event_type, {})
 
-    async def step(self, retry_policy: RetryPolicy = RETRY_POLICY) -> bool:
-        """Run one step of every due job; return whether a job is left."""
+    def create_context(self, retry_policy: RetryPolicy = RETRY_POLICY) -> DeliveryContext:
+        """Return the context of delivery steps."""
         templates = template_loader.load_mail_templates()[FALLBACK_MAIL_TEMPLATE]
         jobs = DeliveryJobs(self)
-        context = DeliveryContext(self, self.agent_cache, self, jobs, self, templates, retry_policy, self.clock)
+        return DeliveryContext(self, self.agent_cache, self, jobs, self, templates, retry_policy, self.clock)
+
+    async def step(self, retry_policy: RetryPolicy = RETRY_POLICY) -> bool:
+        """Run one step of every due job; return whether a job is left."""
+        context = self.create_context(retry_policy)
         for job in await self.jobs.claim(1, 100, self.now, self.now + timedelta(minutes=1)):
             due_at = await deliver(context, job)
             assert due_at == (self.jobs[job.id][1] if job.id in self.jobs else None)

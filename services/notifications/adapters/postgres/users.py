@@ -9,7 +9,14 @@ from sqlalchemy import ColumnElement, Text, bindparam, delete, func, literal, nu
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, insert
 
 from services.notifications.adapters.postgres.tables import device_owners, devices, registered_devices, users
-from services.notifications.domain.notifications import MAX_DEVICES, Device, Provider, User, detect_provider
+from services.notifications.domain.notifications import (
+    MAX_DEVICES,
+    Contact,
+    Device,
+    Provider,
+    User,
+    detect_provider,
+)
 from services.notifications.usecases.ports import UserReader, UserRepository
 from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.storage.database import Database, Statement, Transaction
@@ -121,7 +128,7 @@ class PostgresUserReader(UserReader):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._user_batcher = MicroBatcher(self._load_users)
-        self._recipient_batcher = MicroBatcher(self._load_users_with_devices)
+        self._contact_batcher = MicroBatcher(self._load_contacts)
 
     @override
     async def get(self, key: str) -> User | None:
@@ -133,16 +140,16 @@ class PostgresUserReader(UserReader):
         return [users_by_id.get(user_id) for user_id in user_ids]
 
     @override
-    async def get_with_devices(self, user_id: str) -> tuple[User | None, Sequence[Device]]:
-        return await self._recipient_batcher.submit(user_id)
+    async def get_contact(self, user_id: str) -> Contact:
+        return await self._contact_batcher.submit(user_id)
 
-    async def _load_users_with_devices(self, user_ids: Sequence[str]) -> Sequence[tuple[User | None, Sequence[Device]]]:
-        recipients: dict[str, tuple[User, Sequence[Device]]] = {}
+    async def _load_contacts(self, user_ids: Sequence[str]) -> Sequence[Contact]:
+        contacts: dict[str, Contact] = {}
         for row in await self._database.fetch_all(_SELECT_USERS_WITH_DEVICES, ids=list(set(user_ids))):
             devices = (Device(Provider(provider), token) for provider, token in row.pop("devices") or ())
             # A registered device may also be in the profile. Dictionaries retain the order of their keys.
-            recipients[row["user_id"]] = User(**row), [*dict.fromkeys(devices)]
-        return [recipients.get(user_id, (None, ())) for user_id in user_ids]
+            contacts[row["user_id"]] = Contact(User(**row), [*dict.fromkeys(devices)])
+        return [contacts.get(user_id, Contact(None, ())) for user_id in user_ids]
 
 
 class PostgresUserRepository(UserRepository):

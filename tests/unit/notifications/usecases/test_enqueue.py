@@ -5,12 +5,20 @@ from datetime import timedelta
 import pytest
 
 from generated.problems import Reason
-from services.notifications.domain.notifications import MailTemplate, NotificationTemplate, Status
+from services.notifications.domain.notifications import (
+    Contact,
+    Device,
+    MailTemplate,
+    NotificationTemplate,
+    Provider,
+    Status,
+)
 from services.notifications.domain.rendering import render, render_mail
 from services.notifications.usecases import enqueue
+from services.notifications.usecases.deliver import deliver
 from services.notifications.usecases.enqueue import DEFAULT_PRIORITY, DEFAULT_TTL_S, UnknownUserError
 from services.runtime.core.errors import ApiError
-from tests.unit.notifications.fakes import AGENT, LEASED_UNTIL, START_TIME, FakeBackend, FakeJobs
+from tests.unit.notifications.fakes import ADA, AGENT, LEASED_UNTIL, START_TIME, FakeBackend, FakeJobs
 
 TEMPLATES = {"en": NotificationTemplate("Order {id}", "Paid"), "de": NotificationTemplate("Bestellung {id}", "Bezahlt")}
 MAILS = {"en": MailTemplate("Your code", "Code: {code}", "<b>{code}</b>")}
@@ -61,6 +69,24 @@ async def test_free_worker_delivers_leased_job_without_entry_of_queue() -> None:
     assert backend.jobs["e1"] == (job, LEASED_UNTIL)
     assert job.lease == ("e1", LEASED_UNTIL)
     assert (backend.workers.notified, backend.stored_notifications) == (0, {})
+
+
+async def test_free_worker_delivers_to_the_contact_that_was_read() -> None:
+    backend = FakeBackend(Device(Provider.FCM, "phone"))
+    backend.workers.free = 1
+    await enqueue_order(backend, id=7)
+    (job,) = backend.workers.started
+    assert job.contact == Contact(ADA, (Device(Provider.FCM, "phone"),))
+    assert await deliver(backend.create_context(), job) is None
+    assert backend.stored_notifications["e1"].status is Status.SENT
+    assert backend.contacts_read == 1
+
+
+async def test_contact_of_queued_job_is_read_again() -> None:
+    backend = FakeBackend(Device(Provider.FCM, "phone"))
+    await enqueue_order(backend, id=7)
+    await backend.run()
+    assert backend.contacts_read == 2
 
 
 async def test_repeated_event_releases_worker() -> None:
