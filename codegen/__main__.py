@@ -30,6 +30,7 @@ from codegen.rest import (
     unimplemented,
 )
 from codegen.rpc import messages, servicers
+from codegen.typescript import types
 
 REPOSITORY = contracts.REPOSITORY
 
@@ -112,8 +113,9 @@ def read_tree(folder: Path) -> dict[str, bytes]:
 
 def generate(root: Path) -> int:
     """Update `generated/`, scaffold tests of new operations and print unimplemented handlers."""
-    source, generated = contracts.load(root), root / "generated"
-    with tempfile.TemporaryDirectory() as folder:
+    generated = root / "generated"
+    with types.start_early(root), tempfile.TemporaryDirectory() as folder:
+        source = contracts.load(root)
         write_tree(run_generators(source), Path(folder))
         expected, present = read_tree(Path(folder)), read_tree(generated)
     for name in present.keys() - expected.keys():

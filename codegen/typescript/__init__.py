@@ -1,27 +1,24 @@
-"""Generator of the TypeScript client: types with openapi-typescript, a function per stream, and the package files."""
+"""Generator of the TypeScript client: types, a function per stream, and the package files."""
 
 import json
 import re
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from codegen.contracts import ContractError, Contracts, Files
+from codegen.contracts import Contracts, Files
 from codegen.errors import map_all
 from codegen.openapi.names import get_function_name
 from codegen.rest.handlers import get_event_data_schema
 from codegen.rest.operations import Operation, iter_operations
 from codegen.rest.published_openapi import publish_document
-from codegen.tool_cache import get_or_create
+from codegen.typescript.types import generate_types
 
 ROOT = Path(__file__).parents[2]
 README = "api-specs/typescript-client.md"
 """Description of the package, with examples of its API."""
 
 PACKAGE_FOLDER = Path(__file__).parent / "package"
-OPENAPI_TYPESCRIPT = ROOT / "node_modules/openapi-typescript"
 RUNTIME_PACKAGES = ("eventsource-parser", "openapi-fetch")
 """npm packages that the client imports, in the versions of the root package.json."""
 
@@ -70,35 +67,6 @@ def _render_package_manifest(name: str, version: str) -> str:
         "dependencies": {name: dependencies[name] for name in RUNTIME_PACKAGES},
     }
     return json.dumps(manifest, indent=2) + "\n"
-
-
-def generate_types(document: dict[str, Any]) -> str:
-    """Run openapi-typescript on a document; the output is cached.
-
-    Raises ContractError with its output when it fails.
-    """
-    version = json.loads((OPENAPI_TYPESCRIPT / "package.json").read_text(encoding="utf-8"))["version"]
-    text = json.dumps(document, sort_keys=False)
-
-    def create() -> str:
-        # The tool would read settings of the repository, so it runs outside.
-        with tempfile.TemporaryDirectory() as folder:
-            source, schema = Path(folder) / "source.json", Path(folder) / "schema.ts"
-            source.write_text(text, encoding="utf-8")
-            command = [
-                "node",
-                str(OPENAPI_TYPESCRIPT / "bin/cli.js"),
-                str(source),
-                "--output",
-                str(schema),
-                "--alphabetize",
-            ]
-            result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, encoding="utf-8")
-            if result.returncode:
-                raise ContractError(f"openapi-typescript failed: {result.stderr.strip() or result.stdout.strip()}")
-            return schema.read_text(encoding="utf-8")
-
-    return get_or_create("openapi-typescript", version, text, create=create)
 
 
 def generate_streams(contracts: Contracts) -> str:

@@ -11,7 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from codegen import envoy
 from codegen.contracts import HTTP_METHODS, Contracts
 from codegen.rest.published_openapi import publish_document
-from codegen.typescript import generate_types
+from codegen.typescript.types import generate_types
 from tests.changed_contracts import find_operation, with_change
 from tests.envoy_test_mesh import running_echo_server
 from tests.envoys import build_settings, issue_certificates, running_envoy
