@@ -46,10 +46,11 @@ def build_deployment(service: str, ports: Mapping[str, int]) -> Config:
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
+                "topologyKey": topology,
                 "whenUnsatisfiable": "ScheduleAnyway",
                 "labelSelector": {"matchLabels": build_labels(service)},
             }
+            for topology in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
         ],
         "initContainers": [build_bootstrap_container(service)],
         "containers": [build_app_container(service, ports["probe"]), build_envoy_container(service, ports)],

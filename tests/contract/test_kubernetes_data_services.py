@@ -141,12 +141,16 @@ def test_secrets_of_passwords_exist(clients: list[dict[str, Any]]) -> None:
     assert names | {"rabbitmq-users", "memcached-users"} <= secrets.keys()
 
 
-def test_pods_have_the_ca_certificate_of_their_sidecar(clients: list[dict[str, Any]]) -> None:
+def test_pods_have_the_ca_certificate_of_the_servers(clients: list[dict[str, Any]]) -> None:
     pods = list_pods(clients)
     assert len(pods) == 2 * len(SETTINGS)
-    for service, template in pods:
+    certificates = [each for each in load_data_services() if each["kind"] == "Certificate"]
+    assert {each["spec"]["issuerRef"]["name"] for each in certificates} == {"mesh"}
+    secret_names = {each["spec"]["secretName"] for each in certificates}
+    for _, template in pods:
         (volume,) = (each for each in template["spec"]["volumes"] if each["name"] == "data-services-ca")
-        assert volume["secret"] == {"secretName": f"{service}-pki", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+        assert volume["secret"]["secretName"] in secret_names
+        assert volume["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
         mounts = template["spec"]["containers"][0]["volumeMounts"]
         assert {"name": "data-services-ca", "mountPath": "/run/ca", "readOnly": True} in mounts
 

@@ -68,8 +68,8 @@ def build_environment(service: str, engines: Sequence[str]) -> list[Config]:
 
 
 def build_patch(service: str, engines: Sequence[str]) -> list[Config]:
-    """Return the JSON patch of the pods of a service: environment variables and the CA certificate of the mesh."""
-    secret = {"secretName": f"{service}-pki", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    """Return the JSON patch of the pods of a service: environment variables and the CA certificate of the servers."""
+    secret = {"secretName": f"{postgresql.ENGINE}-tls", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
     values: list[tuple[str, Any]] = [
         *(("containers/0/env", variable) for variable in build_environment(service, engines)),
         ("containers/0/volumeMounts", {"name": CA_VOLUME, "mountPath": CA_FOLDER, "readOnly": True}),

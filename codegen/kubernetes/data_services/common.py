@@ -1,6 +1,6 @@
 """Common parts of the data services: names, labels, scheduling and certificates.
 
-The certificates are issued by the issuer of the mesh, whose CA certificate the pods of the services already have.
+The issuer of the mesh issues the certificates. Therefore all servers have the same CA certificate.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -68,9 +68,9 @@ def test_bootstrap_is_rendered_before_the_containers_start() -> None:
 
 def test_deployment_selects_and_spreads_its_pods() -> None:
     assert DEPLOYMENT["spec"]["selector"]["matchLabels"] == pod_labels(DEPLOYMENT) == build_labels("orders")
-    (constraint,) = pod(DEPLOYMENT)["topologySpreadConstraints"]
-    assert constraint["labelSelector"]["matchLabels"] == build_labels("orders")
-    assert constraint["topologyKey"] == "kubernetes.io/hostname"
+    constraints = pod(DEPLOYMENT)["topologySpreadConstraints"]
+    assert [each["topologyKey"] for each in constraints] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    assert all(each["labelSelector"]["matchLabels"] == build_labels("orders") for each in constraints)
 
 
 def test_job_pod_is_not_selected_by_the_service() -> None:

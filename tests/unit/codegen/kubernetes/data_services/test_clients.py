@@ -67,10 +67,10 @@ def test_password_is_defined_before_the_url_that_refers_to_it() -> None:
     assert names == ["POSTGRESQL_PASSWORD", "DATABASE_URL"]
 
 
-def test_patch_adds_the_ca_certificate_of_the_mesh() -> None:
+def test_patch_adds_the_ca_certificate_of_the_servers() -> None:
     *_, mount, volume = clients.build_patch("orders", ["postgresql"])
     assert mount["value"]["mountPath"] == clients.CA_FOLDER
-    assert volume["value"]["secret"]["secretName"] == "orders-pki"
+    assert volume["value"]["secret"]["secretName"] == "postgresql-tls"
     assert volume["value"]["name"] == mount["value"]["name"]
 
 
