@@ -101,11 +101,12 @@ async def serve(settings: Settings) -> None:
             settings.trusted_hops,
             lambda: set_trigger_later(codes_requested, verification_codes.MIN_DELAY_S, verification_codes.MAX_DELAY_S),
         )
+        order_handler = Orders(orders, partners, check_cache, now)
         handlers = [
             Users(account_context, notifications, settings.build_page_token_signer()),
             Sessions(account_context),
             Catalog(orders, partners, registries, image_store),
-            Orders(orders, partners, check_cache, now),
+            order_handler,
             *build_forwarding_handlers(channels),
         ]
         response_caches = build_caches(OPERATIONS.values())
@@ -131,6 +132,11 @@ async def serve(settings: Settings) -> None:
                 serve_metrics("gateway", settings.environment, settings.service_socket, database, broker),
                 run_invalidation(broker, response_caches),
                 TokenRevocationListener(database, revoked_tokens, now).run(),
+                run_periodically(
+                    order_handler.active_banks.get_refresh_interval_s,
+                    "refreshing active banks",
+                    order_handler.active_banks.refresh,
+                ),
                 run_periodically(600, "deleting expired token revocations", lambda: delete_expired(database, now)),
                 run_periodically(
                     5,

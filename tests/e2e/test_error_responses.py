@@ -215,6 +215,11 @@ def test_check_order_with_invalid_body_returns_400(edge: httpx.Client, bearer: B
     assert any(field in f"{error['field']} {error['message']}" for error in document["errors"])
 
 
+def test_check_order_with_unknown_bank_returns_422(edge: httpx.Client, bearer: Bearer) -> None:
+    response = edge.post("/order-checks", headers=bearer("customer"), json=scenarios.BASKET | {"bank_id": "unknown"})
+    assert_problem(response, 422, "BANK_UNAVAILABLE")
+
+
 def test_check_order_with_wrong_total_returns_422(edge: httpx.Client, bearer: Bearer) -> None:
     body = {**scenarios.BASKET, "total_amount": 1}
     document = assert_problem(edge.post("/order-checks", headers=bearer("customer"), json=body), 422, "TOTAL_MISMATCH")

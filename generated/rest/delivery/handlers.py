@@ -595,7 +595,7 @@ class OrdersHandler(ABC):
     async def check_order(self, *, principal: Principal, body: CheckOrderRequest) -> Response[OrderCheck]:
         """Check a basket: POST /order-checks.
 
-        Compares the basket with the partner's prices and stores the result for 10 minutes.
+        Compares the basket with the partner's prices, and the bank with the registered ones, and stores the result for 10 minutes.
         """
 
     @abstractmethod

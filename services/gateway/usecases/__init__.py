@@ -1,6 +1,7 @@
 """Use cases of the gateway, by module. Every other operation is translated from REST to gRPC in `entrypoints/rest`.
 
 - accounts: sign_up, confirm_email, delete_account, finish_interrupted_accounts
+- active_banks: ActiveBanks
 - avatars: set_avatar, get_avatar, delete_avatar, delete_orphaned_avatars
 - catalog_pictures: set_picture, get_picture, delete_orphaned_pictures
 - order_checks: save_check, get_basket, confirm_check

@@ -23,6 +23,7 @@ from generated.rest.delivery.models import (
     PricedItem,
 )
 from services.gateway.usecases import order_checks
+from services.gateway.usecases.active_banks import ActiveBanks
 from services.gateway.usecases.order_checks import OrderCheckCache
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
@@ -45,6 +46,7 @@ class Orders(ForwardingOrdersHandler):
         self._partners = partners
         self._check_cache = check_cache
         self._clock = clock
+        self.active_banks = ActiveBanks(orders)
 
     async def check_order(self, *, principal: Principal, body: CheckOrderRequest) -> Response[OrderCheck]:
         """Check the basket against the partner's prices and cache the result."""
@@ -57,6 +59,7 @@ class Orders(ForwardingOrdersHandler):
             tip_amount=body.tip_amount,
         )
         checked = await self._partners.check_products(request)
+        await self.active_banks.check(body.bank_id)
         basket = _to_basket(body, checked)
         check_id = await order_checks.save_check(self._check_cache, self._clock, principal.user_id, basket)
         return Response(_to_order_check(check_id, basket), {"Location": f"/api/v1/order-checks/{check_id}"})

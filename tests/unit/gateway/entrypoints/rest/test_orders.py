@@ -18,6 +18,7 @@ from generated.proto.delivery.partners.v1 import (
 )
 from generated.rest.delivery import models
 from services.gateway.entrypoints.rest.orders import Orders
+from services.gateway.usecases.active_banks import ActiveBanks
 from services.gateway.usecases.order_checks import CHECK_TTL
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
@@ -62,8 +63,11 @@ CREATED = v1.CreateOrderResponse(
 )
 
 
-def make_orders(stub: RecordingStub, cache: FakeCheckCache | None = None) -> Orders:
-    return Orders(cast(Any, stub), cast(Any, stub), cache or FakeCheckCache(), lambda: NOW)
+def make_orders(stub: RecordingStub, cache: FakeCheckCache | None = None, *bank_ids: str) -> Orders:
+    banks = v1.ListBanksResponse(items=[v1.BankSummary(id=bank_id) for bank_id in bank_ids or ("visa",)])
+    orders = Orders(cast(Any, stub), cast(Any, stub), cache or FakeCheckCache(), lambda: NOW)
+    orders.active_banks = ActiveBanks(cast(Any, RecordingStub(list_banks=banks)))
+    return orders
 
 
 def check_request(*product_ids: int, **changes: Any) -> models.CheckOrderRequest:
@@ -103,6 +107,14 @@ async def test_location_of_order_check_is_readable_by_its_customer() -> None:
     with pytest.raises(ApiError) as raised:
         await orders.get_order_check(principal=replace(ADA, user_id="eve"), check_id=checked.check_id)
     assert raised.value.reason is Reason.CHECK_EXPIRED
+
+
+async def test_basket_with_unknown_bank_is_not_cached() -> None:
+    stub, cache = RecordingStub(check_products=CHECKED), FakeCheckCache()
+    with pytest.raises(ApiError) as raised:
+        await make_orders(stub, cache, "north").check_order(principal=ADA, body=check_request(7))
+    assert raised.value.reason is Reason.BANK_UNAVAILABLE
+    assert cache.baskets == {}
 
 
 async def test_cached_basket_contains_contact_data() -> None:
