@@ -45,7 +45,8 @@ class _Connections(Struct, forbid_unknown_fields=True):
     public_ports: list[int] | Literal["all"] = []
 
 
-class _Mesh(Struct):
+class _Mesh(Struct, forbid_unknown_fields=True):
+    name: str
     trust_domain: Annotated[str, Meta(pattern=r"^[a-z0-9.-]+$")]
     sidecars: list[Annotated[str, Meta(pattern=rf"^{NAME_PATTERN}$")]]
     settings: dict[str, _Setting]

@@ -71,6 +71,7 @@ def test_mesh_of_a_gateway_is_read(tmp_path: Path) -> None:
         ("[gateway, ops]", "[ops]", "the sidecars lack gateway, or one occurs twice"),
         ("[gateway, ops]", "[gateway, ops, ops]", "the sidecars lack gateway, or one occurs twice"),
         ("notes.local", "a b", "envoy/mesh.yaml:2: Expected `str` matching regex"),
+        ("settings:", "conections: {}\nsettings:", "contains unknown field `conections`; correct the value"),
         ("settings:", "connections: {gateway: {publc_ports: all}}\nsettings:", "contains unknown field `publc_ports`"),
         ("settings:", "connections: {gateway: {public_ports: [https]}}\nsettings:", "Expected `int`, got `str`"),
         ("  OTLP_PORT: {default: 1, about: a port}\n", "", "the setting OTLP_PORT is missing, or has no default"),
