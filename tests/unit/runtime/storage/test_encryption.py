@@ -1,5 +1,7 @@
 """Encryption of secrets with several keys."""
 
+from itertools import pairwise
+
 import pytest
 from cryptography.fernet import Fernet, InvalidToken
 
@@ -20,6 +22,24 @@ def test_first_key_encrypts_and_every_key_decrypts() -> None:
     for keys, encrypted in ((old, encrypted_after), (new, encrypted_before)):
         with pytest.raises(InvalidToken):
             SecretBox(keys).decrypt(encrypted)
+
+
+OLD_KEY, NEW_KEY = new_key(), new_key()
+BEFORE_REENCRYPTION = (OLD_KEY, f"{OLD_KEY},{NEW_KEY}", f"{NEW_KEY},{OLD_KEY}")
+"""Settings of the steps of a rotation before the stored secrets are re-encrypted."""
+
+
+@pytest.mark.parametrize("steps", [*pairwise(BEFORE_REENCRYPTION), *pairwise(BEFORE_REENCRYPTION[::-1])])
+def test_processes_of_adjacent_rotation_steps_read_each_other(steps: tuple[str, str]) -> None:
+    writer, reader = map(SecretBox, steps)
+    assert reader.decrypt(writer.encrypt("secret")) == "secret"
+
+
+@pytest.mark.parametrize("writer", BEFORE_REENCRYPTION)
+def test_reencrypted_secret_of_each_step_needs_the_new_key_only(writer: str) -> None:
+    encrypted = SecretBox(writer).encrypt("secret")
+    last_step = SecretBox(BEFORE_REENCRYPTION[-1])
+    assert SecretBox(NEW_KEY).decrypt(last_step.reencrypt(encrypted) or encrypted) == "secret"
 
 
 def test_reencrypted_secret_needs_new_key_only() -> None:
