@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import Text, bindparam, func, literal, select
 from generated.problems import Reason
 from services.runtime.config.postgres_conninfo import build_conninfo
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.connection_pool import EventLoopConnection
+from services.runtime.storage.connection_pool import WATCH_INTERVAL_S, EventLoopConnection
 from services.runtime.storage.database import Database, Statement
 from tests.integration.fixtures.servers import Servers
 from tests.wait import wait_until_async
@@ -19,6 +20,10 @@ from tests.wait import wait_until_async
 PID = Statement(select(func.pg_backend_pid().label("pid")))
 SLEEP = Statement(select(func.pg_sleep(30), literal("test_connection_pool")))
 ECHO = Statement(select(bindparam("text", type_=Text).label("text")))
+
+
+class _Rollback(Exception):
+    pass
 
 
 @pytest.fixture
@@ -108,3 +113,37 @@ async def test_wait_with_timeout_ends_at_its_deadline(url: str) -> None:
         assert [each async for each in connection.notifies(timeout=0.05)] == []
         cursor = await connection.execute("SELECT 1 AS one")
         assert await cursor.fetchone() == (1,)
+
+
+async def test_missed_end_of_connection_is_unavailability(database: Database, url: str) -> None:
+    async with database.connection() as connection:
+        descriptor = connection.connection.fileno()
+    sleep = await start_sleep(database, url, pid := await get_pid(database))
+    assert asyncio.get_running_loop().remove_reader(descriptor)
+    await terminate_backend(url, pid)
+    async with asyncio.timeout(3 * WATCH_INTERVAL_S):
+        with pytest.raises(ApiError) as raised:
+            await sleep
+    assert raised.value.reason == Reason.UPSTREAM_UNAVAILABLE
+
+
+async def test_closed_connection_ends_its_statement(url: str) -> None:
+    connection = await EventLoopConnection.connect(build_conninfo(url), autocommit=True)
+    sleep = asyncio.create_task(connection.execute("SELECT pg_sleep(30)"))
+    await wait_until_async(lambda: is_executing(url, connection.info.backend_pid))
+    await connection.close()
+    async with asyncio.timeout(3 * WATCH_INTERVAL_S):
+        with pytest.raises(psycopg.OperationalError):
+            await sleep
+
+
+async def test_socket_is_not_registered_after_failed_rollback(url: str) -> None:
+    """A failed rollback raises nothing, but libpq has closed the socket: the next one has its file descriptor."""
+    async with await EventLoopConnection.connect(build_conninfo(url), autocommit=True) as connection:
+        descriptor = connection.fileno()
+        with suppress(_Rollback):
+            async with connection.transaction():
+                await connection.execute("SELECT 1")
+                await terminate_backend(url, connection.info.backend_pid)
+                raise _Rollback
+        assert not asyncio.get_running_loop().remove_reader(descriptor)

@@ -5,12 +5,13 @@ psycopg registers the socket and sets a timer for each statement, which takes mo
 
 import asyncio
 from contextlib import suppress
-from typing import override
+from typing import ClassVar, override
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.abc import RV, PQGen
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg.waiting import Ready, Wait
 from psycopg_pool import AsyncConnectionPool
@@ -26,17 +27,56 @@ After a failover, requests therefore do not wait for the delay that the pool has
 CANCEL_TIMEOUT_S = 5.0
 """Seconds in which a cancelled statement must end. Otherwise, its connection is closed."""
 
+WATCH_INTERVAL_S = 1.0
+"""Interval at which the sockets of waiting connections are registered again, as long as there are any.
+
+A missed event, for example that the server has ended the connection, would otherwise block the statement for ever.
+"""
+
 _SESSION_OPTIONS = (
     "-c statement_timeout=5000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
 )
 
 
+class _Watch:
+    """Timer of all waiting connections of an event loop; one of each statement would take more processor time."""
+
+    _by_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, "_Watch"]] = WeakKeyDictionary()
+
+    def __init__(self) -> None:
+        self._waiting: set[EventLoopConnection] = set()
+        self._is_running = False
+
+    @classmethod
+    def get(cls) -> "_Watch":
+        """Return the watch of the running event loop."""
+        return cls._by_loop.setdefault(asyncio.get_running_loop(), cls())
+
+    def add(self, connection: "EventLoopConnection") -> None:
+        """Register the socket of the connection periodically until `discard` is called."""
+        self._waiting.add(connection)
+        if not self._is_running:
+            self._is_running = True
+            asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._register_again)
+
+    def discard(self, connection: "EventLoopConnection") -> None:
+        """End the watch of the connection."""
+        self._waiting.discard(connection)
+
+    def _register_again(self) -> None:
+        self._is_running = False
+        for connection in tuple(self._waiting):
+            connection.register_again()
+            self.add(connection)
+
+
 class EventLoopConnection(AsyncConnection[DictRow]):
-    """Connection that waits for its socket only: a wait without timeout has no timer.
+    """Connection that waits for its socket only: a wait without timeout has no timer of its own.
 
     Statements are executed with one cursor, which remembers how to convert the types of their parameters.
     """
 
+    _watch: _Watch | None = None
     _registered_socket: int | None = None
     _ready: asyncio.Future[Ready] | None = None
     _statement_cursor: AsyncCursor[DictRow] | None = None
@@ -72,7 +112,8 @@ class EventLoopConnection(AsyncConnection[DictRow]):
             while True:
                 state = gen.send(await self._wait_until_ready(state))
         except StopIteration as end:
-            is_complete = True
+            # A rollback on a connection that has ended completes without an error.
+            is_complete = self.pgconn.status != ConnStatus.BAD
             result: RV = end.value
             return result
         finally:
@@ -85,8 +126,10 @@ class EventLoopConnection(AsyncConnection[DictRow]):
         self._ready = ready
         socket = self.pgconn.socket
         if self._registered_socket is None:
-            self._registered_socket = socket
-            loop.add_reader(socket, self._on_ready, Ready.R)
+            self._add_reader(socket)
+        if self._watch is None:
+            self._watch = _Watch.get()
+        self._watch.add(self)
         try:
             if not state & Wait.W:
                 return await ready
@@ -96,6 +139,7 @@ class EventLoopConnection(AsyncConnection[DictRow]):
             finally:
                 loop.remove_writer(socket)
         finally:
+            self._watch.discard(self)
             self._ready = None
 
     def _on_ready(self, state: Ready) -> None:
@@ -105,6 +149,18 @@ class EventLoopConnection(AsyncConnection[DictRow]):
             self._remove_reader()
         elif not self._ready.done():
             self._ready.set_result(state)
+
+    def register_again(self) -> None:
+        """Register the socket of a waiting connection again, which reports events that were missed."""
+        self._remove_reader()
+        if self.pgconn.status == ConnStatus.BAD:
+            self._on_ready(Ready.R)  # the statement finds that the connection has been closed
+        else:
+            self._add_reader(self.pgconn.socket)
+
+    def _add_reader(self, socket: int) -> None:
+        asyncio.get_running_loop().add_reader(socket, self._on_ready, Ready.R)
+        self._registered_socket = socket
 
     def _remove_reader(self) -> None:
         if self._registered_socket is not None:
