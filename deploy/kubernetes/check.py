@@ -16,7 +16,7 @@ from deploy.containers.check import ENVOY_IMAGE_PREFIX, OWN_IMAGE_PREFIXES
 from deploy.kubernetes import custom_resources
 from deploy.local.mesh_config import ROOT
 
-OVERLAYS = ("local", "production", "production/migrations")
+OVERLAYS = ("local", "production", "production/data-services", "production/migrations")
 POD_OWNERS = ("Deployment", "Job", "StatefulSet")
 RECOMMENDED_LABELS = tuple(
     f"app.kubernetes.io/{name}" for name in ("name", "instance", "version", "component", "part-of", "managed-by")
@@ -98,11 +98,9 @@ def _check_lifecycle(container: Mapping[str, Any]) -> Iterator[str]:
 
 def main() -> int:
     """Print the findings to standard error. Return 1 if there are findings, else 0."""
-    findings = [
-        f"{overlay}: {finding}"
-        for overlay in OVERLAYS
-        for finding in check_objects(build_overlay(ROOT / "deploy/kubernetes" / overlay))
-    ]
+    objects = {overlay: build_overlay(ROOT / "deploy/kubernetes" / overlay) for overlay in OVERLAYS}
+    findings = [f"{overlay}: {finding}" for overlay in OVERLAYS for finding in check_objects(objects[overlay])]
+    findings += custom_resources.find_unknown_fields(each for overlay in OVERLAYS for each in objects[overlay])
     for finding in findings:
         print(finding, file=sys.stderr)
     return 1 if findings else 0

@@ -24,6 +24,7 @@ GROUPS_WITH_MODELS = (
 """API groups whose schemas kubernetes-models has."""
 
 MODELS_VALIDATOR = Path(__file__).with_name("validate_custom_resources.mjs")
+UNKNOWN_FIELDS_FINDER = Path(__file__).with_name("find_unknown_fields.mjs")
 SCHEMAS_FILE = Path(__file__).with_name("operator_schemas.yaml")
 POD_TEMPLATE_PATHS: Mapping[str, Sequence[str]] = {
     "RabbitmqCluster": ("override", "statefulSet", "spec", "template"),
@@ -53,13 +54,19 @@ def validate(objects: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         else:
             yield from (f"{item['kind']} {item['metadata']['name']}: {finding}" for finding in _validate_spec(item))
     if with_models:
-        yield from _validate_models(with_models)
+        yield from _run_script(MODELS_VALIDATOR, with_models)
 
 
-def _validate_models(objects: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    command = ["node", str(MODELS_VALIDATOR)]
+def find_unknown_fields(objects: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the fields that the types of kubernetes-models do not have. This takes two seconds."""
+    yield from _run_script(
+        UNKNOWN_FIELDS_FINDER, [each for each in objects if each["apiVersion"].startswith(GROUPS_WITH_MODELS)]
+    )
+
+
+def _run_script(script: Path, objects: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     result = subprocess.run(
-        command, check=True, capture_output=True, text=True, input=json.dumps(objects), encoding="utf-8"
+        ["node", str(script)], check=True, capture_output=True, text=True, input=json.dumps(objects), encoding="utf-8"
     )
     yield from result.stdout.splitlines()
 

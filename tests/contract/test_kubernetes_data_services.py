@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.kubernetes import check
+from deploy.kubernetes import check, custom_resources
 from deploy.kubernetes.data_service_secrets import build_secrets
 from deploy.local.pki.certificates import CertificateAuthority
 from services.runtime.config import settings
@@ -98,6 +98,14 @@ def test_stateful_set_without_requests_is_reported() -> None:
         "StatefulSet delivery-memcached: memcached has no limits",
         "StatefulSet delivery-memcached: memcached has no requests",
     ]
+
+
+def test_unknown_field_of_custom_resource_is_reported() -> None:
+    cluster, database = find("Cluster"), find("Database", "orders")
+    cluster["spec"]["postgresql"]["synchronous"]["maxStandbys"] = 1
+    (finding,) = custom_resources.find_unknown_fields([database, cluster])
+    assert finding.startswith("Cluster delivery-postgresql: Object literal may only specify known properties")
+    assert "maxStandbys" in finding
 
 
 def test_cluster_imports_the_definitions_of_the_contract() -> None:

@@ -48,7 +48,10 @@ def build_host_based_authentication(services: Sequence[str]) -> list[str]:
 
 
 def build_cluster(services: Sequence[str]) -> Config:
-    """Return the Cluster. A commit waits for one of the two standbys, so that a failover loses no transaction."""
+    """Return the Cluster. A failover loses no transaction.
+
+    A commit waits for one of the two standbys, and an instance is promoted only if it has all commits.
+    """
     roles = [
         {
             "name": name,
@@ -70,7 +73,7 @@ def build_cluster(services: Sequence[str]) -> Config:
         "managed": {"roles": roles},
         "postgresql": {
             "parameters": PARAMETERS,
-            "synchronous": {"method": "any", "number": 1, "dataDurability": "required"},
+            "synchronous": {"method": "any", "number": 1, "dataDurability": "required", "failoverQuorum": True},
             "pg_hba": build_host_based_authentication(services),
         },
         "certificates": {"serverTLSSecret": f"{ENGINE}-tls", "serverCASecret": f"{ENGINE}-tls"},
