@@ -70,8 +70,11 @@ def place_process(
 ) -> ProcessSpec:
     """Return the process on its machine: in its namespace and folder, with the machine in its name.
 
-    `environment` is added to its environment variables.
+    `environment` is added to its environment variables, but not to those of `nsenter`, which enters as root: a library
+    of LD_PRELOAD is loaded by the user of the process only.
     """
+    assignments = [f"{name}={value}" for name, value in (environment or {}).items()]
+    command = ["env", *assignments, *process.command] if assignments else process.command
 
     def wrap(command: Sequence[str], user: int | None = None) -> list[str]:
         return network.build_machine_command(config.machine, command, config.folder, user)
@@ -79,8 +82,7 @@ def place_process(
     return replace(
         process,
         name=f"{config.machine.name}-{process.name}",
-        command=wrap(process.command, process.user),
-        environment={**process.environment, **(environment or {})},
+        command=wrap(command, process.user),
         user=None,
         sockets=[str(config.socket_dir / name) for name in process.sockets],
         cleanup_command=wrap(process.cleanup_command) if process.cleanup_command else (),

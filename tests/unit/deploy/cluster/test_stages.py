@@ -51,8 +51,10 @@ def test_additional_environment_is_that_of_the_machine_and_process(
         return {"CLOCK": "skewed"} if is_skewed else {}
 
     stages = define_stages(Network(tmp_path), configs, secrets, build_environment)
-    changed = {process.name for stage in stages for process in stage if process.environment.get("CLOCK") == "skewed"}
-    assert changed == {"data2-postgres", "data2-rabbitmq"}
+    processes = [process for stage in stages for process in stage]
+    changed = {process.name: process.command for process in processes if "CLOCK=skewed" in process.command}
+    assert all(command.index("--") < command.index("CLOCK=skewed") for command in changed.values()), "not of nsenter"
+    assert changed.keys() == {"data2-postgres", "data2-rabbitmq"}
 
 
 def test_process_of_another_user_changes_it_on_its_machine(
