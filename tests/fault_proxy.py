@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import Self
+from weakref import WeakSet
 
 INVALID_RESPONSE_BYTES = (
     b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n{"users": [7]}'
@@ -41,6 +43,7 @@ class FaultProxy:
         self._thread = threading.Thread(target=self._run_loop)
         self._stop_event = asyncio.Event()
         self._connection_tasks: set[asyncio.Task[None]] = set()
+        self._connections: WeakSet[socket.socket] = WeakSet()
         self._silent_events: set[asyncio.Event] = set()
         self.port: int = self._listen_socket.getsockname()[1]
 
@@ -59,6 +62,10 @@ class FaultProxy:
     def silence_connections(self, fault: Fault = Fault.NONE) -> None:
         """Drop all further data of the open connections without closing them; inject the fault into new ones."""
         asyncio.run_coroutine_threadsafe(self._silence_connections(fault), self._loop).result(10)
+
+    def reset_connections(self) -> None:
+        """Reset the open connections: their clients receive an error in place of an end of data."""
+        asyncio.run_coroutine_threadsafe(self._reset_connections(), self._loop).result(10)
 
     def _run_loop(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -80,6 +87,12 @@ class FaultProxy:
         for is_silent in self._silent_events:
             is_silent.set()
 
+    async def _reset_connections(self) -> None:
+        for connection in self._connections:
+            with contextlib.suppress(OSError):  # the connection may have been closed
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await self._close_connections()
+
     async def _close_connections(self) -> None:
         for task in self._connection_tasks:
             task.cancel()
@@ -88,6 +101,7 @@ class FaultProxy:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # the client may have disconnected
             connection, _ = self._listen_socket.accept()
+            self._connections.add(connection)
             task = self._loop.create_task(self._handle_connection(connection))
             self._connection_tasks.add(task)
             task.add_done_callback(self._connection_tasks.discard)

@@ -2,10 +2,11 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 import pytest
+import uvloop
 
 from services.orders.app import load_demo_data
 from services.partners.entrypoints.rpc import PartnersRpc
@@ -19,6 +20,11 @@ from tests.integration.fixtures.gateway import Gateway
 from tests.integration.fixtures.orders import Orders
 from tests.integration.fixtures.partners import PartnersFixture
 from tests.integration.fixtures.servers import Servers
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run the tests with the event loop of the services."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session")

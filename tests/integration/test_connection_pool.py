@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -12,8 +13,9 @@ from sqlalchemy import Text, bindparam, func, literal, select
 from generated.problems import Reason
 from services.runtime.config.postgres_conninfo import build_conninfo
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.connection_pool import WATCH_INTERVAL_S, EventLoopConnection
+from services.runtime.storage.connection_pool import EventLoopConnection
 from services.runtime.storage.database import Database, Statement
+from tests.fault_proxy import FaultProxy
 from tests.integration.fixtures.servers import Servers
 from tests.wait import wait_until_async
 
@@ -115,15 +117,24 @@ async def test_wait_with_timeout_ends_at_its_deadline(url: str) -> None:
         assert await cursor.fetchone() == (1,)
 
 
-async def test_missed_end_of_connection_is_unavailability(database: Database, url: str) -> None:
-    async with database.connection() as connection:
-        descriptor = connection.connection.fileno()
-    sleep = await start_sleep(database, url, pid := await get_pid(database))
-    assert asyncio.get_running_loop().remove_reader(descriptor)
-    await terminate_backend(url, pid)
-    async with asyncio.timeout(3 * WATCH_INTERVAL_S):
+async def test_end_of_idle_connection_fails_its_next_statement(database: Database, url: str) -> None:
+    await terminate_backend(url, await get_pid(database))
+    async with asyncio.timeout(2):
         with pytest.raises(ApiError) as raised:
-            await sleep
+            await get_pid(database)
+    assert raised.value.reason == Reason.UPSTREAM_UNAVAILABLE
+
+
+async def test_reset_connection_fails_its_statement(url: str) -> None:
+    parts = urlsplit(url)
+    with FaultProxy(parts.hostname or "", parts.port or 0) as proxy:
+        proxied_url = parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{proxy.port}")).geturl()
+        async with Database(proxied_url, max_size=1) as database:
+            sleep = await start_sleep(database, url, await get_pid(database))
+            proxy.reset_connections()
+            async with asyncio.timeout(2):
+                with pytest.raises(ApiError) as raised:
+                    await sleep
     assert raised.value.reason == Reason.UPSTREAM_UNAVAILABLE
 
 
@@ -132,7 +143,7 @@ async def test_closed_connection_ends_its_statement(url: str) -> None:
     sleep = asyncio.create_task(connection.execute("SELECT pg_sleep(30)"))
     await wait_until_async(lambda: is_executing(url, connection.info.backend_pid))
     await connection.close()
-    async with asyncio.timeout(3 * WATCH_INTERVAL_S):
+    async with asyncio.timeout(2):
         with pytest.raises(psycopg.OperationalError):
             await sleep
 

@@ -147,6 +147,29 @@ async def test_heartbeat_detects_within_a_second_that_packets_are_dropped(
             await recording.wait_for_payloads("after")
 
 
+@pytest.mark.parametrize("has_heartbeat", [False, True])
+async def test_listener_reconnects_after_connection_is_reset(
+    url: str,
+    proxied_url: str,
+    connection: psycopg.AsyncConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    has_heartbeat: bool,
+) -> None:
+    async def run_query(connection: psycopg.AsyncConnection[DictRow]) -> None:
+        await connection.execute("SELECT 1")
+
+    monkeypatch.setattr(listener_module, "CHECK_INTERVAL_S", 0.2)
+    parts = urlsplit(url)
+    with FaultProxy(parts.hostname or "", parts.port or 0) as proxy:
+        async with run_listener(proxied_url % proxy.port, run_query if has_heartbeat else None) as recording:
+            await recording.wait_for_states(True)
+            proxy.reset_connections()
+            async with asyncio.timeout(2):
+                await recording.wait_for_states(True, False, True)
+            await notify(connection, "after")
+            await recording.wait_for_payloads("after")
+
+
 async def test_delayed_event_loop_does_not_end_connection_with_heartbeat(
     url: str, connection: psycopg.AsyncConnection
 ) -> None:

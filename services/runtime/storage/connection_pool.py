@@ -27,10 +27,10 @@ After a failover, requests therefore do not wait for the delay that the pool has
 CANCEL_TIMEOUT_S = 5.0
 """Seconds in which a cancelled statement must end. Otherwise, its connection is closed."""
 
-WATCH_INTERVAL_S = 1.0
-"""Interval at which the sockets of waiting connections are registered again, as long as there are any.
+WATCH_INTERVAL_S = 0.1
+"""Interval at which statements that wait look for an error of their socket, as long as there are any.
 
-A missed event, for example that the server has ended the connection, would otherwise block the statement for ever.
+uvloop does not report a connection that was reset, so that the statement would otherwise wait for ever.
 """
 
 _SESSION_OPTIONS = (
@@ -45,6 +45,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self._waiting: set[EventLoopConnection] = set()
+        self._waiting_since_last: set[EventLoopConnection] = set()
         self._is_running = False
 
     @classmethod
@@ -53,21 +54,25 @@ class _Watch:
         return cls._by_loop.setdefault(asyncio.get_running_loop(), cls())
 
     def add(self, connection: "EventLoopConnection") -> None:
-        """Register the socket of the connection periodically until `discard` is called."""
+        """Wake the connection once in each interval until `discard` is called."""
         self._waiting.add(connection)
         if not self._is_running:
             self._is_running = True
-            asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._register_again)
+            asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._wake)
 
     def discard(self, connection: "EventLoopConnection") -> None:
         """End the watch of the connection."""
         self._waiting.discard(connection)
+        self._waiting_since_last.discard(connection)
 
-    def _register_again(self) -> None:
+    def _wake(self) -> None:
         self._is_running = False
-        for connection in tuple(self._waiting):
-            connection.register_again()
-            self.add(connection)
+        for connection in self._waiting_since_last:
+            connection.wake()
+        self._waiting_since_last = self._waiting.copy()
+        if self._waiting:
+            self._is_running = True
+            asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._wake)
 
 
 class EventLoopConnection(AsyncConnection[DictRow]):
@@ -144,19 +149,21 @@ class EventLoopConnection(AsyncConnection[DictRow]):
 
     def _on_ready(self, state: Ready) -> None:
         if self._ready is None:
-            # No statement waits: the server has closed the connection, or has sent a notice. The next statement
-            # registers the socket again.
-            self._remove_reader()
+            self._read_while_idle()
         elif not self._ready.done():
             self._ready.set_result(state)
 
-    def register_again(self) -> None:
-        """Register the socket of a waiting connection again, which reports events that were missed."""
-        self._remove_reader()
-        if self.pgconn.status == ConnStatus.BAD:
-            self._on_ready(Ready.R)  # the statement finds that the connection has been closed
-        else:
-            self._add_reader(self.pgconn.socket)
+    def _read_while_idle(self) -> None:
+        """Read a notice, or the end of the connection, after which the next statement fails at once."""
+        try:
+            self.pgconn.consume_input()
+        except psycopg.OperationalError:
+            self._remove_reader()
+
+    def wake(self) -> None:
+        """Let the waiting statement read from the socket, which fails if the connection has ended."""
+        self._remove_reader()  # uvloop reports nothing more of a connection that was reset
+        self._on_ready(Ready.R)
 
     def _add_reader(self, socket: int) -> None:
         asyncio.get_running_loop().add_reader(socket, self._on_ready, Ready.R)
