@@ -28,7 +28,7 @@ CANCEL_TIMEOUT_S = 5.0
 """Seconds in which a cancelled statement must end. Otherwise, its connection is closed."""
 
 WATCH_INTERVAL_S = 0.1
-"""Interval at which statements that wait look for an error of their socket, as long as there are any.
+"""Interval at which waiting statements check their socket for an error, as long as there are any.
 
 uvloop does not report a connection that was reset, so that the statement would otherwise wait for ever.
 """
@@ -54,25 +54,25 @@ class _Watch:
         return cls._by_loop.setdefault(asyncio.get_running_loop(), cls())
 
     def add(self, connection: "EventLoopConnection") -> None:
-        """Wake the connection once in each interval until `discard` is called."""
+        """Check the socket of the connection once in each interval until `discard` is called."""
         self._waiting.add(connection)
         if not self._is_running:
             self._is_running = True
-            asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._wake)
+            asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._check_all)
 
     def discard(self, connection: "EventLoopConnection") -> None:
         """End the watch of the connection."""
         self._waiting.discard(connection)
         self._waiting_since_last.discard(connection)
 
-    def _wake(self) -> None:
+    def _check_all(self) -> None:
         self._is_running = False
         for connection in self._waiting_since_last:
-            connection.wake()
+            connection.check_socket()
         self._waiting_since_last = self._waiting.copy()
         if self._waiting:
             self._is_running = True
-            asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._wake)
+            asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._check_all)
 
 
 class EventLoopConnection(AsyncConnection[DictRow]):
@@ -160,7 +160,7 @@ class EventLoopConnection(AsyncConnection[DictRow]):
         except psycopg.OperationalError:
             self._remove_reader()
 
-    def wake(self) -> None:
+    def check_socket(self) -> None:
         """Let the waiting statement read from the socket, which fails if the connection has ended."""
         self._remove_reader()  # uvloop reports nothing more of a connection that was reset
         self._on_ready(Ready.R)
