@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import override
 
-from sqlalchemy import Boolean, bindparam, or_, select
+from sqlalchemy import Boolean, bindparam, cast, or_, select
 from sqlalchemy.dialects import postgresql
 
 from services.orders.adapters.postgres.tables import banks
@@ -15,7 +15,7 @@ _SELECT_BANK = Statement(select(banks).where(banks.c.id == bindparam("id")), row
 _SELECT_BANK_FOR_UPDATE = Statement(select(banks).where(banks.c.id == bindparam("id")).with_for_update(), row_type=Bank)
 _INSERT_BANK = Statement(postgresql.insert(banks).values(bind_columns(banks)).on_conflict_do_nothing())
 _UPSERT_BANK = build_upsert(banks)
-_active_param = bindparam("active", type_=Boolean)
+_active_param = cast(bindparam("active"), Boolean)
 _SELECT_BANKS_AFTER = Statement(
     select(banks)
     .where(banks.c.id > bindparam("after"), or_(_active_param.is_(None), banks.c.active == _active_param))
