@@ -52,6 +52,16 @@ PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch":
 EXPECTED_MESSAGES = ("Failed to load resource", "Chrome currently does not support the Push API in incognito mode")
 """Errors of the console that tests cause: responses with an error status, and push in a context without a profile."""
 
+PROBLEM = {
+    "type": "/problems/INTERNAL",
+    "title": "Internal error",
+    "status": 500,
+    "detail": "An unexpected error has occurred.",
+    "reason": "INTERNAL",
+    "trace_id": "0af7651916cd43dd8448eb211c80319c",
+}
+"""Problem document of a server error."""
+
 type OpenContext = Callable[..., BrowserContext]
 """Function that opens a browser context, with options of Playwright's `new_context`."""
 

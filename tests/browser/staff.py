@@ -1,6 +1,7 @@
 """Couriers and admins in their apps."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from deploy.local.demo.scenarios import DEMO_PASSWORD
 from tests.conftest import Mesh
+from tests.users import User
 
 
 def sign_in(page: Page, mesh: Mesh, app: str, name: str) -> None:
@@ -24,6 +26,12 @@ def create_demo_session(edge: httpx.Client, name: str) -> dict[str, Any]:
     body = {"email": f"{name}@delivery.test", "password": DEMO_PASSWORD}
     session: dict[str, Any] = edge.post("/sessions", json=body).raise_for_status().json()
     return session
+
+
+def create_courier(user: User, send: Callable[..., httpx.Response]) -> User:
+    """Assign the role of couriers to a new account, and sign it in. `send` sends a request as an admin."""
+    send("PUT", f"/users/{user.id}/role", json={"role": "deliverer"})
+    return user.sign_in()
 
 
 def store_session(mesh: Mesh, app: str, session: dict[str, Any]) -> dict[str, Any]:

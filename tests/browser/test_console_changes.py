@@ -100,6 +100,24 @@ def test_partner_gets_hours_picture_and_price(console: Page, send: SendRequest) 
     assert send("GET", path).json()["enabled"] is False
 
 
+def test_amount_follows_the_decimals_of_its_currency(console: Page, send: SendRequest) -> None:
+    open_page(console, "Partners")
+    console.get_by_role("link", name="New partner").click()
+    values = {"brand": "Ramen", "phone": "+12025550101", "email": "ramen@example.com", "address": "1 Market Square"}
+    title = f"Ramen {secrets.token_hex(3)}"
+    fill(console, title=title, api_url="https://kitchen.example/api", delivery_fee="300", **values)
+    fill(console, delivery_fee_currency="JPY")
+    console.get_by_role("button", name="Create").click()
+    read_secret(console)
+    expect(console.locator("[name=delivery_fee]")).to_have_value("300")
+    partner = send("GET", f"/partners/{console.url.rpartition('/')[2]}").json()
+    assert (partner["delivery_fee"], partner["delivery_fee_currency"]) == (300, "JPY")
+    fill(console, delivery_fee_currency="USD")
+    console.get_by_role("button", name="Save").first.click()
+    expect(console.get_by_text("Saved.")).to_be_visible()
+    assert send("GET", f"/partners/{partner['id']}").json()["delivery_fee"] == 30_000
+
+
 def test_product_is_created_changed_and_deleted(console: Page, send: SendRequest) -> None:
     title = f"Soup {secrets.token_hex(3)}"
     open_page(console, "Products")

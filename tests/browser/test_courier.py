@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import PHONE, OpenContext, SendRequest, check_accessibility
 from tests.browser.placed_order import COORDINATES, PlacedOrder, place_order
 from tests.browser.shop import save_screenshot
-from tests.browser.staff import create_demo_session, find_ready_order, sign_in, store_session
+from tests.browser.staff import create_courier, create_demo_session, find_ready_order, sign_in, store_session
 from tests.conftest import Mesh
 from tests.users import User
 
@@ -19,13 +19,6 @@ def ready(edge: httpx.Client, sandbox: httpx.Client) -> PlacedOrder:
     order.pay()
     order.report_ready()
     return order
-
-
-def create_courier(edge: httpx.Client, sandbox: httpx.Client, send: SendRequest) -> User:
-    """Return a new courier with the role."""
-    courier = User(edge, sandbox, "deliverer")
-    send("PUT", f"/users/{courier.id}/role", json={"role": "deliverer"})
-    return courier.sign_in()
 
 
 def take(page: Page, order: PlacedOrder) -> None:
@@ -80,7 +73,7 @@ def test_order_taken_by_another_courier_shows_the_reason(
     open_context: OpenContext,
     ready: PlacedOrder,
 ) -> None:
-    other = create_courier(edge, sandbox, send)
+    other = create_courier(User(edge, sandbox, "deliverer"), send)
     page = open_context(
         locale="de-DE", **store_session(mesh, "courier", create_demo_session(edge, "deliverer"))
     ).new_page()

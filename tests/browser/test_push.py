@@ -1,6 +1,7 @@
 """Web push of Firebase: registration of the service worker, and the notifications that it shows."""
 
 import json
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
 from tests.browser.conftest import OpenContext
-from tests.browser.shop import sign_in
+from tests.browser.contract_recorder import ContractRecorder
+from tests.browser.shop import build_storage, sign_in
 from tests.conftest import Mesh
 from tests.users import User
 from tests.wait import wait_until
@@ -47,6 +49,28 @@ def page(mesh: Mesh, open_context: OpenContext, customer: User) -> Page:
     # A browser without Google's push service has no subscription.
     expect(page.get_by_role("alert")).to_be_visible()
     return page
+
+
+def test_replaced_token_is_registered_at_the_next_start(
+    mesh: Mesh, open_context: OpenContext, contract: ContractRecorder, customer: User
+) -> None:
+    token = f"new-{secrets.token_hex(8)}"
+    registered = customer.sign_in().request("POST", "/users/me/devices", json={"token": f"old-{token}"}).json()
+    stored = {"token": f"old-{token}", "id": registered["id"]}
+    context = open_context(**build_storage(mesh, session=customer.session, device=stored))
+    context.grant_permissions(["notifications"], origin=mesh.edge_url)
+    context.route("**/apps.json", lambda route: route.fulfill(json={"firebase": FIREBASE}))
+    # Stands for the module of Firebase, which needs Google's push service.
+    module = f"export const getToken = async () => {json.dumps(token)}"
+    context.route("**/firebase-*.js", lambda route: route.fulfill(content_type="text/javascript", body=module))
+    page = context.new_page()
+    with page.expect_response(lambda response: response.request.method == "POST"):
+        page.goto(f"{mesh.edge_url}/shop/profile")
+    page.goto(f"{mesh.edge_url}/shop/profile")
+    expect(page.get_by_role("button", name="Remove Chrome")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("JSON.parse(localStorage.getItem('/shop/device')).token") == token
+    assert contract.count("POST", "/users/me/devices") == 1
 
 
 @contextmanager

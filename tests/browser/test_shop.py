@@ -182,6 +182,41 @@ def test_profile_is_changed_and_the_account_deleted(mesh: Mesh, open_context: Op
     assert page.evaluate("localStorage.getItem('/shop/session')") is None
 
 
+def test_password_is_reset_with_a_mailed_code(mesh: Mesh, open_context: OpenContext, customer: User) -> None:
+    customer.wait_for_code()
+    page = open_context().new_page()
+    page.goto(f"{mesh.edge_url}/shop/sign-in")
+    page.get_by_role("link", name="Reset the password").click()
+    page.get_by_label("E-mail address").fill(customer.email)
+    page.get_by_role("button", name="Send a code").click()
+    page.get_by_label("Code from the mail").fill(customer.wait_for_code(2))
+    page.get_by_label("New password").fill("password")
+    page.get_by_role("button", name="Set the password").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    check_accessibility(page)
+    page.get_by_label("New password").fill("another-long-one")
+    page.get_by_role("button", name="Set the password").click()
+    expect(page.get_by_text("The password is changed.")).to_be_visible()
+    page.get_by_label("E-mail address").fill(customer.email)
+    page.get_by_label("Password").fill("another-long-one")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("link", name="Profile")).to_be_visible()
+
+
+def test_email_address_is_changed_with_a_mailed_code(mesh: Mesh, open_context: OpenContext, customer: User) -> None:
+    email = f"grace-{secrets.token_hex(4)}@delivery.test"
+    page = open_context(**sign_in(mesh, customer)).new_page()
+    page.goto(f"{mesh.edge_url}/shop/profile")
+    page.get_by_label("New e-mail address").fill(email)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Change e-mail address").click()
+    page.get_by_label("Code from the mail").fill(customer.wait_for_code(address=email))
+    page.get_by_role("button", name="Confirm", exact=True).click()
+    expect(page.get_by_text("Your e-mail address is confirmed.")).to_be_visible()
+    page.get_by_role("link", name="Profile").click()
+    expect(page.get_by_text(email)).to_be_visible()
+
+
 def test_german_browser_shows_german_texts_and_details(mesh: Mesh, open_context: OpenContext, customer: User) -> None:
     changed = BASKET | {"items": [BASKET["items"][0] | {"price": 1}]}
     page = open_context(locale="de-DE", **PHONE, **sign_in(mesh, customer, basket=changed)).new_page()

@@ -1,15 +1,18 @@
 """The shop with errors, slow responses, ended sessions, repeated input and several tabs, and its budgets."""
 
 import gzip
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.conftest import OpenContext, check_accessibility
+from tests.browser.conftest import PROBLEM, OpenContext, check_accessibility
 from tests.browser.contract_recorder import ContractRecorder
+from tests.browser.placed_order import place_order
 from tests.browser.shop import BASKET, build_storage, check_basket, expect_status, pay_at_bank, sign_in
 from tests.browser.static_server import running_static_server
 from tests.conftest import ROOT, Mesh
@@ -18,14 +21,6 @@ from tests.users import User
 MAX_JAVASCRIPT_BYTES = 180 * 1024
 MAX_INTERACTIVE_MS = 1000
 ORDERS = "**/api/v1/orders"
-PROBLEM = {
-    "type": "/problems/INTERNAL",
-    "title": "Internal error",
-    "status": 500,
-    "detail": "An unexpected error has occurred.",
-    "reason": "INTERNAL",
-    "trace_id": "0af7651916cd43dd8448eb211c80319c",
-}
 
 
 def test_server_error_is_shown_after_retries(
@@ -79,6 +74,56 @@ def test_expired_token_is_renewed_once_for_all_requests(
     expect(page.get_by_label("Pay with").locator("option")).not_to_have_count(0)
     assert contract.count("GET", "/users/me") == contract.count("GET", "/banks") == 2
     assert contract.count("POST", "/sessions/refresh") == 1
+
+
+def test_two_tabs_renew_an_expired_token_once(
+    mesh: Mesh, open_context: OpenContext, contract: ContractRecorder, customer: User
+) -> None:
+    expired = customer.sign_in().session | {"access_token": "expired"}
+    context = open_context(**build_storage(mesh, session=expired))
+    renewals: list[Route] = []
+
+    def hold(route: Route) -> None:
+        renewals.append(route)
+
+    context.route("**/api/v1/sessions/refresh", hold)
+    pages = [context.new_page() for _ in range(2)]
+    for page in pages:
+        with page.expect_response(lambda response: response.url.endswith("/users/me") and response.status == 401):
+            page.goto(f"{mesh.edge_url}/shop/profile")
+    assert len(renewals) == 1
+    renewals[0].continue_()
+    for page in pages:
+        expect(page.get_by_label("First name")).to_have_value("Ada")
+    assert len(renewals) == contract.count("POST", "/sessions/refresh") == 1
+
+
+def test_live_status_continues_after_a_lost_connection(
+    mesh: Mesh, open_context: OpenContext, edge: httpx.Client, sandbox: httpx.Client
+) -> None:
+    order = place_order(edge, sandbox)
+    page = open_context(**sign_in(mesh, order.customer)).new_page()
+    connections: list[str | None] = []
+
+    def lose_first_connection(route: Route) -> None:
+        connections.append(route.request.headers.get("last-event-id"))
+        if len(connections) == 1:
+            event = json.dumps({"status": "pending", "at": order.order["created_at"]})
+            route.fulfill(content_type="text/event-stream", body=f"retry: 10\nid: 1\ndata: {event}\n\n")
+        elif len(connections) == 2:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/events", lose_first_connection)
+    page.goto(f"{mesh.edge_url}/shop/orders/{order.id}")
+    expect_status(page, "Awaiting payment")
+    order.pay()
+    expect_status(page, "Being prepared")
+    assert connections[:3] == [None, "1", "1"]
+    order.report_ready()
+    expect_status(page, "Ready for pick-up")
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_revoked_session_leads_to_the_sign_in(
@@ -154,8 +199,9 @@ def test_catalog_is_interactive_within_a_second(mesh: Mesh, open_context: OpenCo
     assert any(measure_interactive_ms(open_context().new_page(), url) < MAX_INTERACTIVE_MS for _ in range(4))
 
 
-def test_compressed_javascript_is_within_its_budget() -> None:
-    scripts = [*(ROOT / "dist/apps/shop/assets").glob("*.js")]
+@pytest.mark.parametrize("app", ["shop", "courier", "console"])
+def test_compressed_javascript_is_within_its_budget(app: str) -> None:
+    scripts = [*(ROOT / f"dist/apps/{app}/assets").glob("*.js")]
     assert 0 < sum(len(gzip.compress(script.read_bytes())) for script in scripts) <= MAX_JAVASCRIPT_BYTES
 
 
