@@ -6,6 +6,7 @@ TEST := DELIVERY_STATE=.local/test PORT_OFFSET=2000
 # fetch of Node.js rejects port 10080, which is that of the edge in the other tests.
 TEST_CLIENTS := DELIVERY_STATE=.local/test-clients PORT_OFFSET=2100
 TEST_RECOVERY := DELIVERY_STATE=.local/recovery/mesh PORT_OFFSET=2200
+TEST_ROTATION := DELIVERY_STATE=.local/rotation PORT_OFFSET=2300
 PYTEST = trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest
 TSC := node node_modules/typescript/bin/tsc
 UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-annotate --no-header
@@ -166,6 +167,8 @@ test-cluster: setup ## kill and partition the nodes of a cluster while orders ar
 test-recovery: setup ## lose PostgreSQL, the document store and the broker, and recover them as documented
 	@deploy/local/setup.sh backup
 	@trap '$(TEST_RECOVERY) $(PYTHON) -m deploy.local down' EXIT; $(TEST_RECOVERY) $(PYTHON) -m pytest -s tests/recovery $(ARGS)
+test-rotation: setup ## replace keys, certificates and passwords as documented, while requests are sent
+	@trap '$(TEST_ROTATION) $(PYTHON) -m deploy.local down' EXIT; $(TEST_ROTATION) $(PYTHON) -m pytest -s tests/rotation $(ARGS)
 test-containers: setup ## run the system with Docker Compose and in pods, restart each container under load; STEPS="compose pods"
 	@deploy/local/setup.sh containers
 	@$(PYTHON) -m tests.containers $(STEPS)

@@ -1,9 +1,7 @@
 """Flow of confirmOrder through gateway, orders and partners, on real servers and without sidecars."""
 
-import base64
-import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ from services.partners.entrypoints.rpc import PartnersRpc
 from services.runtime.core.clock import now
 from services.runtime.core.ids import derive_id, generate_id
 from services.runtime.core.pagination import PageTokenSigner
-from services.runtime.core.principal import PAYLOAD_HEADER
 from services.runtime.outbound.webhook_secrets import generate_secret
 from services.runtime.rpc.codec import Codec, get_codec
 from services.runtime.rpc.server import RpcServer
@@ -31,6 +28,7 @@ from tests.file_entries import recording_file_entries
 from tests.integration.fixtures.orders import ADA, Orders
 from tests.integration.fixtures.orders import ROOT as ADMIN
 from tests.integration.fixtures.partners import PartnersFixture
+from tests.integration.fixtures.payload_interceptor import PayloadInterceptor
 from tests.integration.fixtures.servers import Servers
 
 ENTRY_POINTS = {
@@ -38,21 +36,6 @@ ENTRY_POINTS = {
     "partners/entrypoints/rpc.py",
     "orders/entrypoints/rpc.py",
 }
-
-
-class PayloadInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
-    """Adds the verified payload of Ada's token, as the sidecar of a service does."""
-
-    async def intercept_unary_unary(
-        self,
-        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Any],
-        client_call_details: grpc.aio.ClientCallDetails,
-        request: Any,
-    ) -> Any:
-        claims = {"sub": ADA.user_id, "role": ADA.role, "exp": int(ADA.expires_at.timestamp())}
-        payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
-        metadata = grpc.aio.Metadata(*(client_call_details.metadata or ()), (PAYLOAD_HEADER, payload))
-        return await continuation(client_call_details._replace(metadata=metadata), request)
 
 
 @pytest.fixture
@@ -65,7 +48,8 @@ async def channel(orders: Orders, partners: PartnersFixture, tmp_path: Path) -> 
     partners_rpc = PartnersRpc(partners.repository, partners.secret_box, now)
     server = RpcServer(tmp_path / "rpc.sock", [orders_rpc, partners_rpc], PageTokenSigner(["key"]))
     await server.start()
-    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/rpc.sock", interceptors=[PayloadInterceptor()]) as channel:
+    interceptors = [PayloadInterceptor(ADA)]
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/rpc.sock", interceptors=interceptors) as channel:
         yield channel
     await server.stop(grace_s=0, drain_notice_s=0)
 

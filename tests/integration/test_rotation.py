@@ -1,11 +1,10 @@
-"""Rotation of signing keys, of the certificate authority and of database users, while requests are sent."""
+"""Rotation of signing keys, of the certificate authority and of passwords, while requests are sent."""
 
 import asyncio
-import re
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from pymemcache.exceptions import MemcacheClientError
 from sqlalchemy import text
 
 from codegen.envoy.authorization import JWKS_CACHE_S
 from deploy.local.pki.authority_rotation import has_loaded_files, rotate_authority
 from deploy.local.pki.certificates import CertificateAuthority
 from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.supervisor_state import read_running_state
+from generated.proto.delivery.orders.v1 import CheckedBasket
+from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
+from services.runtime.core.ids import generate_id
 from services.runtime.storage import migrations
 from services.runtime.storage.database import Database, Statement
-from tests.conftest import ROOT
+from services.runtime.storage.memcached import MemcachedServer, create_client
 from tests.envoy_test_mesh import (
     KEY_ID,
     SIGNING_KEY,
@@ -34,8 +38,10 @@ from tests.envoy_test_mesh import (
     running_test_edge,
     running_test_mesh,
 )
+from tests.integration.fixtures.repeated_requests import repeated
 from tests.integration.fixtures.servers import Servers
-from tests.wait import wait_until
+from tests.rotation.page import list_blocks
+from tests.wait import wait_until, wait_until_async
 
 PROFILE_PATH = "/api/v1/users/me"
 ORDERS_METHOD = "/delivery.orders.v1.OrdersService/GetOrder"
@@ -49,24 +55,7 @@ ONE_CALL_PER_CONNECTION = {
 }
 """Every call of the gateway's sidecar needs a new handshake."""
 
-
-@contextmanager
-def repeated(request: Callable[[], object]) -> Iterator[Counter[str]]:
-    """Repeat a request in a thread until the end of the block, and count the results by their text."""
-    results: Counter[str] = Counter()
-    stopped = threading.Event()
-
-    def run() -> None:
-        while not stopped.is_set():
-            results[str(request())] += 1
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield results
-    finally:
-        stopped.set()
-        thread.join()
+BASKET = CheckedBasket(total_amount=1700, currency="USD", bank_id="visa")
 
 
 def test_signing_key_is_replaced_without_a_rejected_request(tmp_path: Path) -> None:
@@ -136,10 +125,10 @@ def test_authority_is_replaced_without_a_failed_call(tmp_path: Path) -> None:
 @pytest.fixture
 def second_user(servers: Servers) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     """Give the database of orders a second user with the commands of the documentation, and yield an admin session."""
-    [commands] = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/rotation.md").read_text(encoding="utf-8"), re.DOTALL)
+    create_role, *_ = list_blocks("PostgreSQL", "sql")
     url = make_conninfo(servers.settings("orders")["DATABASE_URL"], user="app", password=get_password(servers))
     with psycopg.connect(url, autocommit=True) as admin:
-        admin.execute(commands)
+        admin.execute(create_role.encode())
         yield admin
         admin.execute("DROP ROLE orders_b")
 
@@ -173,3 +162,54 @@ async def test_database_users_alternate_without_a_failed_statement(
         finally:
             second_user.execute(sql.SQL("ALTER ROLE orders PASSWORD {}").format(sql.Literal(password)))
             second_user.execute("DROP TABLE IF EXISTS rotation_test")
+
+
+@pytest.fixture
+def memcached_users(servers: Servers) -> Iterator[Callable[[Sequence[str]], None]]:
+    """Return a function that replaces the passwords of the gateway in the file of Memcached's users."""
+    path = servers.config.folder / "memcached.users"
+    content = path.read_text(encoding="utf-8")
+    state = read_running_state(servers.config)
+    assert state is not None
+    [pid] = (child.pid for child in state.children if child.name == "memcached")
+
+    def write(text: str) -> None:
+        path.write_text(text, encoding="utf-8")
+        os.kill(pid, signal.SIGHUP)
+
+    yield lambda passwords: write("".join(f"{servers.memcached.username}:{password}\n" for password in passwords))
+    write(content)
+
+
+async def put_and_get(cache: MemcachedOrderCheckCache) -> None:
+    check_id = generate_id()
+    await cache.put(check_id, "ada", BASKET)
+    assert await cache.get(check_id, "ada") == BASKET
+
+
+def is_accepted(server: MemcachedServer) -> bool:
+    """Return whether Memcached accepts the password on a new connection."""
+    with closing(create_client(server, timeout_s=1, max_connections=1)) as client:
+        try:
+            return bool(client.version())
+        except MemcacheClientError:
+            return False
+
+
+async def test_memcached_passwords_overlap_without_a_failed_command(
+    servers: Servers, memcached_users: Callable[[Sequence[str]], None]
+) -> None:
+    old = servers.memcached
+    new = old._replace(password="another")
+    with ExitStack() as stack:
+        caches = [MemcachedOrderCheckCache(server, [b"key"]) for server in (old, new)]
+        for cache in caches:
+            stack.callback(cache.close)
+        await put_and_get(caches[0])
+        memcached_users([old.password, new.password])
+        await wait_until_async(lambda: is_accepted(new), interval_s=0.1)
+        await asyncio.gather(*(put_and_get(cache) for cache in caches * 10))
+        memcached_users([new.password])
+        await wait_until_async(lambda: not is_accepted(old), interval_s=0.1)
+        # Established connections are not closed.
+        await asyncio.gather(*(put_and_get(cache) for cache in caches))
