@@ -32,7 +32,7 @@ MAX_RECONNECT_DELAY_S = 5.0
 HEARTBEAT_S = 6
 """Seconds, twice the interval of heartbeats, to which TCP_OPTIONS applies if the connection is otherwise idle."""
 
-SOCKET_TIMEOUT_S = 3
+SOCKET_TIMEOUT_S = 2
 """Timeout of a TCP connection attempt to one host."""
 
 TCP_OPTIONS = {"TCP_USER_TIMEOUT": 3000}
@@ -76,7 +76,7 @@ class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]  # pika has 
 class Broker:
     """Connection factory for one broker and one service, after which its connections are named.
 
-    The URL may contain several hosts, separated by commas. After a failure, the next connection is opened to the next
+    The URL may contain several hosts, separated by commas. After its loss, the next connection is opened to the next
     host. The first host is random, so that the services are distributed over the nodes of a cluster.
     """
 
@@ -128,7 +128,9 @@ class Broker:
                 await channel.enable_confirms()
             yield channel
         except BrokerUnavailable:
-            self._skip_endpoint(parameters)
+            # A nack or a closed channel concerns a queue, whose leader is possibly on a host that is unavailable.
+            if not connection.is_open:
+                self._skip_endpoint(parameters)
             raise
         except (AMQPError, TimeoutError) as error:
             self._skip_endpoint(parameters)

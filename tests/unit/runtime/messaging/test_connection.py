@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import pytest
 
 from services.runtime.core.backoff import JITTER_RATIO
+from services.runtime.messaging import connection as connection_module
+from services.runtime.messaging import topology
 from services.runtime.messaging.channel import BrokerUnavailable, Channel, MessageUnroutable
 from services.runtime.messaging.connection import INITIAL_RECONNECT_DELAY_S, MAX_RECONNECT_DELAY_S, Broker
 
@@ -59,3 +62,49 @@ async def test_work_that_fails_at_once_reconnects_with_backoff(delays: list[floa
     with pytest.raises(asyncio.CancelledError):
         await ConnectedBroker("amqp://broker.test", "test").run_with_reconnect(work)
     assert delays[-1] >= MAX_RECONNECT_DELAY_S * (1 - JITTER_RATIO)
+
+
+class OpenConnection:
+    """Connection that is open at once. `all` are the connections in their order."""
+
+    all: ClassVar[list["OpenConnection"]] = []
+
+    def __init__(self, parameters: Any, *, on_open_callback: Any, on_close_callback: Any, **_: Any) -> None:
+        self.is_open = True
+        self._on_close = on_close_callback
+        self.host = parameters.host
+        self.all.append(self)
+        asyncio.get_running_loop().call_soon(on_open_callback, self)
+
+    def close(self) -> None:
+        self.is_open = False
+        self._on_close(self, ConnectionError("closed"))
+
+
+@pytest.mark.parametrize(("is_lost", "is_same_host"), [(False, True), (True, False)])
+async def test_only_the_loss_of_a_connection_changes_the_host(
+    monkeypatch: pytest.MonkeyPatch, is_lost: bool, is_same_host: bool
+) -> None:
+    async def do_nothing(*_: object) -> None: ...
+
+    async def open_channel(*_: object) -> SimpleNamespace:
+        return SimpleNamespace(enable_confirms=do_nothing)
+
+    monkeypatch.setattr(connection_module, "_BufferedConnection", OpenConnection)
+    monkeypatch.setattr(connection_module, "_open_channel", open_channel)
+    monkeypatch.setattr(topology, "declare", do_nothing)
+    monkeypatch.setattr(OpenConnection, "all", [])
+    broker = Broker("amqp://one.test,two.test,three.test", "test")
+
+    async def fail() -> None:
+        async with broker.open_channel():
+            if is_lost:
+                OpenConnection.all[0].close()
+            raise BrokerUnavailable("message nacked by the broker")
+
+    with pytest.raises(BrokerUnavailable):
+        await fail()
+    async with broker.open_channel():
+        pass
+    first, second = OpenConnection.all
+    assert (first.host == second.host) is is_same_host
