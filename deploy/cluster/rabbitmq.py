@@ -17,7 +17,7 @@ from deploy.local.pki.secrets import Secrets, write_private
 from deploy.local.supervisor.process import ProcessSpec
 from generated import mesh
 
-NET_TICK_TIME_S = 4
+NET_TICK_TIME_S = 3
 """Seconds after which a node that does not respond is unavailable for the other nodes."""
 
 CONNECT_TIMEOUT_S = 3
