@@ -56,7 +56,7 @@ def build_concurrency_filter() -> Config:
             "sample_aggregate_percentile": {"value": 50},
             "concurrency_limit_params": {
                 "max_concurrency_limit": sum(LIMITS["app"].values()),
-                "concurrency_update_interval": "0.1s",
+                "concurrency_update_interval": "0.25s",
             },
             "min_rtt_calc_params": {"fixed_value": TARGET_READ_LATENCY, "min_concurrency": MIN_CONCURRENT_READS},
         },

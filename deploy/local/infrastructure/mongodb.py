@@ -89,6 +89,7 @@ def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         "wiredTigerCacheSizeGB": CACHE_SIZE_GB,
         "slowOpSampleRate": 0,  # the log entry of a slow operation contains its values, which may be personal data
         "setParameter": "diagnosticDataCollectionEnabled=false",
+        "journalCommitInterval": 500,  # milliseconds between flushes for which no acknowledged write waits
     }
 
     def is_ready() -> bool:

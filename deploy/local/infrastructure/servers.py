@@ -172,6 +172,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         "RABBITMQ_NODENAME": f"{mesh.NAME}-{port}@localhost",
         "RABBITMQ_MNESIA_BASE": str(home / "data"),
         "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
         "RABBITMQ_CONF_ENV_FILE": str(home / "env.conf"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
         "RABBITMQ_LOGS": "-",
@@ -193,6 +194,8 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         write_private(home / "definitions.json", json.dumps(build_broker_definitions(secrets)))
         (home / "env.conf").write_text("", encoding="utf-8")
         (home / "enabled_plugins").write_text("[].\n", encoding="utf-8")
+        # Interval in milliseconds at which each quorum queue updates its statistics.
+        (home / "advanced.config").write_text("[{rabbit, [{quorum_tick_interval, 60000}]}].\n", encoding="utf-8")
         (home / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = {config.bind_address}:{port}\n"
             "distribution.listener.interface = 127.0.0.1\n"

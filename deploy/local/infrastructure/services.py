@@ -47,7 +47,7 @@ def build_telemetry_environment(config: MeshConfig) -> Mapping[str, str]:
     endpoint = f"http://{config.get_setting('OTLP_HOST')}:{config.get_port('OTLP_PORT')}"
     return {
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        "OTEL_BSP_SCHEDULE_DELAY": "500",
+        "OTEL_BSP_SCHEDULE_DELAY": "1000",
         "TRACE_PERCENT": config.get_setting("TRACE_PERCENT"),
     } | overrides
 
