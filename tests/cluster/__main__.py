@@ -1,6 +1,7 @@
 """Node-loss test (`make test-cluster`), configured by SEED, ORDERS, KINDS of faults and FAULTS, the maximum number."""
 
 import asyncio
+import logging
 import os
 import secrets
 import shutil
@@ -118,7 +119,9 @@ def main() -> int:
             _, faults = plan()
             return supervise(config, network, prepare_machines(configs, faults))
         case ["run"]:
-            console = Console(soft_wrap=True)
+            path = config.ensure_subdirectory("logs") / "probes.log"
+            logging.basicConfig(filename=path, format="%(asctime)s %(name)s %(message)s")
+            console = Console(soft_wrap=True, width=140)
             result = asyncio.run(run(Cluster(configs), *plan(), console))
             result.print(console)
             result.write(config.folder / "results.json")
