@@ -114,7 +114,7 @@ class _Connection(asyncio.Protocol):
         self._transport = None
         if exc is not None:
             self._fail(httpx.ReadError(str(exc)))
-        elif self._is_head_complete and self._ends_with_connection and self._error is None:
+        elif self._is_head_complete and self._ends_with_connection:
             self._is_in_progress = False
             self._notify()
         else:

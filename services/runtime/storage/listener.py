@@ -25,7 +25,7 @@ MAX_RECONNECT_DELAY_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
 """Timeout of a connection attempt to all hosts, including the LISTEN statement."""
 
-HEARTBEAT_INTERVAL_S = 0.25
+HEARTBEAT_INTERVAL_S = 0.4
 """Interval between heartbeats."""
 
 HEARTBEAT_TIMEOUT_S = 0.5

@@ -104,6 +104,7 @@ class FcmClient(PushClient):
             "authorization": f"Bearer {await self._token.get()}",
             "content-type": "application/json",
             "x-firebase-client": f"fire-admin-python/{firebase_admin.__version__}",
+            "x-goog-api-format-version": "2",
         }
         request = httpx.Request("POST", self._url, headers=headers, content=body)
         with http_client.Measurement("POST", self._url, trace.get_current_span()) as measurement:
