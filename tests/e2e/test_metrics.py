@@ -119,7 +119,7 @@ def test_labels_are_names_of_contracts(scraped: dict[str, Scrape]) -> None:
             "repaired",
             "reported",
         },
-        "kind": {*CallKind, *DiscrepancyKind, "refund", "partner_call", "notification"},
+        "kind": {*CallKind, *DiscrepancyKind, "refund", "partner_call", "notification", "code_request"},
         "provider": set(Provider),
         "from": {*OrderStatus, "none"},
         "to": set(OrderStatus),
