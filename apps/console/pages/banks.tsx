@@ -31,7 +31,9 @@ export function Banks() {
         { title: "active", cell: ({ active }) => getLabel(String(active)) },
       ]}
     >
-      <Link to="/banks/new">{messages.newBank}</Link>
+      <p>
+        <Link to="/banks/new">{messages.newBank}</Link>
+      </p>
     </ListView>
   );
 }

@@ -32,8 +32,8 @@ function Notifications() {
             <p>{body}</p>
             <p className="dim">{formatDateTime(created_at)}</p>
             {order_id !== undefined && (
-              <Link to="/orders/$orderId" params={{ orderId: order_id }} aria-label={`${m.orders}: ${title}`}>
-                {m.orders}
+              <Link to="/orders/$orderId" params={{ orderId: order_id }} aria-label={`${m.toOrder}: ${title}`}>
+                {m.toOrder}
               </Link>
             )}
           </li>
