@@ -18,15 +18,19 @@ UNREACHABLE_APP_GAP_S = 10.0
 UNAFFECTED_GAP_S = 2.0
 """Maximum gap of probes that a fault does not affect: the duration of slow writes with one process per processor.
 
-With more runnable processes, a write takes longer in proportion, so that the maximum is multiplied.
+With more runnable processes, a write takes longer in proportion, so that the maximum is multiplied, up to
+MAX_UNAFFECTED_GAP_S.
 """
+
+MAX_UNAFFECTED_GAP_S = 5.0
 
 PROBES = ("postgres", "rabbitmq", "documents", "memcached", "orders")
 
 
 def find_limits(kind: str, affected: Collection[str], load: float) -> dict[str, float]:
     """Return the maximum gap in seconds by probe, for affected processes or machines and a load average."""
-    limits = dict.fromkeys(PROBES, UNAFFECTED_GAP_S * max(1, load / (os.cpu_count() or 1)))
+    unaffected_gap_s = min(UNAFFECTED_GAP_S * max(1, load / (os.cpu_count() or 1)), MAX_UNAFFECTED_GAP_S)
+    limits = dict.fromkeys(PROBES, unaffected_gap_s)
     for name in affected:
         machine, _, process = name.partition("-")
         if process:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -30,6 +31,10 @@ from tests.wait import tick
 
 INTERVAL_S = 0.1
 WRITE_TIMEOUT_S = 10.0
+
+EDGE_TIMEOUT_S = 3.0
+"""Timeout of each read from an edge."""
+
 QUEUE = "cluster.probe"
 WRITE_STATEMENT = Statement[dict[str, Any]](text("SELECT pg_logical_emit_message(true, 'probe', '')"))
 
@@ -89,15 +94,20 @@ class Probes:
             )
             stack.callback(cache.close)
             tasks.create_task(memcached.run(lambda: _set_keys(cache)))
-            edge = await stack.enter_async_context(
-                httpx.AsyncClient(
-                    base_url=f"{config.edge_url}/api/v1",
-                    headers={"authorization": f"Bearer {self._customer.token}"},
-                    timeout=WRITE_TIMEOUT_S,
-                    trust_env=False,
-                )
+            edges = deque(
+                [
+                    await stack.enter_async_context(
+                        httpx.AsyncClient(
+                            base_url=f"http://{address}/api/v1",
+                            headers={"authorization": f"Bearer {self._customer.token}"},
+                            timeout=EDGE_TIMEOUT_S,
+                            trust_env=False,
+                        )
+                    )
+                    for address in config.list_addresses("EDGE_PORT")
+                ]
             )
-            tasks.create_task(orders.run(lambda: _confirm_order(edge)))
+            tasks.create_task(orders.run(lambda: _confirm_order(edges)))
 
 
 async def _publish(channel: Channel, probe: Probe) -> None:
@@ -119,6 +129,12 @@ async def _set_keys(cache: Memcached) -> None:
         await cache.execute("set", lambda client, key=f"probe-{number}": client.set(key, b"1", expire=60))
 
 
-async def _confirm_order(edge: httpx.AsyncClient) -> None:
-    check = (await edge.post("/order-checks", json=BASKET)).raise_for_status()
-    (await edge.post("/orders", json={"check_id": check.json()["check_id"]})).raise_for_status()
+async def _confirm_order(edges: deque[httpx.AsyncClient]) -> None:
+    """Confirm an order. After a failure, the next one is sent to the other edge, as a load balancer does."""
+    edge = edges[0]
+    try:
+        check = (await edge.post("/order-checks", json=BASKET)).raise_for_status()
+        (await edge.post("/orders", json={"check_id": check.json()["check_id"]})).raise_for_status()
+    except httpx.HTTPError:
+        edges.rotate()
+        raise

@@ -34,5 +34,7 @@ def test_isolated_app_machine_may_interrupt_orders_only() -> None:
 
 
 def test_load_extends_the_limits_of_unaffected_probes_only() -> None:
-    limits = find_limits("kill", ["data1-postgres"], 3.0 * (os.cpu_count() or 1))
-    assert limits == {"postgres": 20, "rabbitmq": 6.0, "documents": 6.0, "memcached": 6.0, "orders": 20}
+    processors = os.cpu_count() or 1
+    for load, limit_s in ((0.5, 2.0), (2.0, 4.0), (30.0, 5.0)):
+        limits = find_limits("kill", ["data1-postgres"], load * processors)
+        assert limits == {"postgres": 20, "rabbitmq": limit_s, "documents": limit_s, "memcached": limit_s, "orders": 20}
