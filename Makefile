@@ -92,7 +92,7 @@ check-dependencies: setup ## compare imports with the declared dependencies of t
 	check services migrations generated deploy -ee 'services/sandbox/|deploy/((containers|kubernetes|local|trace_viewer)/|audit|static_analysis)'; \
 	check services migrations generated deploy -ee 'deploy/(kubernetes|local/(demo|infrastructure|status|supervisor))/' \
 		-ee 'deploy/containers/(check|sbom)\.py|deploy/local/(__main__|dead_letters)\.py|deploy/(audit|static_analysis)\.py' -nddg local; \
-	check services migrations generated deploy -ee 'deploy/(containers|kubernetes)/(check|sbom)\.py|deploy/(audit|static_analysis)\.py' -nddg local,servers; \
+	check services migrations generated deploy -ee 'deploy/(containers|kubernetes)/(check|custom_resources|sbom)\.py|deploy/(audit|static_analysis)\.py' -nddg local,servers; \
 	check services migrations generated deploy bench codegen tests -nddg build,local,servers,dev
 check-duplicates: setup ## find modules that share more than 12 successive lines
 	@find services codegen deploy bench migrations -name '*.py' | sort | xargs symilar --duplicates=12 --ignore-comments --ignore-docstrings \
