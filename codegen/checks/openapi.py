@@ -81,7 +81,7 @@ def list_changes(root: Path) -> list[dict[str, Any]]:
 
 
 def load_accepted_changes(root: Path) -> list[AcceptedChange]:
-    """Return the entries of `api-specs/accepted-changes.yaml`; there are none without the file."""
+    """Return the entries of `api-specs/accepted-changes.yaml`; the list is empty without the file."""
     file = root / ACCEPTED_CHANGES
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     return [AcceptedChange(**entry) for entry in yaml.load(text, Loader=yaml.CSafeLoader) or ()]
