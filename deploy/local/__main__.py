@@ -151,11 +151,12 @@ def run_supervisor(config: MeshConfig, scope: str) -> int:
 
 
 def run_demo(config: MeshConfig) -> int:
-    """Print the addresses and run the seven scenarios; start the mesh if it is not running. Return the exit code."""
+    """Run the seven scenarios and print the addresses; start the mesh if it is not running. Return the exit code."""
     if code := start_mesh(config, "all"):
         return code
+    code = scenarios.main(config.edge_url, config.sandbox_url, config.traces_url)
     print_addresses(config)
-    return scenarios.main(config.edge_url, config.sandbox_url, config.traces_url)
+    return code
 
 
 def draw_diagrams(config: MeshConfig) -> int:

@@ -93,6 +93,22 @@ def test_addresses_of_developers_are_printed(config: MeshConfig, capsys: pytest.
         assert address in output
 
 
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_demo_ends_with_the_addresses(
+    config: MeshConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, exit_code: int
+) -> None:
+    def run_scenarios(*_: str) -> int:
+        print("scenarios")
+        return exit_code
+
+    monkeypatch.setattr(runner, "start_mesh", lambda *_: 0)
+    monkeypatch.setattr(runner.scenarios, "main", run_scenarios)
+    assert runner.run_demo(config) == exit_code
+    first, *addresses = capsys.readouterr().out.splitlines()
+    assert first == "scenarios"
+    assert "http://127.0.0.1:8080/shop" in addresses[0]
+
+
 def test_invalid_setting_ends_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("sys.argv", ["deploy.local", "status"])
     monkeypatch.setenv("DELIVERY_STATE", str(tmp_path / "state"))
