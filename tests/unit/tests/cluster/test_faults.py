@@ -22,6 +22,10 @@ def test_every_plan_contains_all_kinds_and_the_loss_of_each_leader() -> None:
         assert ("leader of postgres",) in [fault.targets for fault in faults if fault.kind == "partition"]
 
 
+def test_clock_is_skewed_first_so_that_later_jobs_become_due() -> None:
+    assert [plan_faults(seed)[0].kind for seed in SEEDS] == ["skew"] * len(SEEDS)
+
+
 def test_five_successive_seeds_kill_every_node() -> None:
     faults = [fault for seed in SEEDS for fault in plan_faults(seed)]
     killed = {fault.targets[0] for fault in faults if fault.kind == "kill" and len(fault.targets) == 1}
