@@ -1,6 +1,6 @@
 """Client of Firebase Cloud Messaging (HTTP v1), with the messages and credentials of firebase-admin.
 
-The requests are not sent by the SDK, whose client takes four times the CPU time, and a thread for each of them.
+The requests are not sent by the SDK, whose client takes several times the CPU time, and a thread for each of them.
 """
 
 import asyncio
