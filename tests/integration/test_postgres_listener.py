@@ -152,13 +152,11 @@ async def test_listener_reconnects_after_connection_is_reset(
     url: str,
     proxied_url: str,
     connection: psycopg.AsyncConnection,
-    monkeypatch: pytest.MonkeyPatch,
     has_heartbeat: bool,
 ) -> None:
     async def run_query(connection: psycopg.AsyncConnection[DictRow]) -> None:
         await connection.execute("SELECT 1")
 
-    monkeypatch.setattr(listener_module, "CHECK_INTERVAL_S", 0.2)
     parts = urlsplit(url)
     with FaultProxy(parts.hostname or "", parts.port or 0) as proxy:
         async with run_listener(proxied_url % proxy.port, run_query if has_heartbeat else None) as recording:

@@ -30,7 +30,8 @@ CANCEL_TIMEOUT_S = 5.0
 WATCH_INTERVAL_S = 0.1
 """Interval at which waiting statements check their socket for an error, as long as there are any.
 
-uvloop does not report a connection that was reset, so that the statement would otherwise wait for ever.
+uvloop reports an error of a socket once, for example a reset. A statement that waits again, as after sending, would
+wait for ever.
 """
 
 _SESSION_OPTIONS = (
@@ -162,7 +163,7 @@ class EventLoopConnection(AsyncConnection[DictRow]):
 
     def check_socket(self) -> None:
         """Let the waiting statement read from the socket, which fails if the connection has ended."""
-        self._remove_reader()  # uvloop reports nothing more of a connection that was reset
+        self._remove_reader()  # uvloop reports an error of a registered socket once
         self._on_ready(Ready.R)
 
     def _add_reader(self, socket: int) -> None:

@@ -16,7 +16,6 @@ from psycopg.rows import DictRow, dict_row
 
 from services.runtime.config.postgres_conninfo import build_conninfo
 from services.runtime.core import backoff
-from services.runtime.storage.connection_pool import EventLoopConnection
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +30,6 @@ HEARTBEAT_INTERVAL_S = 0.4
 HEARTBEAT_TIMEOUT_S = 0.5
 """Time without a byte from the server after which a connection with a heartbeat is closed."""
 
-CHECK_INTERVAL_S = 5.0
-"""Interval at which a connection without a heartbeat is checked for an error, which uvloop does not report."""
-
 WAKEUP_INTERVAL_S = 3600.0
 """Interval at which psycopg wakes up a waiting listener. Its default is a tenth of a second."""
 
@@ -41,19 +37,12 @@ type Heartbeat = Callable[[psycopg.AsyncConnection[DictRow]], Awaitable[None]]
 """Function that runs a query on the connection of a listener."""
 
 
-class _Connection(EventLoopConnection):
-    """Connection whose waiting for notifications takes no processor time."""
+class _Connection(psycopg.AsyncConnection[DictRow]):
+    """Connection that is woken up by its socket only, so that waiting takes no processor time."""
 
     @override
     async def wait(self, gen: PQGen[RV], interval: float = WAKEUP_INTERVAL_S, timeout: float | None = None) -> RV:
         return await super().wait(gen, interval, timeout)
-
-    def raise_if_ended(self) -> None:
-        """Raise OperationalError if the connection has ended."""
-        events = select.poll()
-        events.register(self.fileno(), select.POLLRDHUP)  # POLLERR and POLLHUP are always reported
-        if events.poll(0):
-            raise psycopg.OperationalError("the connection has ended")
 
     def close_if_silent(self) -> None:
         """Close both directions of the socket unless it has data to read. The query in progress then fails at once.
@@ -128,10 +117,9 @@ class Listener:
             self._set_listening(is_listening=True)
             try:
                 while True:
-                    timeout_s = CHECK_INTERVAL_S if self._heartbeat is None else HEARTBEAT_INTERVAL_S
+                    timeout_s = None if self._heartbeat is None else HEARTBEAT_INTERVAL_S
                     async for notification in connection.notifies(timeout=timeout_s):
                         self._on_notification(notification.payload)
-                    connection.raise_if_ended()
                     await self._run_heartbeat(connection)
             finally:
                 self._set_listening(is_listening=False)
