@@ -138,6 +138,17 @@ async def test_reset_connection_fails_its_statement(url: str) -> None:
     assert raised.value.reason == Reason.UPSTREAM_UNAVAILABLE
 
 
+async def test_transaction_whose_connection_was_closed_is_not_committed(database: Database) -> None:
+    async def close_during_transaction() -> None:
+        async with database.transaction() as transaction:
+            await transaction.fetch_one(PID)
+            await transaction.connection.close()
+
+    with pytest.raises(ApiError) as raised:
+        await close_during_transaction()
+    assert raised.value.reason == Reason.UPSTREAM_UNAVAILABLE
+
+
 async def test_closed_connection_ends_its_statement(url: str) -> None:
     connection = await EventLoopConnection.connect(build_conninfo(url), autocommit=True)
     sleep = asyncio.create_task(connection.execute("SELECT pg_sleep(30)"))

@@ -8,7 +8,7 @@ from services.orders import usecases
 from services.orders.domain.addresses import Address, Coordinates
 from services.orders.usecases import OrderRequest
 from services.runtime.core.clock import now
-from services.runtime.core.ids import generate_id
+from services.runtime.core.ids import derive_id, generate_id
 from tests.integration.fixtures.orders import ADA, BASKET, Orders
 
 ADDRESS = Address("1 Long Street", "Springfield", "US", postal_code="62701")
@@ -19,7 +19,7 @@ async def create_order(orders: Orders, address: Address | None, customer_id: str
     request = OrderRequest(generate_id(), basket)
     customer = replace(ADA, user_id=customer_id)
     created = await usecases.create_order(
-        orders.repository, now, generate_id, customer, request, None, lambda order, _: order.id.encode()
+        orders.repository, now, derive_id, customer, request, None, lambda order, _: order.id.encode()
     )
     return created.data.decode()
 

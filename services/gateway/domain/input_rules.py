@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.json_schema import to_json_pointer
 from services.runtime.core.time_zones import TIME_ZONES
 
 MAX_UTC_OFFSET = timedelta(hours=14)
@@ -25,7 +26,9 @@ def validate_birth_date(birth_date: date | None, now: datetime) -> None:
     Raises ApiError: INVALID_REQUEST.
     """
     if birth_date is not None and birth_date > (now.astimezone(UTC) + MAX_UTC_OFFSET).date():
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("/birth_date", "must not be in the future")])
+        raise ApiError(
+            Reason.INVALID_REQUEST, errors=[FieldError(to_json_pointer(["birth_date"]), "must not be in the future")]
+        )
 
 
 def validate_email(email: str) -> None:

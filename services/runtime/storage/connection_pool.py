@@ -155,7 +155,13 @@ class EventLoopConnection(AsyncConnection[DictRow]):
             self._ready.set_result(state)
 
     def _read_while_idle(self) -> None:
-        """Read a notice, or the end of the connection, after which the next statement fails at once."""
+        """Read a notice, or the end of the connection, after which the next statement fails at once.
+
+        During a transaction nothing is read, since psycopg does not report that a closed connection cannot commit.
+        """
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            self._remove_reader()
+            return
         try:
             self.pgconn.consume_input()
         except psycopg.OperationalError:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self, cast
 
 import msgspec
+import psycopg
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow
@@ -263,6 +264,8 @@ class Database:
                     transaction = Transaction(connection, connection.statement_cursor, self._operations, end)
                     yield transaction
                     await transaction.flush(is_last=True)
+                    if connection.closed:  # psycopg would not report that the transaction cannot be committed
+                        raise psycopg.OperationalError("connection closed before the commit")
                 transaction.run_after_commit_hooks()
 
     @asynccontextmanager

@@ -12,6 +12,8 @@ from hypercorn.config import Config
 from hypercorn.typing import ASGIFramework
 from starlette.types import ASGIApp
 
+log = logging.getLogger(__name__)
+
 IDLE_TIMEOUT_S = 3600
 """Time after which an idle connection is closed. Long, since APNs clients reuse one connection."""
 
@@ -29,10 +31,17 @@ async def serve(app: ASGIApp, host: str, port: int) -> AsyncIterator[None]:
     config = _configure(socket.create_server((host, port)).detach())
     framework = cast(ASGIFramework, app)  # Hypercorn types messages, which Starlette does not
     shutdown = asyncio.Event()
+
+    async def run() -> None:
+        try:
+            await hypercorn.asyncio.serve(framework, config, shutdown_trigger=shutdown.wait, mode="asgi")
+        except* RuntimeError:
+            if not shutdown.is_set():
+                raise
+            log.warning("requests cancelled at shutdown")  # Hypercorn starts their idle timeout, which fails
+
     async with asyncio.TaskGroup() as tasks:
-        server = tasks.create_task(
-            hypercorn.asyncio.serve(framework, config, shutdown_trigger=shutdown.wait, mode="asgi")
-        )
+        server = tasks.create_task(run())
         try:
             yield
         finally:

@@ -31,6 +31,9 @@ from services.runtime import rest
 from tests.conftest import ROOT
 
 CHECKED_FOLDERS = ("codegen", "deploy", "migrations", "services")
+PATRONI_MODULE = ROOT / "deploy/cluster/short_lease.py"
+"""Module that runs in the environment of Patroni, where it fails at start if the member is missing."""
+
 PUBLIC_UNDERSCORE_NAMES = {"_asdict", "_fields", "_replace"}
 """Public members of named tuples, whose underscore avoids conflicts with field names."""
 
@@ -181,7 +184,7 @@ def test_private_library_member_exists(member: PrivateMember) -> None:
 def find_private_accesses() -> Iterator[tuple[str, str]]:
     """Yield module and name of each access to a private member that the module does not define itself."""
     for folder in CHECKED_FOLDERS:
-        for path in sorted((ROOT / folder).rglob("*.py")):
+        for path in sorted({*(ROOT / folder).rglob("*.py")} - {PATRONI_MODULE}):
             nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
             defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
             for node in nodes:

@@ -17,6 +17,7 @@ UNENCRYPTED_COLUMNS = {
     "callbacks.fingerprint",
     "device_owners.token_hash",
     "outbox.payload",
+    "ready_callbacks.fingerprint",
     "idempotency_keys.fingerprint",
     "idempotency_keys.response",
 }
