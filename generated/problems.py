@@ -54,6 +54,7 @@ class Reason(StrEnum):
     PAYMENT_ID_REUSED = "PAYMENT_ID_REUSED"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     ACCOUNT_REFUSED = "ACCOUNT_REFUSED"
+    BIRTH_DATE_IN_FUTURE = "BIRTH_DATE_IN_FUTURE"
     TIME_ZONE_UNKNOWN = "TIME_ZONE_UNKNOWN"
     PROVIDER_EMAIL_UNVERIFIED = "PROVIDER_EMAIL_UNVERIFIED"
     CODE_INVALID = "CODE_INVALID"
@@ -545,6 +546,14 @@ PROBLEMS: dict[Reason, Problem] = {
             "en": "This e-mail address or password cannot be used.",
             "de": "Diese E-Mail-Adresse oder dieses Passwort kann nicht verwendet werden.",
         },
+        {},
+    ),
+    Reason.BIRTH_DATE_IN_FUTURE: Problem(
+        422,
+        "FAILED_PRECONDITION",
+        "Birth date in the future",
+        "A birth date is at most the present day in the time zone that is the furthest ahead.",
+        {"en": "A birth date cannot be in the future.", "de": "Ein Geburtsdatum kann nicht in der Zukunft liegen."},
         {},
     ),
     Reason.TIME_ZONE_UNKNOWN: Problem(

@@ -138,7 +138,7 @@ async def test_reset_connection_fails_its_statement(url: str) -> None:
     assert raised.value.reason == Reason.UPSTREAM_UNAVAILABLE
 
 
-async def test_transaction_whose_connection_was_closed_is_not_committed(database: Database) -> None:
+async def test_transaction_on_closed_connection_is_not_committed(database: Database) -> None:
     async def close_during_transaction() -> None:
         async with database.transaction() as transaction:
             await transaction.fetch_one(PID)

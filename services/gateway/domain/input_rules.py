@@ -3,8 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 from generated.problems import Reason
-from services.runtime.core.errors import ApiError, FieldError
-from services.runtime.core.json_schema import to_json_pointer
+from services.runtime.core.errors import ApiError
 from services.runtime.core.time_zones import TIME_ZONES
 
 MAX_UTC_OFFSET = timedelta(hours=14)
@@ -23,12 +22,10 @@ def validate_time_zone(time_zone: str | None) -> None:
 def validate_birth_date(birth_date: date | None, now: datetime) -> None:
     """Check that a birth date is not in the future in the time zone that is the furthest ahead.
 
-    Raises ApiError: INVALID_REQUEST.
+    Raises ApiError: BIRTH_DATE_IN_FUTURE.
     """
     if birth_date is not None and birth_date > (now.astimezone(UTC) + MAX_UTC_OFFSET).date():
-        raise ApiError(
-            Reason.INVALID_REQUEST, errors=[FieldError(to_json_pointer(["birth_date"]), "must not be in the future")]
-        )
+        raise ApiError(Reason.BIRTH_DATE_IN_FUTURE)
 
 
 def validate_email(email: str) -> None:

@@ -43,7 +43,7 @@ async def sign_up(
     The account is stored first, under the id that is then passed to the identity provider. If the provider's response
     is lost, the background job finds the provider's account by that id.
 
-    Raises ApiError: INVALID_REQUEST, TIME_ZONE_UNKNOWN, PASSWORD_COMMON, EMAIL_TAKEN, ACCOUNT_REFUSED.
+    Raises ApiError: BIRTH_DATE_IN_FUTURE, TIME_ZONE_UNKNOWN, PASSWORD_COMMON, EMAIL_TAKEN, ACCOUNT_REFUSED.
     """
     input_rules.validate_email(registration.email)
     input_rules.validate_time_zone(registration.time_zone)

@@ -59,7 +59,7 @@ async def update_profile(
 
     `check_version` raises an error for a current version that the caller does not expect.
 
-    Raises ApiError: INVALID_REQUEST, TIME_ZONE_UNKNOWN, USER_NOT_FOUND.
+    Raises ApiError: BIRTH_DATE_IN_FUTURE, TIME_ZONE_UNKNOWN, USER_NOT_FOUND.
     """
     input_rules.validate_time_zone(changes.get("time_zone"))
     input_rules.validate_birth_date(changes.get("birth_date"), clock())

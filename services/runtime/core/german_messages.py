@@ -26,7 +26,6 @@ GERMAN_MESSAGES = {
     "must have {0} or more entries": "muss {0} oder mehr Einträge haben",
     "must have {0} or fewer entries": "darf {0} oder weniger Einträge haben",
     "must not have duplicate entries": "darf keine doppelten Einträge haben",
-    "must not be in the future": "darf nicht in der Zukunft liegen",
     "must be at least {0}": "muss mindestens {0} sein",
     "must be at most {0}": "darf höchstens {0} sein",
     "must be one of {0}": "muss einer dieser Werte sein: {0}",

@@ -40,9 +40,8 @@ def test_birth_date_of_a_past_day_is_valid(birth_date: date | None) -> None:
 
 @pytest.mark.parametrize("birth_date", [date(2026, 1, 3), date(9999, 12, 31)])
 def test_birth_date_in_the_future_raises(birth_date: date) -> None:
-    with raises_reason(Reason.INVALID_REQUEST) as raised:
+    with raises_reason(Reason.BIRTH_DATE_IN_FUTURE):
         input_rules.validate_birth_date(birth_date, NOW)
-    assert [error.field for error in raised.value.errors] == ["/birth_date"]
 
 
 @pytest.mark.parametrize("time_zone", [None, "UTC", "Europe/Vienna", "Asia/Calcutta", "Etc/GMT+5", "EST5EDT"])
