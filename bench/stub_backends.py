@@ -35,6 +35,14 @@ def encode_priced_basket() -> bytes:
     return encoded
 
 
+def encode_banks() -> bytes:
+    """Return an encoded page with the bank of the basket."""
+    page = get_message_types("banks")[1]()
+    page.items.add(id=build_basket()["bank_id"])
+    encoded: bytes = page.SerializeToString()
+    return encoded
+
+
 class StubChannel:
     """gRPC channel that returns stub responses immediately."""
 
@@ -42,6 +50,7 @@ class StubChannel:
         self._responses = {
             get_rpc_path("catalog"): encode_catalog_page(),
             get_rpc_path("check"): encode_priced_basket(),
+            get_rpc_path("banks"): encode_banks(),
         }
 
     def unary_unary(self, method: str, request_serializer: Any = bytes, response_deserializer: Any = bytes) -> Any:

@@ -20,6 +20,7 @@ def get_message_class(name: str) -> Any:
 
 
 RPC_METHODS = {
+    "banks": ("orders", "ListBanks"),
     "catalog": ("partners", "ListCatalog"),
     "check": ("partners", "CheckProducts"),
     "create": ("orders", "CreateOrder"),
