@@ -143,6 +143,11 @@ class Transaction:
             await self._end.enter_async_context(self.connection.transaction())
             self._is_begun = True
 
+    def raise_if_lost(self) -> None:
+        """Raise OperationalError if the transaction cannot be committed, which psycopg does not report itself."""
+        if self._is_begun and self.connection.closed:
+            raise psycopg.OperationalError("connection closed before the commit")
+
     def add_after_commit_hook(self, hook: Callable[[], None]) -> None:
         """Register a hook that runs after the commit; it does not run if the process crashes in between."""
         self._after_commit_hooks.append(hook)
@@ -264,8 +269,7 @@ class Database:
                     transaction = Transaction(connection, connection.statement_cursor, self._operations, end)
                     yield transaction
                     await transaction.flush(is_last=True)
-                    if connection.closed:  # psycopg would not report that the transaction cannot be committed
-                        raise psycopg.OperationalError("connection closed before the commit")
+                    transaction.raise_if_lost()
                 transaction.run_after_commit_hooks()
 
     @asynccontextmanager

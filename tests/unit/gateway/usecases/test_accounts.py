@@ -45,7 +45,7 @@ async def test_sign_up_creates_active_account_and_mails_code() -> None:
     ("changes", "reason"),
     [
         ({"time_zone": "Mars/Olympus"}, Reason.TIME_ZONE_UNKNOWN),
-        ({"birth_date": date(2026, 2, 1)}, Reason.INVALID_REQUEST),
+        ({"birth_date": date(2026, 2, 1)}, Reason.BIRTH_DATE_IN_FUTURE),
     ],
 )
 async def test_invalid_sign_up_stores_nothing(changes: dict[str, Any], reason: Reason) -> None:

@@ -65,7 +65,7 @@ async def test_update_of_unexpected_version_changes_nothing() -> None:
     ("changes", "reason"),
     [
         ({"time_zone": "Mars/Olympus"}, Reason.TIME_ZONE_UNKNOWN),
-        ({"birth_date": date(2026, 2, 1)}, Reason.INVALID_REQUEST),
+        ({"birth_date": date(2026, 2, 1)}, Reason.BIRTH_DATE_IN_FUTURE),
     ],
 )
 async def test_invalid_update_raises(changes: ProfileChanges, reason: Reason) -> None:

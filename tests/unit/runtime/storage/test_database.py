@@ -126,6 +126,8 @@ def test_batch_delete_is_bounded_and_skips_locked_rows() -> None:
 class FakeConnection:
     """Connection that records transactions and returns given rows."""
 
+    closed = False
+
     def __init__(self, *rows: dict[str, Any]) -> None:
         self.rows = rows
         self.log: list[str] = []
@@ -238,6 +240,16 @@ async def test_hooks_do_not_run_without_commit(
             await transaction.execute(SELECT)
             if not is_failing_commit:
                 raise KeyError("work")
+    assert "hook" not in connection.log
+
+
+async def test_transaction_on_lost_connection_raises(connection: FakeConnection, database: Database) -> None:
+    with pytest.raises(ApiError) as raised:  # noqa: PT012
+        async with database.transaction() as transaction:
+            transaction.add_after_commit_hook(lambda: connection.log.append("hook"))
+            await transaction.execute(SELECT)
+            connection.closed = True
+    assert raised.value.reason == Reason.UPSTREAM_UNAVAILABLE
     assert "hook" not in connection.log
 
 
