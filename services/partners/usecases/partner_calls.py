@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from generated.proto.delivery.events.v1 import PartnerNotified, PartnerUnreachable
+from generated.proto.delivery.events.v1 import OrderReadyReported, PartnerNotified, PartnerUnreachable
 from services.partners.domain import call_policy
 from services.partners.domain.call_policy import (
     Attempt,
@@ -109,19 +109,25 @@ class AcceptedCallStore(Protocol):
         """
 
 
-class ReadyCallbackRepository(Protocol):
-    """Processed ready callbacks in a unit of work."""
+class ReadyReportStore(Protocol):
+    """Reports of partners that orders are ready. Each method is a transaction of its own."""
 
-    async def register(self, report: ReadyReport, webhook_id: str) -> bytes | None:
-        """Register a callback; return the fingerprint of the report that the partner sent under this id before."""
+    async def publish(self, report: ReadyReport, webhook_id: str, event: OrderReadyReported) -> bool:
+        """Register a report under its webhook id, and publish the event.
+
+        Return False, without any effect, if the partner has sent a report under the id before, or if no call about the
+        order was planned for the partner.
+        """
+
+    async def get_fingerprint(self, partner_id: int, webhook_id: str) -> bytes | None:
+        """Return the fingerprint of the report that the partner has sent under the webhook id."""
 
 
 class CallUnitOfWork(UnitOfWork, Protocol):
-    """One transaction over partners, products, prices, calls, circuit breakers and ready callbacks."""
+    """One transaction over partners, products, prices, calls and circuit breakers."""
 
     calls: CallRepository
     breakers: BreakerRepository
-    ready_callbacks: ReadyCallbackRepository
 
 
 class PartnerCallsRepository(Repository, Protocol):
@@ -130,6 +136,7 @@ class PartnerCallsRepository(Repository, Protocol):
     calls: TimeSortedEntityReader[Call, CallFilter]
     call_targets: EntityReader[int, CallTarget]
     accepted_calls: AcceptedCallStore
+    ready_reports: ReadyReportStore
 
     def unit_of_work(self) -> AbstractAsyncContextManager[CallUnitOfWork]:
         """Open a unit of work."""

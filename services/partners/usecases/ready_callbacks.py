@@ -46,17 +46,13 @@ async def report_order_ready(repository: PartnerCallsRepository, report: ReadyRe
     Raises ApiError: WEBHOOK_ID_REUSED if the partner sent another report under the id, and ORDER_NOT_FOUND if no call
     about the order was planned for the partner.
     """
-    async with repository.unit_of_work() as unit:
-        first = await unit.ready_callbacks.register(report, webhook_id)
-        if first is not None:
-            if first != report.compute_fingerprint():
-                raise ApiError(Reason.WEBHOOK_ID_REUSED)
-            return
-        call = await unit.calls.get_order_call_for_update(report.order_id)
-        if call is None or call.partner_id != report.partner_id:
-            raise ApiError(Reason.ORDER_NOT_FOUND)
-        await unit.publish(
-            OrderReadyReported(
-                order_id=report.order_id, partner_id=report.partner_id, pickup_address=report.pickup_address
-            )
-        )
+    event = OrderReadyReported(
+        order_id=report.order_id, partner_id=report.partner_id, pickup_address=report.pickup_address
+    )
+    if await repository.ready_reports.publish(report, webhook_id, event):
+        return
+    first = await repository.ready_reports.get_fingerprint(report.partner_id, webhook_id)
+    if first is None:
+        raise ApiError(Reason.ORDER_NOT_FOUND)
+    if first != report.compute_fingerprint():
+        raise ApiError(Reason.WEBHOOK_ID_REUSED)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from generated.proto.delivery.events.v1 import PartnerNotified
+from generated.proto.delivery.events.v1 import OrderReadyReported, PartnerNotified
 from services.partners.domain.call_policy import Attempt, Call, CallFilter, CallKind, CallState, PartnerResponse
 from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort, Position, ProductSort
 from services.partners.domain.partners import (
@@ -292,14 +292,24 @@ class FakeAcceptedCalls:
         return True
 
 
-class FakeReadyCallbacks(UserDict[tuple[int, str], bytes]):
-    """Fingerprints of processed ready callbacks by partner and webhook id."""
+class FakeReadyReports(UserDict[tuple[int, str], bytes]):
+    """Fingerprints of published ready reports of a repository, by partner and webhook id."""
 
-    async def register(self, report: ReadyReport, webhook_id: str) -> bytes | None:
+    def __init__(self, repository: "FakeRepository") -> None:
+        super().__init__()
+        self.repository = repository
+
+    async def publish(self, report: ReadyReport, webhook_id: str, event: OrderReadyReported) -> bool:
         key = (report.partner_id, webhook_id)
-        first = self.data.get(key)
-        self.data.setdefault(key, report.compute_fingerprint())
-        return first
+        call = await self.repository.calls.get_order_call_for_update(report.order_id)
+        if key in self.data or call is None or call.partner_id != report.partner_id:
+            return False
+        self.data[key] = report.compute_fingerprint()
+        await self.repository.publish(event)
+        return True
+
+    async def get_fingerprint(self, partner_id: int, webhook_id: str) -> bytes | None:
+        return self.data.get((partner_id, webhook_id))
 
 
 class FakeRepository(FakeTransactions):
@@ -315,9 +325,9 @@ class FakeRepository(FakeTransactions):
         self.cancelled_orders: set[str] = set()
         self.locked_orders: list[str] = []
         self.breakers = FakeBreakers()
-        self.ready_callbacks = FakeReadyCallbacks()
         self.call_targets = FakeCallTargets(self)
         self.accepted_calls = FakeAcceptedCalls(self)
+        self.ready_reports = FakeReadyReports(self)
 
     @property
     def availability(self) -> FakePrices:

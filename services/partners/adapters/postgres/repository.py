@@ -13,7 +13,7 @@ from services.partners.adapters.postgres.catalog_entities import (
 )
 from services.partners.adapters.postgres.circuit_breakers import PostgresBreakerRepository, PostgresCallTargetReader
 from services.partners.adapters.postgres.partner_calls import PostgresCallReader, PostgresCallRepository
-from services.partners.adapters.postgres.ready_callbacks import PostgresReadyCallbackRepository
+from services.partners.adapters.postgres.ready_callbacks import PostgresReadyReportStore
 from services.partners.usecases.partner_calls import CallUnitOfWork, PartnerCallsRepository
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
@@ -22,7 +22,7 @@ from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFa
 
 
 class PostgresUnitOfWork(CallUnitOfWork):
-    """One transaction over partners, products, prices, calls and callbacks in PostgreSQL."""
+    """One transaction over partners, products, prices, calls and circuit breakers in PostgreSQL."""
 
     def __init__(self, transaction: Transaction, outbox: Outbox[PartnersEvent]) -> None:
         self._transaction = transaction
@@ -32,7 +32,6 @@ class PostgresUnitOfWork(CallUnitOfWork):
         self.availability = PostgresAvailabilityRepository(transaction)
         self.calls = PostgresCallRepository(transaction)
         self.breakers = PostgresBreakerRepository(transaction)
-        self.ready_callbacks = PostgresReadyCallbackRepository(transaction)
 
     @override
     async def mark_event_processed(self, queue: str, event_id: str) -> bool:
@@ -54,3 +53,4 @@ class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[CallUnitOfWork], Pa
         self.calls = PostgresCallReader(database)
         self.call_targets = PostgresCallTargetReader(database)
         self.accepted_calls = PostgresAcceptedCallStore(database, outbox)
+        self.ready_reports = PostgresReadyReportStore(database, outbox)
