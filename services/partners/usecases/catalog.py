@@ -70,8 +70,8 @@ async def check_products(
 
     Raises ApiError: PARTNER_UNAVAILABLE, PARTNER_CLOSED, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH.
     """
-    partner = await repository.partners.get(partner_id)
-    if partner is None:
+    found = await repository.catalog.find_offers(partner_id, [line.product_id for line in lines])
+    if found is None:
         raise ApiError(Reason.PARTNER_UNAVAILABLE)
-    offers = await repository.catalog.find_offers(partner_id, [line.product_id for line in lines])
+    partner, offers = found
     return partner, check_basket(partner, clock(), lines, offers, total, currency, tip)

@@ -1,7 +1,7 @@
 """Ports that several use cases share: repositories, and the unit of work that is composed of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from generated.events import PartnersEvent
 from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort, Position, ProductSort
@@ -30,6 +30,13 @@ class CatalogEntityRepository[Entity](EntityRepository[int, Entity], Protocol):
         """Delete an entity without prices."""
 
 
+class PartnerOffers(NamedTuple):
+    """A partner, and some of the products that are on sale there, by product id."""
+
+    partner: Partner
+    offers: Mapping[int, Offer]
+
+
 class CatalogReader(Protocol):
     """Read access to the products on sale at partners."""
 
@@ -43,8 +50,8 @@ class CatalogReader(Protocol):
     ) -> Sequence[CatalogOffer]:
         """Return at most `size` products on sale at a partner after a position, in the given order."""
 
-    async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> Mapping[int, Offer]:
-        """Return those of the products that are on sale at the partner, by product id."""
+    async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> PartnerOffers | None:
+        """Return the partner, and those of the products that are on sale there; None for an unknown partner."""
 
 
 class AvailabilityRepository(Protocol):

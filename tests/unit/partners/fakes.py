@@ -18,6 +18,7 @@ from services.partners.domain.partners import (
     ReadyReport,
 )
 from services.partners.usecases.partner_calls import CallTarget, SourceKey
+from services.partners.usecases.ports import PartnerOffers
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.repository import TimeKey
 from tests.unit.fake_transactions import NOW, FakeTransactions, build_principal
@@ -110,12 +111,14 @@ class FakeCatalog:
         rows = [(self.repository.products[key[1]], price) for key, price in prices if key[0] == partner_id]
         return [(product, price) for product, price in rows if price.active]
 
-    async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> dict[int, Offer]:
-        return {
+    async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> PartnerOffers | None:
+        partner = await self.repository.partners.get(partner_id)
+        offers = {
             product.id: Offer(product.id, product.title, price.price, price.currency)
             for product, price in self._list_prices(partner_id)
             if product.id in product_ids
         }
+        return None if partner is None else PartnerOffers(partner, offers)
 
     async def list_offers(
         self, partner_id: int, sort: ProductSort, after: Position | None, size: int, category: str | None

@@ -9,11 +9,12 @@ import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Table, Text, bindparam, delete, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from services.partners.adapters.postgres.catalog_entities import PARTNERS
 from services.partners.adapters.postgres.tables import SORT_TITLE_LENGTH, availability, partners, products
 from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort, Position, ProductSort
 from services.partners.domain.opening_hours import OpeningHours
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer
-from services.partners.usecases.ports import AvailabilityRepository, CatalogReader
+from services.partners.usecases.ports import AvailabilityRepository, CatalogReader, PartnerOffers
 from services.runtime.storage.database import Database, Statement, Transaction, build_upsert
 from services.runtime.storage.statements.text_comparison import normalise_case
 
@@ -176,15 +177,22 @@ def _build_offers_statement(sort: ProductSort) -> Statement[CatalogOffer]:
 
 
 _PARTNER_PRODUCTS = {sort: _build_offers_statement(sort) for sort in ProductSort}
-_OFFERS = Statement(
-    select(availability.c.product_id, products.c.title, availability.c.price, availability.c.currency)
+_offer = func.json_build_array(products.c.id, products.c.title, availability.c.price, availability.c.currency)
+_offers = (
+    select(func.json_agg(_offer))
     .join_from(availability, products, availability.c.product_id == products.c.id)
     .where(
-        availability.c.partner_id == bindparam("partner_id"),
+        availability.c.partner_id == partners.c.id,
         availability.c.active,
         availability.c.product_id == bindparam("product_ids", type_=ARRAY(BigInteger)).any_(),
-    ),
-    row_type=Offer,
+    )
+    .correlate(partners)
+    .scalar_subquery()
+)
+_PARTNER_OFFERS = Statement(
+    select(*(partners.c[name] for name in ("id", *PARTNERS.columns)), _offers.label("offers")).where(
+        partners.c.id == bindparam("partner_id")
+    )
 )
 _matches_ids = (availability.c.partner_id == bindparam("partner"), availability.c.product_id == bindparam("product"))
 _AVAILABILITY_FOR_UPDATE = Statement(
@@ -250,9 +258,12 @@ class PostgresCatalogReader(CatalogReader):
         )
 
     @override
-    async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> dict[int, Offer]:
-        rows = await self._database.fetch_all(_OFFERS, partner_id=partner_id, product_ids=list(product_ids))
-        return {offer.product_id: offer for offer in rows}
+    async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> PartnerOffers | None:
+        row = await self._database.fetch_one(_PARTNER_OFFERS, partner_id=partner_id, product_ids=list(product_ids))
+        if row is None:
+            return None
+        offers = [Offer(*values) for values in row.pop("offers") or ()]
+        return PartnerOffers(PARTNERS.read_row(row), {offer.product_id: offer for offer in offers})
 
 
 class PostgresAvailabilityRepository(AvailabilityRepository):
