@@ -1,12 +1,12 @@
-"""Client of Firebase Cloud Messaging (HTTP v1), with the messages and credentials of firebase-admin.
+"""Client of Firebase Cloud Messaging (HTTP v1), with the credentials of firebase-admin.
 
-The requests are not sent by the SDK, whose client takes several times the CPU time, and a thread for each of them.
+The messages are not encoded and sent by the SDK, which takes several times the CPU time, and a thread for each of them.
 """
 
 import asyncio
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import override
 
@@ -14,7 +14,7 @@ import firebase_admin
 import httpx
 import msgspec
 import requests
-from firebase_admin import credentials, messaging
+from firebase_admin import credentials
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 from opentelemetry import trace
@@ -82,7 +82,7 @@ class FcmClient(PushClient):
     async def push(self, token: str, push: Push) -> ProviderResponse:
         if compute_payload_size(push) > MAX_PAYLOAD_BYTES:
             return ProviderResponse(Outcome.REJECTED, "PAYLOAD_TOO_LARGE")
-        body = msgspec.json.encode({"message": self._encode_message(token, push)})
+        body = msgspec.json.encode({"message": build_message(token, push, self._clock())})
         try:
             async with asyncio.timeout(TOTAL_TIMEOUT_S):
                 response = await self._post(body)
@@ -117,23 +117,6 @@ class FcmClient(PushClient):
                     await response.aclose()
         return response
 
-    def _encode_message(self, token: str, push: Push) -> object:
-        ttl = max(timedelta(0), push.expires_at - self._clock())
-        message = messaging.Message(
-            notification=messaging.Notification(title=push.title, body=push.body),
-            data=dict(push.data),
-            android=messaging.AndroidConfig(
-                collapse_key=push.collapse_key or push.id,
-                priority="high" if push.is_urgent else "normal",
-                ttl=timedelta(seconds=int(ttl.total_seconds())),
-                notification=messaging.AndroidNotification(tag=push.id),
-            ),
-            apns=messaging.APNSConfig(headers={"apns-collapse-id": push.id}),
-        )
-        # The constructor deprecates `token` in favour of installation ids; stored devices have registration tokens.
-        message.token = token
-        return messaging._MessagingService.encode_message(message)
-
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
@@ -144,6 +127,23 @@ def _create_transport(url: str) -> httpx.AsyncBaseTransport:
     """Create the transport to FCM, through the proxy of the environment if there is one."""
     proxy = select_proxy(url, get_environ_proxies(url))
     return safe_http_client.create_transport([url]) if proxy is None else httpx.AsyncHTTPTransport(proxy=proxy)
+
+
+def build_message(token: str, push: Push, now: datetime) -> dict[str, object]:
+    """Return the message for a device, as the contract defines it."""
+    ttl = max(timedelta(0), push.expires_at - now)
+    return {
+        "token": token,
+        "notification": {"title": push.title, "body": push.body},
+        "data": push.data,
+        "android": {
+            "collapse_key": push.collapse_key or push.id,
+            "priority": "high" if push.is_urgent else "normal",
+            "ttl": f"{int(ttl.total_seconds())}s",
+            "notification": {"tag": push.id},
+        },
+        "apns": {"headers": {"apns-collapse-id": push.id}},
+    }
 
 
 def compute_payload_size(push: Push) -> int:

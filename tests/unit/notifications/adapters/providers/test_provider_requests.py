@@ -9,12 +9,12 @@ import jsonschema_rs
 import msgspec
 import pytest
 import yaml
+from firebase_admin import messaging
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.notifications.adapters.providers import apns, fcm
 from services.notifications.adapters.providers.apns import ApnsClient, ApnsKey
-from services.notifications.adapters.providers.fcm import FcmClient
 from services.notifications.adapters.providers.limits import MAX_PAYLOAD_BYTES
 from services.notifications.domain.notifications import Push
 from services.sandbox.push.apns import ApnsPayload
@@ -48,9 +48,7 @@ APNS_PAYLOAD_VALIDATOR = build_validator("apns", "ApnsPayload")
 @given(PUSHES)
 @settings(deadline=None)
 def test_fcm_request_matches_contract(push: Push) -> None:
-    client = cast(FcmClient, object.__new__(FcmClient))
-    client._clock = lambda: AT
-    body = {"message": client._encode_message("phone", push)}
+    body = {"message": fcm.build_message("phone", push, AT)}
     FCM_REQUEST_VALIDATOR.validate(body)
     decoded = msgspec.json.decode(json.dumps(body), type=SendMessageRequest).message
     assert decoded.android is not None
@@ -59,6 +57,26 @@ def test_fcm_request_matches_contract(push: Push) -> None:
     assert decoded.apns is not None
     assert decoded.apns.headers == {"apns-collapse-id": push.id}
     assert fcm.compute_payload_size(push) <= MAX_PAYLOAD_BYTES
+
+
+@given(PUSHES.filter(lambda push: push.data))
+@settings(deadline=None)
+def test_fcm_message_is_that_of_the_sdk(push: Push) -> None:
+    ttl = max(timedelta(0), push.expires_at - AT)
+    message = messaging.Message(
+        notification=messaging.Notification(title=push.title, body=push.body),
+        data=push.data,
+        android=messaging.AndroidConfig(
+            collapse_key=push.collapse_key or push.id,
+            priority="high" if push.is_urgent else "normal",
+            ttl=ttl,
+            notification=messaging.AndroidNotification(tag=push.id),
+        ),
+        apns=messaging.APNSConfig(headers={"apns-collapse-id": push.id}),
+    )
+    # The constructor deprecates `token` in favour of installation ids; stored devices have registration tokens.
+    message.token = "phone"
+    assert fcm.build_message("phone", push, AT) == messaging._MessagingService.encode_message(message)
 
 
 @given(PUSHES)
