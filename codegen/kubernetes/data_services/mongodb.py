@@ -28,6 +28,9 @@ VERSION = "8.2.1"
 SERVICE_NAME = f"{NAME}-svc.{NAMESPACE}.svc.cluster.local"
 """Domain of the members' host names, which the members advertise to clients."""
 
+OPLOG_PARAMETERS = {"oplogNetworkTimeoutBufferSeconds": 1}
+"""Parameters of a secondary, which reads from the new primary ten seconds after the old one has become unreachable."""
+
 VOLUME_SIZES = {"data-volume": "50Gi", "logs-volume": "2Gi"}
 
 
@@ -76,7 +79,10 @@ def build_stateful_set() -> Config:
 
 
 def build_replica_set(services: Sequence[str]) -> Config:
-    """Return the MongoDBCommunity. The default write concern of its members is a majority."""
+    """Return the MongoDBCommunity. The default write concern of its members is a majority.
+
+    Secondaries read from the primary only, so that the loss of a secondary does not delay the replication to the other.
+    """
     secret = {"name": f"{ENGINE}-tls"}
     spec = {
         "members": REPLICAS,
@@ -86,6 +92,8 @@ def build_replica_set(services: Sequence[str]) -> Config:
             "authentication": {"modes": ["SCRAM"]},
             "tls": {"enabled": True, "certificateKeySecretRef": secret, "caCertificateSecretRef": secret},
         },
+        "automationConfig": {"replicaSet": {"settings": {"chainingAllowed": False}}},
+        "additionalMongodConfig": {"setParameter": OPLOG_PARAMETERS},
         "users": [build_user(service) for service in services],
         "statefulSet": {"spec": build_stateful_set()},
     }

@@ -16,6 +16,15 @@ def test_replica_set_has_all_members(configs: dict[Machine, MachineConfig]) -> N
     ]
 
 
+def test_an_unreachable_member_does_not_delay_the_replication_to_others(
+    configs: dict[Machine, MachineConfig], secrets: Secrets
+) -> None:
+    config = configs[DATA_MACHINES[0]]
+    assert build_replica_set_config(config)["settings"]["chainingAllowed"] is False
+    command = define_member(configs, config, secrets).command
+    assert "--setParameter=oplogNetworkTimeoutBufferSeconds=1" in command
+
+
 def test_members_share_a_private_key(configs: dict[Machine, MachineConfig], secrets: Secrets) -> None:
     keys = set()
     for machine in DATA_MACHINES:
