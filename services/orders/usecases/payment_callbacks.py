@@ -77,7 +77,7 @@ async def process_payment(repository: Repository, clock: Clock, payment: Payment
 
 
 async def _record_payment(unit: UnitOfWork, payment: Payment, at: datetime, *, is_acceptable: bool) -> PaymentOutcome:
-    recorded = await unit.payments.get_for_update(payment.bank_id, payment.payment_id)
+    recorded = await unit.payments.get_locked(payment.bank_id, payment.payment_id)
     if recorded is None:
         return await _apply_payment(unit, payment, at, is_acceptable=is_acceptable)
     if recorded.is_completed_by(payment):

@@ -79,13 +79,13 @@ class PaymentRepository(Protocol):
     """Payments and payment callbacks in a unit of work."""
 
     async def register_callback(self, payment: Payment, webhook_id: str) -> ProcessedCallback | None:
-        """Register a callback; return None if its webhook id is new, otherwise the first callback with that id."""
+        """Register a callback and lock its payment; return None for a new webhook id, else the first with that id."""
 
     async def save_callback_outcome(self, bank_id: str, webhook_id: str, outcome: PaymentOutcome) -> None:
         """Store the outcome of a registered callback."""
 
-    async def get_for_update(self, bank_id: str, payment_id: str) -> PaymentRecord | None:
-        """Return a recorded payment, None for a new one; waits for a concurrent transaction on it."""
+    async def get_locked(self, bank_id: str, payment_id: str) -> PaymentRecord | None:
+        """Return the payment of a registered callback as recorded, None for a new one."""
 
     async def save(self, record: PaymentRecord) -> None:
         """Insert or overwrite a payment; a failed payment may succeed later."""

@@ -176,7 +176,7 @@ class FakePayments(UserDict[tuple[str, str], PaymentRecord]):
             payment.payment_id, outcome, payment.compute_fingerprint()
         )
 
-    async def get_for_update(self, bank_id: str, payment_id: str) -> PaymentRecord | None:
+    async def get_locked(self, bank_id: str, payment_id: str) -> PaymentRecord | None:
         return self.data.get((bank_id, payment_id))
 
     async def add_rejected(self, record: PaymentRecord) -> bool:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, override
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Text, bindparam, case, exists, func, insert, null, or_, select, tuple_, update
+from sqlalchemy import Text, bindparam, case, func, insert, null, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 
 from generated.problems import Reason
@@ -165,12 +165,17 @@ _SELECT_AVAILABLE_DELIVERIES = Statement(
 _INSERT_ANONYMISED_CUSTOMER = Statement(
     postgresql.insert(anonymised_customers).values(customer_id=bindparam("customer_id")).on_conflict_do_nothing()
 )
+# The subquery is evaluated first: the orders of a customer are read only after the customer has been deleted.
+_anonymised_customer_id = (
+    select(anonymised_customers.c.customer_id)
+    .where(anonymised_customers.c.customer_id == bindparam("customer_id"))
+    .scalar_subquery()
+)
 _ANONYMISE_ORDERS = Statement(
     update(orders)
     .where(
-        orders.c.customer_id == bindparam("customer_id"),
+        orders.c.customer_id == _anonymised_customer_id,
         or_(*(orders.c.status == str(status) for status in sorted(FINAL_STATUSES))),
-        exists().where(anonymised_customers.c.customer_id == orders.c.customer_id),
     )
     .values(customer_name=null(), customer_phone=null(), delivery_address="", address=null(), note=null())
 )

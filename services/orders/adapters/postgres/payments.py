@@ -3,7 +3,7 @@
 from dataclasses import asdict, fields
 from typing import Any, override
 
-from sqlalchemy import bindparam, func, null, select, update
+from sqlalchemy import Text, bindparam, func, null, select, update
 from sqlalchemy.dialects import postgresql
 
 from services.orders.adapters.postgres.locks import OrdersLock
@@ -19,7 +19,10 @@ _INSERT_CALLBACK = Statement(
     postgresql.insert(callbacks)
     .values({name: bindparam(name) for name in ("bank_id", "webhook_id", "payment_id", "fingerprint")})
     .on_conflict_do_nothing()
+    .returning(advisory_lock.build_acquisition(bindparam("lock_name", type_=Text)))
 )
+"""Inserts a callback and locks its payment; a callback that exists locks nothing."""
+
 _is_this_callback = (callbacks.c.bank_id == bindparam("bank"), callbacks.c.webhook_id == bindparam("webhook"))
 _SELECT_CALLBACK = Statement(
     # Rows of an earlier release have no outcome; the outcome of their payment is equal.
@@ -74,8 +77,10 @@ class PostgresPaymentRepository(PaymentRepository):
             webhook_id=webhook_id,
             payment_id=payment.payment_id,
             fingerprint=payment.compute_fingerprint(),
+            lock_name=advisory_lock.build_name(OrdersLock.PAYMENT, payment.bank_id, payment.payment_id),
         ):
             return None
+        await advisory_lock.acquire(self._transaction, OrdersLock.PAYMENT, payment.bank_id, payment.payment_id)
         row = await self._transaction.fetch_one(_SELECT_CALLBACK, bank=payment.bank_id, webhook=webhook_id)
         if row is None:
             return None
@@ -86,8 +91,7 @@ class PostgresPaymentRepository(PaymentRepository):
         self._transaction.defer(_UPDATE_CALLBACK_OUTCOME, bank=bank_id, webhook=webhook_id, new_outcome=outcome)
 
     @override
-    async def get_for_update(self, bank_id: str, payment_id: str) -> PaymentRecord | None:
-        await advisory_lock.acquire(self._transaction, OrdersLock.PAYMENT, bank_id, payment_id)
+    async def get_locked(self, bank_id: str, payment_id: str) -> PaymentRecord | None:
         row = await self._transaction.fetch_one(_SELECT_PAYMENT, bank_id=bank_id, payment_id=payment_id)
         return None if row is None else payment_from_row(row)
 
