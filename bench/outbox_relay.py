@@ -18,6 +18,7 @@ from bench.paths import STATE_DIR
 from bench.processes import ProcessGroup
 from bench.results import Row, create_informational_row, require_at_least
 from deploy.local.infrastructure.servers import BROKER_ADMIN, build_broker_url
+from services.runtime.messaging import outbox
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.outbox import Relay
 from services.runtime.storage.database import Database
@@ -94,7 +95,6 @@ def run(mesh: Mesh, repeats: int) -> list[Row]:
         with mesh.connect_database("outbox") as target:
             target.execute(FILL_OUTBOX, [EVENT_TYPE, EVENT_COUNT])
             target.execute("ANALYZE outbox")
-            target.execute("NOTIFY outbox")
 
     def check_queue() -> None:
         if consume_event_ids(broker, queue) != {f"event-{n}" for n in range(1, EVENT_COUNT + 1)}:
@@ -128,7 +128,8 @@ def run(mesh: Mesh, repeats: int) -> list[Row]:
 
 
 async def run_relay(url: str, broker: str) -> None:
-    """Publish events until the process is killed."""
+    """Publish events until the process is killed. The relay polls often, since another process inserts the events."""
+    outbox.POLL_INTERVAL_S = 0.05
     async with Database(url) as database:
         await Relay("bench", database, Broker(broker, "bench")).run()
 

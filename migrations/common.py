@@ -26,6 +26,17 @@ def create_outbox() -> None:
     op.execute("CREATE TRIGGER outbox_added AFTER INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION notify_outbox()")
 
 
+def limit_outbox_notifications() -> None:
+    """Let the trigger notify only of insertions by sessions of an earlier release, whose relays listen.
+
+    The next release can drop the trigger.
+    """
+    op.execute(
+        "CREATE OR REPLACE TRIGGER outbox_added AFTER INSERT ON outbox FOR EACH STATEMENT "
+        "WHEN (current_setting('outbox.notify', true) IS DISTINCT FROM 'off') EXECUTE FUNCTION notify_outbox()"
+    )
+
+
 def create_inbox() -> None:
     """Create the table of processed events, for deduplication."""
     op.create_table(

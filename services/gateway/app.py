@@ -43,7 +43,7 @@ from services.runtime.concurrency.request_limits import ByteBudget, ConcurrencyL
 from services.runtime.config.settings import DemoSettings
 from services.runtime.core.clock import now
 from services.runtime.messaging.connection import Broker
-from services.runtime.messaging.outbox import Outbox, Relay
+from services.runtime.messaging.outbox import SETTINGS_WITH_RELAY, Outbox, Relay
 from services.runtime.process.lifecycle import serve_with_background_tasks
 from services.runtime.process.metrics_endpoint import serve_metrics
 from services.runtime.rest.app import build_app
@@ -75,7 +75,7 @@ CALLEES = (
 
 async def serve(settings: Settings) -> None:
     """Run the gateway until SIGTERM."""
-    database = Database(settings.database_url.get_secret_value())
+    database = Database(settings.database_url.get_secret_value(), settings=SETTINGS_WITH_RELAY)
     broker = Broker(settings.broker_url.get_secret_value(), "gateway")
     revoked_tokens = RevokedTokens(now)
     repository = PostgresRepository(database, Outbox[GatewayEvent](EVENTS), revoked_tokens.add)

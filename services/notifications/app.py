@@ -43,7 +43,7 @@ from services.runtime.core.clock import get_time_days_ago, now
 from services.runtime.messaging import inbox
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.consumer import consume
-from services.runtime.messaging.outbox import Outbox, Relay
+from services.runtime.messaging.outbox import SETTINGS_WITH_RELAY, Outbox, Relay
 from services.runtime.process.lifecycle import serve_with_background_tasks
 from services.runtime.process.metrics_endpoint import serve_metrics
 from services.runtime.rpc.server import serve_rpc, wait_for_stop_signal
@@ -62,7 +62,9 @@ CLEANUP_INTERVAL_S = 3600.0
 
 async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_for_stop_signal) -> None:
     """Run the service until `stop` returns, by default on SIGTERM."""
-    database = Database(settings.database_url.get_secret_value(), max_size=MAX_CONNECTIONS)
+    database = Database(
+        settings.database_url.get_secret_value(), max_size=MAX_CONNECTIONS, settings=SETTINGS_WITH_RELAY
+    )
     broker = Broker(settings.broker_url.get_secret_value(), "notifications")
     mongo_client, mongo_database = mongo.connect(settings.documents_url.get_secret_value())
     outbox, secret_box = Outbox[NotificationsEvent](EVENTS), SecretBox(settings.encryption_key.get_secret_value())

@@ -33,7 +33,7 @@ from services.runtime.core.ids import derive_id
 from services.runtime.messaging import inbox
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.consumer import consume
-from services.runtime.messaging.outbox import Outbox, Relay
+from services.runtime.messaging.outbox import SETTINGS_WITH_RELAY, Outbox, Relay
 from services.runtime.outbound import safe_http_client
 from services.runtime.process.lifecycle import serve_with_background_tasks
 from services.runtime.process.metrics_endpoint import serve_metrics
@@ -64,7 +64,7 @@ def build_reconciliation_policy(settings: Settings) -> ReconciliationPolicy:
 
 async def serve(settings: Settings) -> None:
     """Run the service until SIGTERM."""
-    database = Database(settings.database_url.get_secret_value())
+    database = Database(settings.database_url.get_secret_value(), settings=SETTINGS_WITH_RELAY)
     broker = Broker(settings.broker_url.get_secret_value(), "orders")
     mongo_client, mongo_database = mongo.connect(settings.documents_url.get_secret_value())
     outbox = Outbox[OrdersEvent](EVENTS)

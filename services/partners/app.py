@@ -21,7 +21,7 @@ from services.runtime.core.clock import get_time_days_ago, now
 from services.runtime.messaging import inbox
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.consumer import consume
-from services.runtime.messaging.outbox import Outbox, Relay
+from services.runtime.messaging.outbox import SETTINGS_WITH_RELAY, Outbox, Relay
 from services.runtime.outbound import safe_http_client
 from services.runtime.process.lifecycle import serve_with_background_tasks
 from services.runtime.process.metrics_endpoint import serve_metrics
@@ -40,7 +40,7 @@ CLEANUP_INTERVAL_S = 3600
 
 async def serve(settings: Settings) -> None:
     """Run the service until SIGTERM."""
-    database = Database(settings.database_url.get_secret_value())
+    database = Database(settings.database_url.get_secret_value(), settings=SETTINGS_WITH_RELAY)
     broker = Broker(settings.broker_url.get_secret_value(), "partners")
     secret_box = SecretBox(settings.encryption_key.get_secret_value())
     repository = PostgresRepository(database, Outbox[PartnersEvent](EVENTS))

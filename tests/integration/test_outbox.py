@@ -21,6 +21,7 @@ from services.orders.domain.orders import TRANSITIONS, OrderStatus
 from services.orders.entrypoints.consumers import HistoryConsumer
 from services.runtime.core.clock import now
 from services.runtime.core.ids import generate_id
+from services.runtime.messaging import outbox
 from services.runtime.messaging.channel import Message, MessageUnroutable
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.events import Envelope, MessageMetadata
@@ -70,6 +71,26 @@ async def wait_until_delivered(counter: DeliveryCounter, order_ids: list[str]) -
         return all(counter.event_ids_by_order(order_ids).values())
 
     await wait_until_async(are_delivered, 40)
+
+
+async def test_relay_publishes_event_of_its_own_process_without_polling(
+    orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "POLL_INTERVAL_S", 3600)
+    async with run_in_background(orders.create_relay().run()):
+        await wait_until_outbox_is_empty(orders)
+        await orders.place_order()
+        await wait_until_outbox_is_empty(orders)
+
+
+async def test_relay_finds_event_of_another_process_by_polling(
+    orders: Orders, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "POLL_INTERVAL_S", 0.1)
+    other_process = Orders(servers.settings("orders"), servers.admin_broker_url)
+    async with run_in_background(orders.create_relay().run()), other_process.database, other_process.client:
+        await other_process.place_order()
+        await wait_until_outbox_is_empty(orders)
 
 
 @pytest.mark.parametrize("kill_point", ["claim", "publish"])

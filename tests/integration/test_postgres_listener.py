@@ -15,7 +15,6 @@ from services.runtime.storage import listener as listener_module
 from services.runtime.storage.listener import Heartbeat, Listener
 from tests.fault_proxy import Fault, FaultProxy
 from tests.integration.fixtures.background_tasks import run_in_background
-from tests.integration.fixtures.orders import Orders
 from tests.integration.fixtures.servers import Servers
 from tests.wait import wait_until_async
 
@@ -184,20 +183,6 @@ async def test_delayed_event_loop_does_not_end_connection_with_heartbeat(
             await notify(connection, "after")
             await recording.wait_for_payloads("after")
     assert recording.states == [True, False]
-
-
-async def test_relay_listens_again_after_backend_is_killed(orders: Orders, connection: psycopg.AsyncConnection) -> None:
-    async def is_outbox_empty() -> bool:
-        return await orders.count_pending_events() == 0
-
-    async def is_backend_killed() -> bool:
-        return await terminate_listening_backends(connection, "outbox") == 1
-
-    async with run_in_background(orders.create_relay().run()):
-        await wait_until_async(is_backend_killed)
-        await orders.place_order()
-        await wait_until_async(is_outbox_empty)
-        await wait_until_async(is_backend_killed)  # there is a new one
 
 
 async def test_waiting_listener_takes_no_processor_time(url: str) -> None:

@@ -39,7 +39,6 @@ from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope, EventType
 from services.runtime.messaging.routing_check import RoutingCheck
 from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction
-from services.runtime.storage.listener import Listener
 from services.runtime.telemetry import tracing
 
 log = logging.getLogger(__name__)
@@ -51,25 +50,29 @@ MAX_IN_FLIGHT_BATCHES = 2
 """Concurrent batches of a backlog: one is read and published while the broker confirms the other."""
 
 COALESCE_INTERVAL_S = 0.05
-"""Minimum seconds between polls after notifications, since publishing one event costs as much as publishing ten.
+"""Minimum seconds between polls after insertions, since publishing one event costs as much as publishing ten.
 
 An event is published without delay if none was published within this time.
 """
 
 POLL_INTERVAL_S = 5.0
-"""Seconds between polls without a notification, for rows that another relay has released."""
+"""Seconds between polls without an insertion, for rows of other processes that these have not published."""
 
 DECLARE_INTERVAL_S = 30.0
 """Seconds between declarations of the service's queues and bindings, which restore those that were deleted."""
 
-FALLBACK_POLL_INTERVAL_S = 1.0
-"""Seconds between polls while the relay is not listening for notifications."""
+RETRY_INTERVAL_S = 1.0
+"""Seconds until the next poll after the database was unavailable."""
 
-NOTIFY_CHANNEL = "outbox"
+SETTINGS_WITH_RELAY = {"outbox.notify": "off"}
+"""Settings of a `Database` with a relay, which disable the notification of relays of earlier releases.
+
+Insertions wake up the relay of their own process.
+"""
 
 
 def define_outbox_table(metadata: MetaData) -> Table:
-    """Define the outbox table, which every service's database has; its insert trigger notifies the channel `outbox`."""
+    """Define the outbox table, which every service's database has."""
     return Table(
         "outbox",
         metadata,
@@ -154,7 +157,11 @@ class Outbox[Event]:
 
 
 class Relay:
-    """Publishes pending events. Several relays may run concurrently: a relay locks the rows that it publishes."""
+    """Publishes pending events, those of its own `Database` at once.
+
+    Several relays may run concurrently: a relay locks the rows that it publishes. It polls for those of processes that
+    run no relay, or that cannot reach the broker or have crashed.
+    """
 
     def __init__(self, service: str, database: Database, broker: Broker) -> None:
         self._service = service
@@ -162,14 +169,9 @@ class Relay:
         self._database = database
         self._broker = broker
         self._routing_check = RoutingCheck[_PendingEvent]()
-        self._notified = asyncio.Event()
+        self._has_new_events = asyncio.Event()
+        database.set_insertion_hook(_table.name, self._has_new_events.set)
         self._channel: Channel | None = None
-        self._listener = Listener(
-            database.url,
-            NOTIFY_CHANNEL,
-            on_notification=lambda _: self._notified.set(),
-            on_state_change=self._notified.set,
-        )
 
     async def run(self) -> None:
         """Publish events until cancelled; retry while the database or the broker is unavailable.
@@ -177,7 +179,6 @@ class Relay:
         The queues of the service are declared periodically, since events of other services are published to them.
         """
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listener.run(), name="outbox-listen")
             tasks.create_task(self._broker.run_with_reconnect(self._publish_loop), name="outbox-relay")
             tasks.create_task(
                 run_periodically(DECLARE_INTERVAL_S, "declaring queues", self._declare_missing), name="topology"
@@ -202,18 +203,18 @@ class Relay:
         while True:
             if self._routing_check.is_due:
                 await self._check_routing(channel)
-            self._notified.clear()
-            started_at = loop.time()
+            self._has_new_events.clear()
+            started_at, poll_interval_s = loop.time(), POLL_INTERVAL_S
             try:
                 await self._publish_pending(channel)
             except ApiError:
                 log.warning("reading the outbox failed: database unavailable; retrying")
+                poll_interval_s = RETRY_INTERVAL_S
             if self._routing_check.is_due:
                 continue
-            poll_interval_s = POLL_INTERVAL_S if self._listener.is_listening else FALLBACK_POLL_INTERVAL_S
             try:
                 async with asyncio.timeout(min(poll_interval_s, self._routing_check.seconds_until_due)):
-                    await channel.wait_while_connected(self._notified)
+                    await channel.wait_while_connected(self._has_new_events)
             except TimeoutError:
                 continue
             await asyncio.sleep(started_at + COALESCE_INTERVAL_S - loop.time())

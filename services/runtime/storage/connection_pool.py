@@ -4,6 +4,7 @@ psycopg registers the socket and sets a timer for each statement, which takes mo
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import ClassVar, override
 from weakref import WeakKeyDictionary
@@ -34,9 +35,13 @@ uvloop reports an error of a socket once, for example a reset. A statement that 
 wait for ever.
 """
 
-_SESSION_OPTIONS = (
-    "-c statement_timeout=5000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
-)
+SESSION_SETTINGS = {
+    "statement_timeout": "5000",
+    "lock_timeout": "3000",
+    "idle_in_transaction_session_timeout": "30000",
+    "timezone": "UTC",
+}
+"""Settings of all sessions. Times are in milliseconds."""
 
 
 class _Watch:
@@ -194,12 +199,16 @@ class EventLoopConnection(AsyncConnection[DictRow]):
                 self.pgconn.finish()
 
 
-def create_pool(url: str, max_size: int) -> AsyncConnectionPool[EventLoopConnection]:
-    """Create a pool of at most `max_size` connections in autocommit mode, which is not open yet."""
+def create_pool(url: str, max_size: int, settings: Mapping[str, str]) -> AsyncConnectionPool[EventLoopConnection]:
+    """Create a pool of at most `max_size` connections in autocommit mode, which is not open yet.
+
+    The sessions have the settings SESSION_SETTINGS and `settings`.
+    """
+    options = " ".join(f"-c {name}={value}" for name, value in {**SESSION_SETTINGS, **settings}.items())
     return AsyncConnectionPool(
         build_conninfo(url),
         connection_class=EventLoopConnection,
-        kwargs={"autocommit": True, "row_factory": dict_row, "options": _SESSION_OPTIONS},
+        kwargs={"autocommit": True, "row_factory": dict_row, "options": options},
         min_size=1,
         max_size=max_size,
         timeout=3,

@@ -5,6 +5,7 @@ Running statements through SQLAlchemy would take 13 to 30 % of a request's CPU t
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import MappingProxyType
 from typing import Any, Self, cast
 
 import msgspec
@@ -35,8 +36,8 @@ from services.runtime.storage.statements.combined_statements import (
     combine_values,
     split_combinable,
 )
-from services.runtime.storage.statements.statement_summary import describe_statement
-from services.runtime.telemetry.database_operations import DatabaseOperation, Measurement
+from services.runtime.storage.statements.statement_operations import StatementOperations
+from services.runtime.storage.statements.statement_summary import describe_statement, find_inserted_tables
 
 set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
@@ -57,8 +58,6 @@ class Statement[Row = dict[str, Any]]:
     takes about a millisecond and pays off if the best plan depends on the values.
     """
 
-    __slots__ = ("_row_type", "collection", "defaults", "is_replanned", "operation", "sql", "summary")
-
     def __init__(
         self, statement: ClauseElement, row_type: type[Row] | None = None, *, is_replanned: bool = False
     ) -> None:
@@ -69,6 +68,7 @@ class Statement[Row = dict[str, Any]]:
         self._row_type = row_type
         self.operation, self.collection = describe_statement(statement)
         self.summary = f"{self.operation} {self.collection}".strip()
+        self.inserted_tables = find_inserted_tables(self.sql)
 
     def read_row(self, row: DictRow) -> Row:
         """Convert a row to the row type."""
@@ -93,24 +93,6 @@ def build_batch_delete(table: Table, *conditions: ColumnElement[bool]) -> Statem
     batch = select(*key).where(*conditions).limit(DELETE_BATCH_SIZE).with_for_update(skip_locked=True).cte("old")
     matches_key = (column == batch.c[column.name] for column in key)
     return Statement(delete(table).where(*matches_key))
-
-
-class StatementOperations:
-    """Measured operations of a database, by the summary of statements."""
-
-    def __init__(self, namespace: str) -> None:
-        self._namespace = namespace
-        self._by_summary: dict[str, DatabaseOperation] = {}
-
-    def measure(self, statement: Statement[Any] | CombinedStatement) -> Measurement:
-        """Return a context manager that measures the statement."""
-        operation = self._by_summary.get(statement.summary)
-        if operation is None:
-            operation = DatabaseOperation(
-                "postgresql", self._namespace, statement.operation, statement.collection, statement.summary
-            )
-            self._by_summary[statement.summary] = operation
-        return operation.measure()
 
 
 class Transaction:
@@ -209,7 +191,13 @@ class Transaction:
         self, statement: Statement[Any] | CombinedStatement, values: Mapping[str, Any], *, prepare: bool
     ) -> AsyncCursor[DictRow]:
         with self._operations.measure(statement):
-            return await self._cursor.execute(statement.sql, values, prepare=prepare)
+            cursor = await self._cursor.execute(statement.sql, values, prepare=prepare)
+        self._add_insertion_hooks(statement)
+        return cursor
+
+    def _add_insertion_hooks(self, statement: Statement[Any] | CombinedStatement) -> None:
+        hooks = self._operations.insertion_hooks
+        self._after_commit_hooks += [hooks[table] for table in statement.inserted_tables if table in hooks]
 
     async def fetch_all[Row](self, statement: Statement[Row], **values: Any) -> list[Row]:
         """Return all rows."""
@@ -234,15 +222,16 @@ class Transaction:
         with self._operations.measure(statement):
             cursor = self.connection.cursor()
             await cursor.executemany(statement.sql, [{**statement.defaults, **row} for row in rows])
+        self._add_insertion_hooks(statement)
 
 
 class Database:
-    """Connection pool of a service's database."""
+    """Connection pool of a service's database. `settings` are further settings of its sessions."""
 
-    def __init__(self, url: str, *, max_size: int = 8) -> None:
+    def __init__(self, url: str, *, max_size: int = 8, settings: Mapping[str, str] = MappingProxyType({})) -> None:
         self.url = url
         self._operations = StatementOperations(str(conninfo_to_dict(url).get("dbname", "")))
-        self._pool = create_pool(url, max_size)
+        self._pool = create_pool(url, max_size, settings)
 
     async def __aenter__(self) -> Self:
         """Open the pool. It connects in the background, and reconnects when the server is available again."""
@@ -252,6 +241,10 @@ class Database:
     async def __aexit__(self, *_: object) -> None:
         """Close all connections."""
         await self._pool.close(timeout=2)
+
+    def set_insertion_hook(self, table: str, hook: Callable[[], None]) -> None:
+        """Run the hook after each commit of an insertion into the table by this object."""
+        self._operations.insertion_hooks[table] = hook
 
     def bind(self, connection: AsyncConnection[DictRow]) -> Transaction:
         """Return an interface for statements on a connection that does not belong to the pool."""
@@ -278,8 +271,11 @@ class Database:
         with map_database_errors():
             async with self._pool.connection() as connection:
                 transaction = Transaction(connection, connection.statement_cursor, self._operations)
-                yield transaction
-                await transaction.flush()
+                try:
+                    yield transaction
+                    await transaction.flush()
+                finally:  # each statement before an error is committed
+                    transaction.run_after_commit_hooks()
 
     async def fetch_all[Row](self, statement: Statement[Row], **values: Any) -> list[Row]:
         """Return all rows of a statement."""

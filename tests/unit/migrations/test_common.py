@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateTable
 
 from migrations import common
 from services.runtime.messaging.inbox import define_inbox_table
-from services.runtime.messaging.outbox import define_outbox_table
+from services.runtime.messaging.outbox import SETTINGS_WITH_RELAY, define_outbox_table
 from services.runtime.storage.idempotency import build_keys_table
 
 
@@ -55,6 +55,15 @@ def test_outbox_has_a_trigger_that_notifies_of_inserts() -> None:
     assert trigger == (
         "CREATE TRIGGER outbox_added AFTER INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION notify_outbox()"
     )
+
+
+def test_trigger_notifies_of_insertions_without_the_setting() -> None:
+    (name, value), *others = SETTINGS_WITH_RELAY.items()
+    assert render(common.limit_outbox_notifications) == [
+        "CREATE OR REPLACE TRIGGER outbox_added AFTER INSERT ON outbox FOR EACH STATEMENT "
+        f"WHEN (current_setting('{name}', true) IS DISTINCT FROM '{value}') EXECUTE FUNCTION notify_outbox()"
+    ]
+    assert others == []
 
 
 def test_outbox_assigns_increasing_numbers() -> None:

@@ -15,6 +15,7 @@ class DataModification(Protocol):
     sql: bytes
     operation: str
     collection: str
+    inserted_tables: frozenset[str]
 
 
 class DeferredStatement[S: DataModification](NamedTuple):
@@ -37,6 +38,7 @@ class CombinedStatement(NamedTuple):
     operation: str
     collection: str
     summary: str
+    inserted_tables: frozenset[str]
 
 
 @lru_cache(maxsize=256)
@@ -56,6 +58,7 @@ def combine(statements: tuple[DataModification, ...]) -> CombinedStatement:
         statements[0].operation,
         statements[0].collection,
         " ".join(summaries),
+        frozenset[str]().union(*(statement.inserted_tables for statement in statements)),
     )
 
 

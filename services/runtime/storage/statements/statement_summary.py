@@ -1,5 +1,6 @@
-"""Operation and table of a statement, for the names of spans and the attributes of metrics."""
+"""Operation and tables of a statement, for the names of spans, the attributes of metrics and hooks."""
 
+import re
 from collections.abc import Iterator
 
 from sqlalchemy import CTE, Select, Table
@@ -7,6 +8,13 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.functions import Function
+
+_INSERTION = re.compile(rb"\bINSERT INTO (\w+)")
+
+
+def find_inserted_tables(sql: bytes) -> frozenset[str]:
+    """Return the tables into which a compiled statement inserts rows."""
+    return frozenset(name.decode() for name in _INSERTION.findall(sql))
 
 
 def describe_statement(statement: ClauseElement) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Outbox rows, and batches of the relay with a fake database and a fake channel."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Set
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -44,7 +44,12 @@ class FakeTable:
         self.types: dict[int, str] = {}
         self.url = "postgresql://database.test/orders"
         self.error: Exception | None = None
+        self.report_insertion: Callable[[], None] = lambda: None
         self.transactions = 0
+
+    def set_insertion_hook(self, table: str, hook: Callable[[], None]) -> None:
+        assert table == "outbox"
+        self.report_insertion = hook
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["FakeTransaction"]:
@@ -221,7 +226,7 @@ async def test_event_after_pause_is_published_at_once_and_later_ones_together(mo
         assert loop.time() - started_at < 0.1
         for row_id in (2, 3):
             table.row_ids.append(row_id)
-            relay._notified.set()
+            table.report_insertion()
             await asyncio.sleep(0.02)
         await wait_until_async(lambda: channel.event_ids == ["e1", "e2", "e3"], interval_s=0)
         assert loop.time() - started_at >= 0.2
@@ -282,7 +287,7 @@ async def test_events_with_existing_queues_do_not_wait_for_a_missing_one() -> No
     async with run_in_background(relay._publish_loop(cast(Channel, channel))):
         await wait_until_async(lambda: table.row_ids == [1], interval_s=0)
         table.row_ids += [2, 3, 4]
-        relay._notified.set()
+        table.report_insertion()
         await wait_until_async(lambda: channel.event_ids == ["e1", "e3", "e4"], interval_s=0)
         assert table.row_ids == [1, 2]
         channel.missing_queue = ""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self, cast
 import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
-from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, func, insert, literal, select, text, update
+from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.elements import ClauseElement
 
@@ -18,11 +18,11 @@ from services.runtime.storage.database import (
     DELETE_BATCH_SIZE,
     Database,
     Statement,
-    StatementOperations,
     Transaction,
     build_batch_delete,
     build_upsert,
 )
+from services.runtime.storage.statements.statement_operations import StatementOperations
 
 orders = Table("orders", MetaData(), Column("id", Text, primary_key=True), Column("state", Text))
 lines = Table("lines", MetaData(), Column("order_id", Text))
@@ -71,31 +71,6 @@ def test_constants_are_default_parameters_and_never_part_of_sql() -> None:
     assert list(statement.defaults.values()) == ["pa'id"]
     assert "pa'id" not in squeeze(statement)
     assert squeeze(statement).endswith("orders.id = %(id)s::VARCHAR AND orders.state = %(state_1)s::VARCHAR")
-
-
-def test_measured_attributes_contain_no_values() -> None:
-    assert get_attributes(Statement(insert(orders).values(id="secret"))) == {
-        "db.system.name": "postgresql",
-        "db.namespace": "shop",
-        "db.operation.name": "INSERT",
-        "db.query.summary": "INSERT orders",
-        "db.collection.name": "orders",
-    }
-    assert "db.collection.name" not in get_attributes(Statement(select(literal(1))))
-
-
-def get_attributes(statement: Statement[Any]) -> dict[str, str | int]:
-    """Return the attributes of the statement's spans."""
-    operations = StatementOperations("shop")
-    operations.measure(statement)
-    return operations._by_summary[statement.summary].attributes
-
-
-def test_operation_of_equal_statements_is_built_once() -> None:
-    operations = StatementOperations("shop")
-    for _ in range(2):
-        operations.measure(Statement(select(orders)))
-    assert [*operations._by_summary] == ["SELECT orders"]
 
 
 @pytest.mark.parametrize(
@@ -319,6 +294,62 @@ async def test_deferred_statements_on_one_table_share_a_transaction(
             transaction.defer(UPDATE, key=key, new_state="paid")
     assert len(connection.executed) == 2
     assert connection.log == ["begin", "commit"]
+
+
+@pytest.fixture
+def insertions(connection: FakeConnection, database: Database) -> list[str]:
+    """List of insertions into the table `lines` that were reported, which is also the log of the connection."""
+    database.set_insertion_hook("lines", lambda: connection.log.append("inserted"))
+    return connection.log
+
+
+async def test_insertion_is_reported_after_the_commit(insertions: list[str], database: Database) -> None:
+    async with database.transaction() as transaction:
+        await transaction.execute(INSERT, key="o1")
+        assert insertions == ["begin"]
+    assert insertions == ["begin", "commit", "inserted"]
+
+
+async def test_insertion_of_combined_statement_is_reported(
+    connection: FakeConnection, insertions: list[str], database: Database
+) -> None:
+    connection.rows = ({"row_counts": [1, 1]},)
+    async with database.transaction() as transaction:
+        transaction.defer(UPDATE, key="o1", new_state="paid")
+        transaction.defer(INSERT, key="o1")
+    assert insertions == ["inserted"]
+
+
+async def test_insertion_in_autocommit_mode_is_reported_before_an_error(
+    insertions: list[str], database: Database
+) -> None:
+    with pytest.raises(KeyError):  # noqa: PT012
+        async with database.connection() as connection:
+            await connection.execute(INSERT, key="o1")
+            raise KeyError
+    assert insertions == ["inserted"]
+
+
+async def test_insertion_that_is_rolled_back_is_not_reported(insertions: list[str], database: Database) -> None:
+    with pytest.raises(KeyError):  # noqa: PT012
+        async with database.transaction() as transaction:
+            await transaction.execute(INSERT, key="o1")
+            raise KeyError
+    assert insertions == ["begin", "rollback"]
+
+
+@pytest.mark.parametrize("statement", [UPDATE, Statement(delete(lines)), Statement(insert(orders).values(id="1"))])
+async def test_statement_without_insertion_into_the_table_is_not_reported(
+    insertions: list[str], database: Database, statement: Statement[Any]
+) -> None:
+    await database.execute(statement, key="o1", new_state="paid")
+    assert insertions == []
+
+
+def test_inserted_tables_are_those_of_all_parts() -> None:
+    statement = insert(lines).from_select(["order_id"], select(_inserted.c.id))
+    assert Statement(statement).inserted_tables == {"orders", "lines"}
+    assert Statement(select(orders)).inserted_tables == frozenset()
 
 
 async def test_deferred_statement_runs_before_the_next_one(connection: FakeConnection, database: Database) -> None:
