@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
 from services.runtime.storage.connection_pool import create_pool
@@ -36,6 +37,7 @@ from services.runtime.storage.statements.combined_statements import (
     combine_values,
     split_combinable,
 )
+from services.runtime.storage.statements.literals import render_constants
 from services.runtime.storage.statements.statement_operations import StatementOperations
 from services.runtime.storage.statements.statement_summary import describe_statement, find_inserted_tables
 
@@ -54,17 +56,16 @@ _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 class Statement[Row = dict[str, Any]]:
     """Compiled statement with an optional row type, whose fields are column names; without one, rows are dicts.
 
-    Statements are prepared, so PostgreSQL can reuse one generic plan. With `is_replanned` it plans each execution. That
-    takes about a millisecond and pays off if the best plan depends on the values.
+    Statements are prepared, so PostgreSQL can reuse one generic plan. Constants are literals in it, since the condition
+    of a partial index matches no parameter. With `is_replanned` it plans each execution. That takes about a millisecond
+    and pays off if the best plan depends on the values.
     """
 
     def __init__(
         self, statement: ClauseElement, row_type: type[Row] | None = None, *, is_replanned: bool = False
     ) -> None:
         self.is_replanned = is_replanned
-        compiled = statement.compile(dialect=_DIALECT)
-        self.sql = str(compiled).encode()
-        self.defaults: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
+        self.sql, self.defaults = render_constants(cast(SQLCompiler, statement.compile(dialect=_DIALECT)))
         self._row_type = row_type
         self.operation, self.collection = describe_statement(statement)
         self.summary = f"{self.operation} {self.collection}".strip()

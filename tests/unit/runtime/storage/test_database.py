@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Self, cast
 
 import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
-from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, func, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.elements import ClauseElement
 
@@ -66,11 +67,23 @@ def test_row_is_read_as_its_type_or_dict() -> None:
     assert Statement(select(orders)).read_row(row) is row
 
 
-def test_constants_are_default_parameters_and_never_part_of_sql() -> None:
-    statement = Statement(select(orders).where(orders.c.id == bindparam("id"), orders.c.state == "pa'id"))
-    assert list(statement.defaults.values()) == ["pa'id"]
-    assert "pa'id" not in squeeze(statement)
-    assert squeeze(statement).endswith("orders.id = %(id)s::VARCHAR AND orders.state = %(state_1)s::VARCHAR")
+def test_constants_of_the_source_code_are_literals() -> None:
+    statement = Statement(select(orders).where(orders.c.id == bindparam("id"), orders.c.state == "pa'%id").limit(5))
+    assert statement.defaults == {}
+    assert squeeze(statement).endswith(
+        "orders.id = %(id)s::VARCHAR AND orders.state = 'pa''%%id'::VARCHAR LIMIT 5::INTEGER"
+    )
+
+
+def test_named_parameter_with_default_is_not_a_literal() -> None:
+    statement = Statement(select(orders).where(orders.c.state == bindparam("state", "paid")))
+    assert statement.defaults == {"state": "paid"}
+    assert squeeze(statement).endswith("orders.state = %(state)s::VARCHAR")
+
+
+def test_constant_without_literal_is_a_default_parameter() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    assert Statement(select(literal(at))).defaults == {"param_1": at}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +106,7 @@ def test_batch_delete_is_bounded_and_skips_locked_rows() -> None:
     statement = build_batch_delete(pairs, pairs.c.a < bindparam("before"))
     sql = squeeze(statement)
     assert "FOR UPDATE SKIP LOCKED" in sql
-    assert DELETE_BATCH_SIZE in statement.defaults.values()
+    assert f"LIMIT {DELETE_BATCH_SIZE}" in sql
     assert sql.endswith('WHERE pairs.a = "old".a AND pairs.b = "old".b'), "all columns of the key identify a row"
     assert statement.summary == "DELETE pairs"
 
@@ -172,7 +185,7 @@ def fail_to_connect(database: Database, error: Exception) -> None:
     database._pool = cast(Any, FakePool(FakeConnection(), error))
 
 
-SELECT = Statement(select(orders).where(orders.c.state == "paid"), row_type=Order)
+SELECT = Statement(select(orders).where(orders.c.state == bindparam("state", "paid")), row_type=Order)
 
 
 async def test_rows_are_fetched_with_default_and_given_parameters(database: Database) -> None:
@@ -182,8 +195,8 @@ async def test_rows_are_fetched_with_default_and_given_parameters(database: Data
 
 
 async def test_given_parameter_replaces_the_default(connection: FakeConnection, database: Database) -> None:
-    await database.fetch_all(SELECT, state_1="ready", id="o1")
-    assert connection.executed == [({"state_1": "ready", "id": "o1"}, True)]
+    await database.fetch_all(SELECT, state="ready", id="o1")
+    assert connection.executed == [({"state": "ready", "id": "o1"}, True)]
 
 
 async def test_no_row_is_none() -> None:
@@ -356,7 +369,7 @@ async def test_deferred_statement_runs_before_the_next_one(connection: FakeConne
     async with database.connection() as transaction:
         transaction.defer(INSERT, key="o1")
         await transaction.fetch_all(SELECT)
-    assert connection.executed == [({"key": "o1"}, True), ({"state_1": "paid"}, True)]
+    assert connection.executed == [({"key": "o1"}, True), ({"state": "paid"}, True)]
 
 
 @pytest.mark.parametrize("row_counts", [[0], [0, 1]])
