@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Set
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 import pika
@@ -19,6 +19,10 @@ from services.runtime.telemetry.histograms import CLOCK
 
 CONFIRM_TIMEOUT_S = 10.0
 """Seconds without a reply, or without any publisher confirm, after which a pending operation fails."""
+
+
+UNUSED_QUEUE_TTL_MS = 60_000
+"""Milliseconds without a consumer after which an exclusive queue is deleted, and its messages with it."""
 
 
 class BrokerUnavailable(Exception):
@@ -101,10 +105,12 @@ class Channel:
         await self._await_reply(lambda on_reply: self._channel.queue_delete(name, callback=on_reply))
 
     async def declare_exclusive_queue(self) -> str:
-        """Declare a queue that is deleted with the connection, and return its name."""
-        frame = await self._await_reply(
-            lambda on_reply: self._channel.queue_declare("", exclusive=True, auto_delete=True, callback=on_reply)
-        )
+        """Declare a queue that is deleted with its consumer or the connection, and return its name.
+
+        If the channel is lost before the queue has a consumer, it expires.
+        """
+        options = {"exclusive": True, "auto_delete": True, "arguments": {"x-expires": UNUSED_QUEUE_TTL_MS}}
+        frame = await self._await_reply(lambda on_reply: self._channel.queue_declare("", **options, callback=on_reply))
         return str(frame.method.queue)
 
     async def bind_priority_subject(self, priority_queue: str, subject: str) -> None:
@@ -231,6 +237,16 @@ class Channel:
     def close(self) -> None:
         """Close the channel; the connection stays open."""
         self._channel.close()
+
+    async def close_and_wait(self, timeout_s: float) -> None:
+        """Close the channel and wait for the broker, which delivers unacknowledged messages again."""
+        if not self._channel.is_open:
+            return
+        closed = asyncio.Event()
+        self._channel.add_on_close_callback(lambda *_: closed.set())
+        self._channel.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(closed.wait(), timeout_s)
 
     def acknowledge(self, message: Message) -> None:
         """Acknowledge the message, together with others; the broker deletes it from the queue."""

@@ -15,6 +15,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel as PikaChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
+from services.runtime.concurrency.coalescing import RequestCoalescer
 from services.runtime.concurrency.futures import mark_exception_retrieved
 from services.runtime.config.urls import list_broker_urls
 from services.runtime.core import backoff
@@ -37,6 +38,13 @@ SOCKET_TIMEOUT_S = 2
 
 TCP_OPTIONS = {"TCP_USER_TIMEOUT": 3000}
 """Milliseconds after which a connection is closed whose sent data an unreachable host has not acknowledged."""
+
+
+OPEN_TIMEOUT_S = 10.0
+"""Timeout of opening a channel, including the connection and without a delay for missing queues."""
+
+CLOSE_TIMEOUT_S = 2.0
+"""Timeout of closing a channel or a connection."""
 
 
 class _QueueArgumentMismatch(BrokerUnavailable, topology.QueueArgumentMismatch):
@@ -73,17 +81,97 @@ class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]  # pika has 
             super()._adapter_emit_data(data)
 
 
+class _Connection:
+    """Connection to one host with several channels. Its user count is that of `Broker.open_channel`."""
+
+    def __init__(self, parameters: pika.URLParameters) -> None:
+        """Begin to connect."""
+        self.parameters = parameters
+        self.users = 0
+        self.is_abandoned = False
+        """Set after a timeout: no further channels are opened."""
+        self._declarations = RequestCoalescer(self._declare_queues)
+        loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[AsyncioConnection] = loop.create_future()
+        self._opened.add_done_callback(mark_exception_retrieved)
+        self._pending: list[asyncio.Future[Any]] = [self._opened]
+        self._closed = asyncio.Event()
+        self._connection = _BufferedConnection(
+            parameters,
+            on_open_callback=self._on_open,
+            on_open_error_callback=self._on_closed,
+            on_close_callback=self._on_closed,
+            custom_ioloop=loop,
+        )
+
+    def _on_open(self, connection: AsyncioConnection) -> None:
+        if self._opened.done():  # `close` was called meanwhile
+            connection.close()
+        else:
+            self._opened.set_result(connection)
+
+    def _on_closed(self, _connection: AsyncioConnection, error: BaseException) -> None:
+        _fail_pending(self._pending, error)
+        self._closed.set()
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether channels can be opened."""
+        return bool(self._connection.is_open)
+
+    @property
+    def is_usable(self) -> bool:
+        """Return whether the connection is open or is being opened."""
+        return not (self.is_abandoned or self._closed.is_set())
+
+    async def open_channel(self, service: str) -> Channel:
+        """Declare the queues of the service, and open a channel in confirm mode. Raises BrokerUnavailable or AMQPError.
+
+        The queues are declared once for channels that are opened together.
+        """
+        await asyncio.shield(self._opened)
+        await self._declarations.get(service)
+        channel = await self._open_channel()
+        await channel.enable_confirms()
+        return channel
+
+    async def _declare_queues(self, service: str) -> None:
+        await topology.declare(service, self._open_channel)
+
+    async def _open_channel(self) -> Channel:
+        return await _open_channel(self._connection, self._pending)
+
+    async def close(self) -> None:
+        """Close the connection and wait until it is closed, for at most CLOSE_TIMEOUT_S."""
+        self._opened.cancel()
+        if self._connection.is_open:
+            self._connection.close()
+        # `_closed` and not the loss of a channel: channels close first, while the socket is still open.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), timeout=CLOSE_TIMEOUT_S)
+
+
 class Broker:
-    """Connection factory for one broker and one service, after which its connections are named.
+    """Connection to one broker, with the name of a service, for any number of channels.
 
     The URL may contain several hosts, separated by commas. After its loss, the next connection is opened to the next
     host. The first host is random, so that the services are distributed over the nodes of a cluster.
     """
 
     def __init__(self, url: str, service: str) -> None:
+        self._url = url
         self._service = service
         self._endpoints = deque(map(self._build_parameters, list_broker_urls(url)))
         self._endpoints.rotate(random.randrange(len(self._endpoints)))  # noqa: S311 (not a secret)
+        self._connection: _Connection | None = None
+
+    def create_separate_broker(self) -> "Broker":
+        """Return a broker with a connection of its own.
+
+        A relay needs one: a broker that runs out of memory stops reading from connections that publish, on which
+        consumers could then not acknowledge messages.
+        """
+        return Broker(self._url, self._service)
 
     def _build_parameters(self, url: str) -> pika.URLParameters:
         parameters = pika.URLParameters(url)
@@ -96,51 +184,40 @@ class Broker:
 
     @asynccontextmanager
     async def open_channel(self) -> AsyncIterator[Channel]:
-        """Open a connection, declare the queues and yield a channel in confirm mode. Raises BrokerUnavailable."""
-        parameters = self._endpoints[0]
-        loop = asyncio.get_running_loop()
-        opened: asyncio.Future[AsyncioConnection] = loop.create_future()
-        pending: list[asyncio.Future[Any]] = [opened]
-        closed = asyncio.Event()
+        """Yield a channel in confirm mode. The connection is open while it has channels. Raises BrokerUnavailable."""
+        async with self._use_connection() as connection:
+            try:
+                async with asyncio.timeout(OPEN_TIMEOUT_S + topology.RESTORE_DELAY_S):
+                    channel = await connection.open_channel(self._service)
+                try:
+                    yield channel
+                finally:
+                    if connection.users > 1:
+                        await channel.close_and_wait(CLOSE_TIMEOUT_S)
+            except BrokerUnavailable:
+                # A nack or a closed channel concerns a queue, whose leader is possibly on a host that is unavailable.
+                if not connection.is_open:
+                    self._skip_endpoint(connection.parameters)
+                raise
+            except (AMQPError, TimeoutError) as error:
+                connection.is_abandoned = True
+                self._skip_endpoint(connection.parameters)
+                raise BrokerUnavailable(str(error) or type(error).__name__) from error
 
-        def on_open(connection: AsyncioConnection) -> None:
-            if opened.done():  # the connect timeout has expired
-                connection.close()
-            else:
-                opened.set_result(connection)
-
-        def on_closed(_connection: AsyncioConnection, error: BaseException) -> None:
-            _fail_pending(pending, error)
-            closed.set()
-
-        connection = _BufferedConnection(
-            parameters,
-            on_open_callback=on_open,
-            on_open_error_callback=on_closed,
-            on_close_callback=on_closed,
-            custom_ioloop=loop,
-        )
+    @asynccontextmanager
+    async def _use_connection(self) -> AsyncIterator[_Connection]:
+        connection = self._connection
+        if connection is None or not connection.is_usable:
+            connection = self._connection = _Connection(self._endpoints[0])
+        connection.users += 1
         try:
-            async with asyncio.timeout(10 + topology.RESTORE_DELAY_S):
-                await opened
-                await topology.declare(self._service, lambda: _open_channel(connection, pending))
-                channel = await _open_channel(connection, pending)
-                await channel.enable_confirms()
-            yield channel
-        except BrokerUnavailable:
-            # A nack or a closed channel concerns a queue, whose leader is possibly on a host that is unavailable.
-            if not connection.is_open:
-                self._skip_endpoint(parameters)
-            raise
-        except (AMQPError, TimeoutError) as error:
-            self._skip_endpoint(parameters)
-            raise BrokerUnavailable(str(error) or type(error).__name__) from error
+            yield connection
         finally:
-            if connection.is_open:
-                connection.close()
-            # `closed` and not the loss of the channel: a channel closes first, while the socket is still open.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(closed.wait(), timeout=2)
+            connection.users -= 1
+            if not connection.users:
+                if self._connection is connection:
+                    self._connection = None
+                await connection.close()
 
     def _skip_endpoint(self, parameters: pika.URLParameters) -> None:
         """Use the next host, unless the failure of another connection to this host has already had this effect."""

@@ -167,7 +167,7 @@ class Relay:
         self._service = service
         self._source = f"/{service}"
         self._database = database
-        self._broker = broker
+        self._broker = broker.create_separate_broker()
         self._routing_check = RoutingCheck[_PendingEvent]()
         self._has_new_events = asyncio.Event()
         database.set_insertion_hook(_table.name, self._has_new_events.set)

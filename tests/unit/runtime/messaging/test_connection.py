@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -81,19 +80,39 @@ class OpenConnection:
         self._on_close(self, ConnectionError("closed"))
 
 
-@pytest.mark.parametrize(("is_lost", "is_same_host"), [(False, True), (True, False)])
-async def test_only_the_loss_of_a_connection_changes_the_host(
-    monkeypatch: pytest.MonkeyPatch, is_lost: bool, is_same_host: bool
-) -> None:
-    async def do_nothing(*_: object) -> None: ...
+class FakeChannel:
+    """Channel of an `OpenConnection`."""
 
-    async def open_channel(*_: object) -> SimpleNamespace:
-        return SimpleNamespace(enable_confirms=do_nothing)
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    async def enable_confirms(self) -> None: ...
+
+    async def close_and_wait(self, _: float) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture
+def declarations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Replace connections by `OpenConnection`, and record the services whose queues are declared."""
+    declared: list[str] = []
+
+    async def declare(service: str, _: object) -> None:
+        declared.append(service)
+
+    async def open_channel(*_: object) -> FakeChannel:
+        return FakeChannel()
 
     monkeypatch.setattr(connection_module, "_BufferedConnection", OpenConnection)
     monkeypatch.setattr(connection_module, "_open_channel", open_channel)
-    monkeypatch.setattr(topology, "declare", do_nothing)
+    monkeypatch.setattr(topology, "declare", declare)
     monkeypatch.setattr(OpenConnection, "all", [])
+    return declared
+
+
+@pytest.mark.usefixtures("declarations")
+@pytest.mark.parametrize(("is_lost", "is_same_host"), [(False, True), (True, False)])
+async def test_only_the_loss_of_a_connection_changes_the_host(is_lost: bool, is_same_host: bool) -> None:
     broker = Broker("amqp://one.test,two.test,three.test", "test")
 
     async def fail() -> None:
@@ -108,3 +127,89 @@ async def test_only_the_loss_of_a_connection_changes_the_host(
         pass
     first, second = OpenConnection.all
     assert (first.host == second.host) is is_same_host
+
+
+@pytest.mark.usefixtures("declarations")
+async def test_channels_share_a_connection_while_one_is_open() -> None:
+    broker = Broker("amqp://broker.test", "test")
+    async with broker.open_channel() as first:
+        async with broker.open_channel() as second:
+            (connection,) = OpenConnection.all
+        assert cast(FakeChannel, second).is_closed
+        assert connection.is_open
+        assert not cast(FakeChannel, first).is_closed
+    assert not connection.is_open
+    async with broker.open_channel():
+        assert len(OpenConnection.all) == 2
+
+
+@pytest.mark.usefixtures("declarations")
+async def test_separate_broker_has_a_connection_of_its_own() -> None:
+    broker = Broker("amqp://broker.test", "test")
+    async with broker.open_channel(), broker.create_separate_broker().open_channel():
+        assert len(OpenConnection.all) == 2
+
+
+@pytest.mark.usefixtures("declarations")
+async def test_channel_after_the_loss_uses_a_new_connection() -> None:
+    broker = Broker("amqp://one.test,two.test", "test")
+    async with broker.open_channel():
+        OpenConnection.all[0].close()
+        async with broker.open_channel(), broker.open_channel():
+            assert len(OpenConnection.all) == 2
+
+
+async def test_queues_are_declared_once_for_channels_that_are_opened_together(declarations: list[str]) -> None:
+    broker = Broker("amqp://broker.test", "test")
+    are_open = asyncio.Barrier(3)
+
+    async def use() -> None:
+        async with broker.open_channel():
+            await are_open.wait()
+
+    await asyncio.gather(*(use() for _ in range(3)))
+    assert declarations == ["test"]
+
+
+async def test_loss_of_one_channel_declares_the_queues_again(declarations: list[str]) -> None:
+    broker = Broker("amqp://broker.test", "test")
+    async with broker.open_channel():
+        with pytest.raises(BrokerUnavailable):
+            async with broker.open_channel():
+                raise BrokerUnavailable("consumer cancelled by the broker")
+        async with broker.open_channel():
+            pass
+    assert len(OpenConnection.all) == 1
+    assert declarations == ["test"] * 3
+
+
+@pytest.mark.usefixtures("declarations")
+async def test_connection_that_opens_no_channel_in_time_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker("amqp://one.test,two.test", "test")
+    async with broker.open_channel():
+        with monkeypatch.context() as patch:
+            patch.setattr(connection_module, "_open_channel", lambda *_: asyncio.Event().wait())
+            patch.setattr(connection_module, "OPEN_TIMEOUT_S", -topology.RESTORE_DELAY_S)
+            with pytest.raises(BrokerUnavailable):
+                async with broker.open_channel():
+                    pass
+        async with broker.open_channel():
+            pass
+    first, second = OpenConnection.all
+    assert first.host != second.host
+
+
+@pytest.mark.usefixtures("declarations")
+async def test_cancelled_attempt_does_not_affect_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker("amqp://broker.test", "test")
+
+    async def use() -> None:
+        async with broker.open_channel():
+            pass
+
+    cancelled, completed = asyncio.create_task(use()), asyncio.create_task(use())
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await completed
+    assert cancelled.cancelled()
+    assert len(OpenConnection.all) == 1
