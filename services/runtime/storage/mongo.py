@@ -1,14 +1,17 @@
 """Client of MongoDB with pymongo's asyncio API, with spans and error mapping."""
 
+import asyncio
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import Context
 from typing import Any, override
 
 from bson.codec_options import TypeDecoder, TypeRegistry
 from bson.int64 import Int64
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
-from pymongo import AsyncMongoClient, InsertOne, ReplaceOne
+from pymongo import AsyncMongoClient, InsertOne, ReplaceOne, periodic_executor
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, PyMongoError
@@ -23,6 +26,9 @@ type Document = dict[str, Any]
 
 _DUPLICATE_KEY = 11000
 """MongoDB error code."""
+
+HEARTBEAT_INTERVAL_S = 3
+"""Interval of the checks of a server; also the minimum interval of pymongo's other periodic tasks."""
 
 
 class _IntDecoder(TypeDecoder):
@@ -87,11 +93,51 @@ class _CommandListener(CommandListener):
             span.end()
 
 
+class _EventExecutor(periodic_executor.AsyncPeriodicExecutor):
+    """Periodic task of pymongo that waits for its next run or for `wake`.
+
+    pymongo's own executor checks twice a second whether it was woken up.
+    """
+
+    def __init__(self, interval: float, min_interval: float, target: Any, name: str | None = None) -> None:
+        super().__init__(max(interval, HEARTBEAT_INTERVAL_S), min_interval, target, name)
+        self._wakeup = asyncio.Event()
+
+    @override
+    def open(self) -> None:
+        Context().run(super().open)  # the timeout of the operation that connects does not apply to the task
+
+    @override
+    def wake(self) -> None:
+        self._wakeup.set()
+
+    @override
+    async def _run(self) -> None:
+        while not self._stopped:
+            if not await self._target():
+                self._stopped = True
+            elif self._skip_sleep:
+                self._skip_sleep = False
+            else:
+                await self._sleep()
+            self._wakeup.clear()
+
+    async def _sleep(self) -> None:
+        earliest_end = time.monotonic() + self._min_interval
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._interval):
+                await self._wakeup.wait()
+        await asyncio.sleep(max(0.0, earliest_end - time.monotonic()))
+
+
+periodic_executor.AsyncPeriodicExecutor = _EventExecutor  # type: ignore[misc]  # used by all clients
+
+
 def connect(url: str) -> tuple[AsyncMongoClient[Document], AsyncDatabase[Document]]:
     """Return a client and the database of the URL's path. The client connects on the first command.
 
     A write is acknowledged when a majority of the servers has it in its journal. A server that has become unreachable
-    is detected after `heartbeatFrequencyMS` and `connectTimeoutMS`.
+    is detected after `heartbeatFrequencyMS` and `connectTimeoutMS`. A command that fails causes a check at once.
     """
     client: AsyncMongoClient[Document] = AsyncMongoClient(
         url,
@@ -100,7 +146,8 @@ def connect(url: str) -> tuple[AsyncMongoClient[Document], AsyncDatabase[Documen
         w="majority",
         serverSelectionTimeoutMS=2000,
         connectTimeoutMS=2000,
-        heartbeatFrequencyMS=3000,
+        heartbeatFrequencyMS=HEARTBEAT_INTERVAL_S * 1000,
+        serverMonitoringMode="poll",  # while a stream is open, pymongo checks twice a second whether it was cancelled
         timeoutMS=4000,
         maxPoolSize=16,
         event_listeners=[_CommandListener()],

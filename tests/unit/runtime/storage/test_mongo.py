@@ -1,5 +1,7 @@
 """MongoDB client: database of the URL, write concern, and no password in its texts."""
 
+import asyncio
+import itertools
 from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from pymongo import _csot, periodic_executor
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
 from pymongo.write_concern import WriteConcern
@@ -144,3 +147,74 @@ async def test_duplicate_key_is_rejected_by_default() -> None:
     collection: Any = RejectingCollection([DUPLICATE], [])
     with pytest.raises(ApiError):
         await mongo.write_batch(collection, [pymongo.InsertOne({})])
+
+
+class RecordedTask:
+    """Target of an executor. Records the times at which it is run, and the timeouts that apply to it."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.timeouts: list[float | None] = []
+        self.was_run = asyncio.Event()
+
+    async def run(self) -> bool:
+        self.times.append(asyncio.get_running_loop().time())
+        self.timeouts.append(_csot.get_timeout())
+        self.was_run.set()
+        return True
+
+    async def wait(self) -> None:
+        await asyncio.wait_for(self.was_run.wait(), 5)
+        self.was_run.clear()
+
+
+def count_wakeups(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Record the delays of timers of the running event loop."""
+    loop, delays = asyncio.get_running_loop(), list[float]()
+    call_at = loop.call_at
+
+    def record(when: float, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
+        delays.append(when - loop.time())
+        return call_at(when, *arguments, **options)
+
+    monkeypatch.setattr(loop, "call_at", record)
+    return delays
+
+
+async def test_periodic_task_of_client_waits_with_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, delays = RecordedTask(), count_wakeups(monkeypatch)
+    with pymongo.timeout(7):
+        executor = periodic_executor.AsyncPeriodicExecutor(60, 0.5, task.run)
+        executor.open()
+    await task.was_run.wait()
+    await asyncio.sleep(0)
+    executor.close()
+    await executor.join()
+    assert [round(delay) for delay in delays] == [60]
+    assert task.timeouts == [None]
+
+
+async def test_periodic_task_of_client_is_woken_up_after_the_minimum_interval() -> None:
+    task = RecordedTask()
+    executor = periodic_executor.AsyncPeriodicExecutor(60, 0.05, task.run)
+    executor.open()
+    await task.wait()
+    for _ in range(2):
+        executor.wake()
+        await task.wait()
+    executor.close()
+    await executor.join()
+    intervals = [second - first for first, second in itertools.pairwise(task.times)]
+    assert min(intervals) >= 0.049
+
+
+async def test_periodic_tasks_of_client_have_a_minimum_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mongo, "HEARTBEAT_INTERVAL_S", 0.1)
+    task = RecordedTask()
+    executor = periodic_executor.AsyncPeriodicExecutor(0.001, 0, task.run)
+    executor.open()
+    for _ in range(3):
+        await task.wait()
+    executor.close()
+    await executor.join()
+    assert task.times[2] - task.times[0] >= 0.19
