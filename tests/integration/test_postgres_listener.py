@@ -136,7 +136,7 @@ async def test_heartbeat_detects_within_a_second_that_packets_are_dropped(
 
     parts = urlsplit(url)
     with FaultProxy(parts.hostname or "", parts.port or 0) as proxy:
-        async with run_listener(proxied_url % proxy.port, run_query) as recording:
+        async with run_listener(proxied_url % proxy.port, Heartbeat(run_query)) as recording:
             await recording.wait_for_states(True)
             proxy.silence_connections()
             async with asyncio.timeout(1):
@@ -158,7 +158,7 @@ async def test_listener_reconnects_after_connection_is_reset(
 
     parts = urlsplit(url)
     with FaultProxy(parts.hostname or "", parts.port or 0) as proxy:
-        async with run_listener(proxied_url % proxy.port, run_query if has_heartbeat else None) as recording:
+        async with run_listener(proxied_url % proxy.port, Heartbeat(run_query) if has_heartbeat else None) as recording:
             await recording.wait_for_states(True)
             proxy.reset_connections()
             async with asyncio.timeout(2):
@@ -178,7 +178,7 @@ async def test_delayed_event_loop_does_not_end_connection_with_heartbeat(
     delays: list[float] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listener_module, "HEARTBEAT_TIMEOUT_S", 0.2)
-        async with run_listener(url, delay_event_loop) as recording:
+        async with run_listener(url, Heartbeat(delay_event_loop)) as recording:
             await wait_until_async(lambda: len(delays) >= 2)
             await notify(connection, "after")
             await recording.wait_for_payloads("after")
@@ -191,3 +191,44 @@ async def test_waiting_listener_takes_no_processor_time(url: str) -> None:
         before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
         await asyncio.sleep(1)
         assert resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before < 5, "the event loop was woken up"
+
+
+async def test_heartbeat_runs_on_request_while_it_is_not_needed(url: str, connection: psycopg.AsyncConnection) -> None:
+    is_needed, runs = False, 0
+
+    async def run_query(connection: psycopg.AsyncConnection[DictRow]) -> None:
+        nonlocal runs
+        await connection.execute("SELECT 1")
+        runs += 1
+
+    heartbeat = Heartbeat(run_query, lambda: is_needed)
+    async with run_listener(url, heartbeat) as recording:
+        await recording.wait_for_states(True)
+        for number in range(2, 4):
+            before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+            await asyncio.sleep(1)
+            assert resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before < 5, "the event loop was woken up"
+            await notify(connection, str(number))
+            await recording.wait_for_payloads(*map(str, range(2, number + 1)))
+            heartbeat.request()
+            await wait_until_async(lambda expected=number: runs == expected)
+        is_needed = True
+        heartbeat.request()
+        await wait_until_async(lambda: runs >= 6)
+    assert recording.states == [True, False]
+
+
+async def test_listener_without_needed_heartbeat_reconnects_after_reset(
+    url: str, proxied_url: str, connection: psycopg.AsyncConnection
+) -> None:
+    async def run_query(connection: psycopg.AsyncConnection[DictRow]) -> None:
+        await connection.execute("SELECT 1")
+
+    parts = urlsplit(url)
+    with FaultProxy(parts.hostname or "", parts.port or 0) as proxy:
+        async with run_listener(proxied_url % proxy.port, Heartbeat(run_query, lambda: False)) as recording:
+            await recording.wait_for_states(True)
+            proxy.reset_connections()
+            await recording.wait_for_states(True, False, True)
+            await notify(connection, "after")
+            await recording.wait_for_payloads("after")

@@ -14,7 +14,7 @@ from generated.problems import Reason
 from services.gateway.adapters.postgres import token_revocations
 from services.gateway.adapters.postgres.repository import PostgresRepository
 from services.gateway.adapters.postgres.token_revocations import TokenRevocationListener
-from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME, RevokedTokens
+from services.gateway.usecases.token_revocations import MAX_AGE_S, MAX_TOKEN_LIFETIME, RevokedTokens
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
@@ -22,6 +22,7 @@ from services.runtime.core.principal import Principal
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage import migrations
 from services.runtime.storage.database import Database
+from services.runtime.storage.listener import HEARTBEAT_INTERVAL_S
 from tests.fault_proxy import Fault, FaultProxy
 from tests.integration.fixtures.servers import Servers
 from tests.wait import tick, wait_until_async
@@ -110,6 +111,45 @@ async def test_revoked_token_is_rejected_in_a_second_although_packets_are_lost(
             assert await measure_acceptance_s(revoked_tokens, principal, rejection) < 1
             proxy.set_fault(Fault.NONE)
             await measure_acceptance_s(revoked_tokens, principal, Reason.TOKEN_REVOKED)
+
+
+@pytest.mark.parametrize(
+    ("fault_of_new_connections", "rejection"),
+    [(Fault.NONE, Reason.TOKEN_REVOKED), (Fault.UNRESPONSIVE, Reason.UPSTREAM_UNAVAILABLE)],
+)
+async def test_revoked_token_is_rejected_after_packets_are_lost_without_requests(
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    fault_of_new_connections: Fault,
+    rejection: Reason,
+) -> None:
+    monkeypatch.setattr("services.gateway.usecases.token_revocations.IN_USE_S", 0.0)
+    repository = PostgresRepository(database, Outbox[GatewayEvent](EVENTS))
+    parts = urlsplit(database.url)
+    with FaultProxy(parts.hostname or "", parts.port or 0) as proxy:
+        netloc = f"{parts.username}:{parts.password}@127.0.0.1:{proxy.port}"
+        async with Database(parts._replace(netloc=netloc).geturl()) as proxied, run_gateway(proxied) as revoked_tokens:
+            principal = Principal(generate_id(), None, "", True, now() + timedelta(hours=1))
+            await revoked_tokens.require_valid(principal)
+            proxy.silence_connections(fault_of_new_connections)
+            await revoke_tokens(repository, principal.user_id, now())
+            await asyncio.sleep(MAX_AGE_S)
+            with pytest.raises(ApiError) as raised:
+                await revoked_tokens.require_valid(principal)
+            assert raised.value.reason in {rejection, Reason.UPSTREAM_UNAVAILABLE}
+
+
+async def test_first_request_after_a_pause_waits_for_one_round_trip(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.usecases.token_revocations.IN_USE_S", 0.0)
+    principal = Principal(generate_id(), None, "", True, now() + timedelta(hours=1))
+    async with run_gateway(database) as revoked_tokens:
+        await revoked_tokens.require_valid(principal)
+        await asyncio.sleep(MAX_AGE_S + 0.5)
+        started_at = time.monotonic()
+        await revoked_tokens.require_valid(principal)
+        assert time.monotonic() - started_at < HEARTBEAT_INTERVAL_S
 
 
 async def test_token_is_accepted_while_the_revocations_are_confirmed(database: Database) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -25,6 +25,9 @@ TOKEN_TIME_RESOLUTION = timedelta(seconds=1)
 MAX_AGE_S = 1.0
 """Maximum age of the revocations in memory with which a token is accepted."""
 
+IN_USE_S = 5.0
+"""Time after a request in which the revocations are confirmed periodically."""
+
 MAX_WAIT_S = 1.0
 """Maximum time that a request waits for newer revocations."""
 
@@ -40,12 +43,15 @@ class RevokedTokens:
     """Revocations in memory, so that a request needs no query.
 
     Their age is the time since they were confirmed to be complete. It exceeds MAX_AGE_S before they have been loaded,
-    and while this process cannot reach the database, in which another process may store a revocation.
+    and while this process cannot reach the database, in which another process may store a revocation. Without requests
+    or watchers they are not confirmed, and the next request waits for a confirmation.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._confirmed_at = -math.inf
+        self._used_at = self._confirmed_at = -math.inf
+        self.on_use: Callable[[], None] | None = None
+        """Called at the first use after they have not been in use."""
         self._confirmed = asyncio.Event()
         self._revoked_at: dict[str, datetime] = {}
         self._watchers: defaultdict[str, list[tuple[datetime, asyncio.Event]]] = defaultdict(list)
@@ -82,10 +88,21 @@ class RevokedTokens:
 
         Raises ApiError: TOKEN_REVOKED, or UPSTREAM_UNAVAILABLE while recent revocations may be missing.
         """
+        self._record_use()
         if not self._is_recent():
             await self._wait_until_recent()
         if self.find_revocation(principal.user_id, principal.issued_at) is not None:
             raise ApiError(Reason.TOKEN_REVOKED)
+
+    @property
+    def is_in_use(self) -> bool:
+        """Return whether there are recent requests, or watchers."""
+        return bool(self._watchers) or time.monotonic() - self._used_at <= IN_USE_S
+
+    def _record_use(self) -> None:
+        if not self.is_in_use and self.on_use is not None:
+            self.on_use()
+        self._used_at = time.monotonic()
 
     def _is_recent(self) -> bool:
         return time.monotonic() - self._confirmed_at <= MAX_AGE_S
@@ -102,6 +119,7 @@ class RevokedTokens:
     @contextmanager
     def watch(self, principal: Principal) -> Iterator[asyncio.Event]:
         """Yield an event that is set when the token is revoked."""
+        self._record_use()
         entry = (principal.issued_at, asyncio.Event())
         if self.find_revocation(principal.user_id, principal.issued_at) is not None:
             entry[1].set()

@@ -33,8 +33,25 @@ HEARTBEAT_TIMEOUT_S = 0.5
 WAKEUP_INTERVAL_S = 3600.0
 """Interval at which psycopg wakes up a waiting listener. Its default is a tenth of a second."""
 
-type Heartbeat = Callable[[psycopg.AsyncConnection[DictRow]], Awaitable[None]]
-"""Function that runs a query on the connection of a listener."""
+
+class Heartbeat:
+    """Query that is run on the connection of a listener every HEARTBEAT_INTERVAL_S while `is_needed` returns True.
+
+    Otherwise, `request` runs it at once.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[psycopg.AsyncConnection[DictRow]], Awaitable[None]],
+        is_needed: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.run = run
+        self.is_needed = is_needed
+        self.requested = asyncio.Event()
+
+    def request(self) -> None:
+        """Run the query at once, unless it is run periodically."""
+        self.requested.set()
 
 
 class _Connection(psycopg.AsyncConnection[DictRow]):
@@ -63,8 +80,8 @@ class Listener:
     Calls `on_notification` with the payload of each notification, and `on_state_change` when `is_listening` has
     changed. Notifications are lost while it is not listening: poll meanwhile, and once more when it is listening again.
 
-    With a `heartbeat`, which runs before the connection counts as listening and then every HEARTBEAT_INTERVAL_S, the
-    loss of a connection whose packets are dropped is detected within a second. Without one, TCP keepalives detect it.
+    With a `heartbeat`, which is also run before the connection counts as listening, the loss of a connection whose
+    packets are dropped is detected within a second while it is needed. Otherwise, TCP keepalives detect it.
     """
 
     def __init__(
@@ -117,17 +134,37 @@ class Listener:
             self._set_listening(is_listening=True)
             try:
                 while True:
-                    timeout_s = None if self._heartbeat is None else HEARTBEAT_INTERVAL_S
-                    async for notification in connection.notifies(timeout=timeout_s):
-                        self._on_notification(notification.payload)
+                    await self._receive_until_heartbeat(connection)
                     await self._run_heartbeat(connection)
             finally:
                 self._set_listening(is_listening=False)
 
+    async def _receive_until_heartbeat(self, connection: _Connection) -> None:
+        if self._heartbeat is None:
+            await self._receive(connection, None)
+        elif self._heartbeat.is_needed():
+            await self._receive(connection, HEARTBEAT_INTERVAL_S)
+        else:
+            self._heartbeat.requested.clear()
+            receiving = asyncio.create_task(self._receive(connection, None))
+            requested = asyncio.create_task(self._heartbeat.requested.wait())
+            try:
+                await asyncio.wait((receiving, requested), return_when=asyncio.FIRST_COMPLETED)
+                if receiving.done():
+                    receiving.result()
+            finally:
+                for task in (receiving, requested):
+                    task.cancel()
+                await asyncio.gather(receiving, requested, return_exceptions=True)
+
+    async def _receive(self, connection: _Connection, timeout_s: float | None) -> None:
+        async for notification in connection.notifies(timeout=timeout_s):
+            self._on_notification(notification.payload)
+
     async def _run_heartbeat(self, connection: _Connection) -> None:
         if self._heartbeat is not None:
             with self._watch(connection):
-                await self._heartbeat(connection)
+                await self._heartbeat.run(connection)
 
     @contextmanager
     def _watch(self, connection: _Connection) -> Iterator[None]:

@@ -15,7 +15,7 @@ from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME, Revo
 from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.core.clock import Clock
 from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete
-from services.runtime.storage.listener import Listener
+from services.runtime.storage.listener import Heartbeat, Listener
 
 NOTIFY_CHANNEL = "token_revocations"
 """Channel that the trigger on `token_revocations` notifies, with the row as payload in JSON."""
@@ -69,12 +69,14 @@ class TokenRevocationListener:
         self._clock = clock
         self._reload_at = 0.0
         self._poll_trigger = asyncio.Event()
+        heartbeat = Heartbeat(self._confirm, lambda: revoked_tokens.is_in_use)
+        revoked_tokens.on_use = heartbeat.request
         self._listener = Listener(
             database.url,
             NOTIFY_CHANNEL,
             on_notification=self._add,
             on_state_change=self._poll_trigger.set,
-            heartbeat=self._confirm,
+            heartbeat=heartbeat,
         )
 
     async def run(self) -> None:
