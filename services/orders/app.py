@@ -1,5 +1,6 @@
 """Composition root of the orders service."""
 
+import asyncio
 import sys
 from datetime import timedelta
 
@@ -68,7 +69,8 @@ async def serve(settings: Settings) -> None:
     broker = Broker(settings.broker_url.get_secret_value(), "orders")
     mongo_client, mongo_database = mongo.connect(settings.documents_url.get_secret_value())
     outbox = Outbox[OrdersEvent](EVENTS)
-    repository = PostgresRepository(database, outbox)
+    refund_wakeup = asyncio.Event()
+    repository = PostgresRepository(database, outbox, refund_wakeup.set)
     refund_queue = PostgresRefundQueue(database, len(settings.refund_retry_delays_seconds) + 1)
     reconciliation_repository = PostgresReconciliationRepository(database, outbox)
     reconciliation_policy = build_reconciliation_policy(settings)
@@ -177,6 +179,7 @@ async def serve(settings: Settings) -> None:
                     retry_delays_s=settings.refund_retry_delays_seconds,
                     poll_interval_s=settings.refund_poll_interval_seconds,
                     trace=start_refund_span,
+                    wakeup=refund_wakeup,
                 ).run(),
             ],
         )

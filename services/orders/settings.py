@@ -37,7 +37,7 @@ class Settings(DocumentStoreSettings):
         default=5, gt=0, description="interval between polls for unpaid orders to expire, in seconds"
     )
     refund_poll_interval_seconds: float = Field(
-        default=1, gt=0, description="interval between polls for due refunds, in seconds"
+        default=5, gt=0, description="interval between polls for due refunds of other processes, in seconds"
     )
     inbox_days: InboxDays = 30
     reconcile_poll_interval_seconds: float = Field(

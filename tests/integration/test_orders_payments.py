@@ -264,6 +264,7 @@ async def test_error_of_one_refund_fails_it_after_last_attempt(orders: Orders) -
         retry_delays_s=(0.0, 0.0),
         poll_interval_s=0.02,
         trace=nullcontext,
+        wakeup=asyncio.Event(),
     )
 
     async def are_finished() -> bool:

@@ -15,7 +15,7 @@ from services.runtime.concurrency.worker_pool import Reservation, WorkerPool
 from services.runtime.core.clock import Clock
 from services.runtime.telemetry import tracing
 
-POLL_INTERVAL_S = 2.0
+POLL_INTERVAL_S = 5.0
 """Poll interval of the queue, for the jobs of other processes; workers are woken for those of their own process."""
 
 

@@ -1,5 +1,6 @@
 """Workers that send due refunds to the banks."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -28,6 +29,7 @@ def create_refund_workers(
     retry_delays_s: Sequence[float],
     poll_interval_s: float,
     trace: Callable[[Refund], AbstractContextManager[object]],
+    wakeup: asyncio.Event,
 ) -> WorkerPool[Refund]:
     """Return the worker pool of refunds. `trace` traces one attempt, including the recording of its result."""
     return WorkerPool(
@@ -40,4 +42,5 @@ def create_refund_workers(
         lease=LEASE,
         max_concurrent=MAX_CONCURRENT,
         poll_interval_s=poll_interval_s,
+        wakeup=wakeup,
     )

@@ -37,8 +37,8 @@ async def send_refund(
     clock: Clock,
     retry_delays_s: Sequence[float],
     refund: Refund,
-) -> None:
-    """Send a claimed refund to its bank and record the result.
+) -> datetime | None:
+    """Send a claimed refund to its bank and record the result. Return the time of the next attempt, if there is one.
 
     `retry_delays_s` holds the seconds before the second, third … attempt; after the last attempt the refund has failed.
     If the process crashes, the refund is sent again after its lease has expired: banks deduplicate refunds by id.
@@ -51,7 +51,7 @@ async def send_refund(
         response = RefundResponse(is_refunded=False, is_final=True, message="attempts exhausted")
     else:
         response = await payment_system.refund(bank, refund)
-    await _record_response(queue, repository, clock, retry_delays_s, refund, response)
+    return await _record_response(queue, repository, clock, retry_delays_s, refund, response)
 
 
 async def record_refund_error(
@@ -69,14 +69,17 @@ async def _record_response(
     retry_delays_s: Sequence[float],
     refund: Refund,
     response: RefundResponse,
-) -> None:
+) -> datetime | None:
     if response.is_refunded:
         await _complete_refund(repository, replace(refund, status=RefundStatus.REFUNDED), response.message, clock())
     elif response.is_final or refund.attempts > len(retry_delays_s):
         await _complete_refund(repository, replace(refund, status=RefundStatus.FAILED), response.message, clock())
     else:
         delay_s = backoff.apply_jitter(retry_delays_s[refund.attempts - 1])
-        await queue.reschedule(refund, clock() + timedelta(seconds=delay_s), response.message)
+        next_at = clock() + timedelta(seconds=delay_s)
+        await queue.reschedule(refund, next_at, response.message)
+        return next_at
+    return None
 
 
 async def update_refund_totals(

@@ -25,8 +25,8 @@ MAX_PER_PARTNER = 4
 It limits the capacity that an unresponsive partner takes from the others.
 """
 
-POLL_INTERVAL_S = 1.0
-"""Interval between queries for due calls."""
+POLL_INTERVAL_S = 5.0
+"""Poll interval of due calls, for those of other processes; workers are woken for those of their own process."""
 
 POLL_DELAY_AFTER_CALL_S = 0.02
 """Delay of the query after a call has ended, which covers all calls that end meanwhile."""

@@ -149,8 +149,8 @@ async def make_call(
     retry_delays_s: Sequence[float],
     probe_timeout: timedelta,
     call: Call,
-) -> None:
-    """Make one attempt at a call and record its result.
+) -> datetime | None:
+    """Make one attempt at a call and record its result. Return the time of the next attempt, if there is one.
 
     If the process crashes in between, the call is repeated after its lease expires, and the partner system deduplicates
     by the webhook id.
@@ -164,8 +164,8 @@ async def make_call(
         attempt = call_policy.create_attempt(response, now, duration)
         event = PartnerNotified(order_id=call.order_id, partner_id=call.partner_id, at=now)
         if await repository.accepted_calls.record(call, attempt, event):
-            return
-    await _record_response(repository, now, duration, retry_delays_s, call, response)
+            return None
+    return await _record_response(repository, now, duration, retry_delays_s, call, response)
 
 
 async def record_call_error(
@@ -183,11 +183,11 @@ async def _record_response(
     retry_delays_s: Sequence[float],
     call: Call,
     response: PartnerResponse,
-) -> None:
+) -> datetime | None:
     async with repository.unit_of_work() as unit:
         before = await unit.calls.get_for_update(call.id)
         if before is None:
-            return
+            return None
         after = call_policy.apply_attempt(
             before, call.attempts, response, now, duration, retry_delays_s, backoff.draw_jitter()
         )
@@ -204,6 +204,7 @@ async def _record_response(
                         order_id=call.order_id, partner_id=call.partner_id, reason=response.summary, at=now
                     )
                 )
+    return after.next_at if after.state is CallState.WAITING else None
 
 
 async def _send(

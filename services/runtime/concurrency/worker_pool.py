@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 COALESCE_DELAY_S = 0.005
 """Delay in which further workers may become free, since claiming one job costs as much as claiming ten."""
 
+DUE_MARGIN_S = 0.01
+"""Delay of the query for a job that has become due, since timers of the event loop may end a millisecond early."""
+
 DRAIN_TIMEOUT_S = 8.0
 """Time limit of running jobs after cancellation; a job that is cancelled then is repeated after its lease."""
 
@@ -159,7 +162,7 @@ class WorkerPool[J: Job]:
         try:
             due_at = await self.run_job(job)
             if due_at is not None:
-                delay_s = (due_at - self.clock()).total_seconds()
+                delay_s = (due_at - self.clock()).total_seconds() + DUE_MARGIN_S
                 asyncio.get_running_loop().call_later(delay_s, self.wakeup.set)
         except Exception as error:
             if isinstance(error, ApiError) and error.reason is Reason.UPSTREAM_UNAVAILABLE:

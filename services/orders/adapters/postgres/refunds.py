@@ -1,6 +1,6 @@
 """Refunds in PostgreSQL, and the queue of due refunds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any, override
@@ -97,15 +97,17 @@ def refund_from_row(row: dict[str, Any]) -> Refund:
 
 
 class PostgresRefundRepository(RefundRepository):
-    """Refunds of one transaction in PostgreSQL."""
+    """Refunds of one transaction in PostgreSQL. After its commit, `on_due` is called if it has made a refund due."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, on_due: Callable[[], None]) -> None:
         self._transaction = transaction
+        self._on_due = on_due
 
     @override
     async def add(self, refund: Refund) -> None:
         row = asdict(refund) | {"trace": Jsonb(tracing.get_context_headers()), "next_at": refund.created_at}
         self._transaction.defer(_INSERT_REFUND, **row)
+        self._transaction.add_after_commit_hook(self._on_due)
 
     @override
     async def complete(self, refund: Refund, response: str) -> bool:
@@ -138,6 +140,7 @@ class PostgresRefundRepository(RefundRepository):
             new_attempts=refund.attempts,
             new_next_at=refund.next_at,
         )
+        self._transaction.add_after_commit_hook(self._on_due)
 
     @override
     async def add_action(self, action: RefundAction) -> None:

@@ -1,5 +1,6 @@
 """Repository and unit of work of orders in PostgreSQL."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import override
 
@@ -29,16 +30,22 @@ _DELETE_ALERT = Statement(
 _INSERT_ALERT = Statement(insert(alerts).values(bind_columns(alerts)).on_conflict_do_nothing())
 
 
+def _ignore() -> None:
+    """Leave a due refund to the next poll."""
+
+
 class PostgresUnitOfWork(UnitOfWork):
     """One transaction over orders, payments, refunds and banks in PostgreSQL."""
 
-    def __init__(self, transaction: Transaction, outbox: Outbox[OrdersEvent]) -> None:
+    def __init__(
+        self, transaction: Transaction, outbox: Outbox[OrdersEvent], on_refund_due: Callable[[], None] = _ignore
+    ) -> None:
         self._transaction = transaction
         self._outbox = outbox
         self.orders = PostgresOrderRepository(transaction)
         self.positions = PostgresDelivererPositionRepository(transaction)
         self.payments = PostgresPaymentRepository(transaction)
-        self.refunds = PostgresRefundRepository(transaction)
+        self.refunds = PostgresRefundRepository(transaction, on_refund_due)
         self.banks = PostgresBankRepository(transaction)
 
     @override
@@ -59,10 +66,15 @@ class PostgresUnitOfWork(UnitOfWork):
 
 
 class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[UnitOfWork], Repository):
-    """Read access to orders, banks and refunds in PostgreSQL, and the units of work that change them."""
+    """Read access to orders, banks and refunds in PostgreSQL, and the units of work that change them.
 
-    def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:
-        super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox))
+    `on_refund_due` is called after the commit of a transaction that has made a refund due.
+    """
+
+    def __init__(
+        self, database: Database, outbox: Outbox[OrdersEvent], on_refund_due: Callable[[], None] = _ignore
+    ) -> None:
+        super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox, on_refund_due))
         self.orders = PostgresOrderReader(database)
         self.positions = PostgresDelivererPositionReader(database)
         self.banks = PostgresBankReader(database)

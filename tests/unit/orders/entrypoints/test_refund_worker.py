@@ -36,6 +36,7 @@ async def running_workers(repository: FakeRepository, system: FakePaymentSystem)
         retry_delays_s=(10.0,),
         poll_interval_s=3600.0,
         trace=lambda refund: nullcontext(),
+        wakeup=asyncio.Event(),
     )
     task = asyncio.create_task(pool.run())
     try:
