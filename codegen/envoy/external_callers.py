@@ -16,7 +16,8 @@ from codegen.envoy.common import (
     build_tracing_config,
 )
 from codegen.envoy.grpc_bridge import UNARY_CLUSTER
-from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, build_egress_route, build_upstream_cluster, list_granted_methods
+from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, build_egress_route, list_granted_methods
+from codegen.envoy.upstreams import build_upstream_cluster
 from codegen.mesh import OPERATOR_SIDECAR, list_services
 
 RESERVED_NAMES = frozenset(

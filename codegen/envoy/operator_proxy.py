@@ -11,6 +11,7 @@ from codegen.envoy.common import (
     Profile,
     build_bootstrap,
     build_extension,
+    build_http2_options,
     build_http_connection_manager,
     build_listener,
     build_otlp_cluster,
@@ -18,7 +19,8 @@ from codegen.envoy.common import (
     build_tracing_config,
     strip_headers,
 )
-from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, REFLECTION_PREFIXES, build_upstream_cluster
+from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, REFLECTION_PREFIXES
+from codegen.envoy.upstreams import build_ingress_cluster
 from codegen.mesh import OPERATOR_SIDECAR
 
 CONNECT_BRIDGE_CONFIG = "extensions.filters.http.connect_grpc_bridge.v3.FilterConfig"
@@ -66,7 +68,11 @@ def generate(contracts: Contracts, profile: Profile, trust_domain: str, services
         build_otlp_cluster(),
         authorization.build_jwks_cluster(profile),
         admin.build_admin_cluster(OPERATOR_SIDECAR, profile),
-        *(build_upstream_cluster(trust_domain, OPERATOR_SIDECAR, service) for service in services),
+        # Without health checks, which would wake up each sidecar and each service while there are no calls.
+        *(
+            build_ingress_cluster(trust_domain, OPERATOR_SIDECAR, service, **build_http2_options())
+            for service in services
+        ),
     ]
     listener = build_listener(OPERATOR_SIDECAR, build_tcp_address("${BIND}", "${OPS_PORT}"), manager)
     return build_bootstrap(

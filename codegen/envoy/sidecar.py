@@ -13,7 +13,6 @@ from codegen.envoy.common import (
     Config,
     Profile,
     build_app_cluster,
-    build_circuit_breakers,
     build_cluster,
     build_extension,
     build_http2_options,
@@ -42,15 +41,13 @@ from codegen.envoy.grpc_requests import (
 )
 from codegen.envoy.overload import build_gateway_clusters
 from codegen.envoy.retries import build_retry_policy
+from codegen.envoy.upstreams import build_upstream_cluster
 from codegen.naming import format_seconds
 from codegen.protobuf import Method
 
 REFLECTION_PREFIXES = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
 NO_ROUTE_TIMEOUT = {"timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
 """No additional timeout: the sidecar of the called service limits the duration of each call."""
-
-UPSTREAM_KEEPALIVE = {"interval": "1s", "timeout": "2s"}
-"""Pings of another sidecar. Calls to an instance that has become unreachable fail when a ping is not answered."""
 
 TRACING_DISABLED = {"tracing": {"random_sampling": {"numerator": 0}, "overall_sampling": {"numerator": 0}}}
 
@@ -68,34 +65,6 @@ def list_granted_methods(contracts: Contracts, caller: str, services: Iterable[s
         for service in services
     }
     return {service: methods for service, methods in granted.items() if methods}
-
-
-def build_upstream_cluster(trust_domain: str, caller: str, service: str) -> Config:
-    """Return the cluster of another service's ingress: mTLS, health checks and outlier detection."""
-    message_name = "extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-    peer = build_peer_validation_context({"exact": format_spiffe_id(trust_domain, service)})
-    tls = build_typed_config(message_name, common_tls_context=build_tls_context(caller, peer))
-    return build_cluster(
-        service,
-        build_tcp_address(format_placeholder(service, "HOST"), format_placeholder(service, "INGRESS_PORT")),
-        discovery_type="STRICT_DNS",
-        transport_socket={"name": "tls", "typed_config": tls},
-        **build_circuit_breakers({}, max_retries=8),
-        outlier_detection={"consecutive_5xx": 10, "interval": "1s", "base_ejection_time": "2s"},
-        health_checks=[
-            {
-                "timeout": "1s",
-                "interval": "2s",
-                "no_traffic_interval": "2s",
-                "initial_jitter": "0.2s",
-                "unhealthy_threshold": 3,
-                "healthy_threshold": 1,
-                "unhealthy_interval": "0.5s",
-                "grpc_health_check": {},
-            }
-        ],
-        **build_http2_options(connection_keepalive=UPSTREAM_KEEPALIVE),
-    )
 
 
 def build_stream_route_options(method: Method) -> Config:

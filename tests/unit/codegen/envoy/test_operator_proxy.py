@@ -71,3 +71,9 @@ def test_calls_use_the_identity_of_the_proxy() -> None:
     for service in SERVICES:
         tls = clusters[service]["transport_socket"]["typed_config"]["common_tls_context"]
         assert [each["name"] for each in tls["tls_certificate_sds_secret_configs"]] == ["ops"]
+
+
+def test_operator_proxy_does_not_wake_up_idle_services() -> None:
+    upstreams = [each for each in BOOTSTRAP["static_resources"]["clusters"] if each["name"] in SERVICES]
+    assert len(upstreams) == len(SERVICES)
+    assert all("transport_socket" in each and "health_checks" not in each for each in upstreams)

@@ -64,27 +64,6 @@ def test_granted_methods_are_limited_to_the_given_services() -> None:
     assert sidecar.list_granted_methods(CONTRACTS, "gateway", ["archive"]) == {}
 
 
-def test_upstream_is_identified_by_its_spiffe_id() -> None:
-    config = sidecar.build_upstream_cluster(DOMAIN, "gateway", "notes")
-    tls = config["transport_socket"]["typed_config"]["common_tls_context"]
-    assert [each["name"] for each in tls["tls_certificate_sds_secret_configs"]] == ["gateway"]
-    (san,) = tls["combined_validation_context"]["default_validation_context"]["match_typed_subject_alt_names"]
-    assert san["matcher"] == {"exact": "spiffe://delivery.local/notes"}
-    (endpoint,) = config["load_assignment"]["endpoints"][0]["lb_endpoints"]
-    assert endpoint["endpoint"]["address"]["socket_address"] == {
-        "address": "${NOTES_HOST}",
-        "port_value": "${NOTES_INGRESS_PORT}",
-    }
-
-
-def test_failing_upstream_is_ejected_and_checked() -> None:
-    config = sidecar.build_upstream_cluster(DOMAIN, "gateway", "notes")
-    assert config["outlier_detection"] == {"consecutive_5xx": 10, "interval": "1s", "base_ejection_time": "2s"}
-    (check,) = config["health_checks"]
-    assert check["grpc_health_check"] == {}
-    assert (check["unhealthy_threshold"], check["healthy_threshold"]) == (3, 1)
-
-
 def test_egress_route_bounds_the_deadline_of_a_call() -> None:
     action = sidecar.build_egress_route("notes", ADD)["route"]
     assert action["cluster"] == "notes"
