@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from deploy.trace_viewer import app, otlp_receiver
 from deploy.trace_viewer.store import TraceStore
+from services.runtime.sidecar.uvicorn_server import EventServer
 
 
 class Settings(BaseSettings):
@@ -26,7 +27,7 @@ class Settings(BaseSettings):
     )
 
 
-class _Server(uvicorn.Server):
+class _Server(EventServer):
     """Server that leaves signals to `serve`, since two servers run in this process."""
 
     @contextmanager
@@ -41,7 +42,9 @@ async def serve(settings: Settings) -> None:
     grpc_server = await otlp_receiver.serve_grpc(store, f"{settings.bind}:{settings.otlp_port}")
 
     def create_server(asgi_app: ASGIApp, port: int) -> _Server:
-        config = uvicorn.Config(asgi_app, settings.bind, port, access_log=False, log_level="warning", lifespan="off")
+        config = uvicorn.Config(
+            asgi_app, settings.bind, port, access_log=False, log_level="warning", lifespan="off", date_header=False
+        )
         config.timeout_graceful_shutdown = 1
         return _Server(config)
 
@@ -52,7 +55,7 @@ async def serve(settings: Settings) -> None:
 
     def stop() -> None:
         for each in servers:
-            each.should_exit = True
+            each.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)

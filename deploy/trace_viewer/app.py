@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deploy.trace_viewer import query
 from deploy.trace_viewer.otlp_receiver import HttpReceiver
 from deploy.trace_viewer.store import TraceStore
-from services.runtime.rest.local_requests import LocalRequestsMiddleware
+from services.runtime.sidecar.local_requests import LocalRequestsMiddleware
 
 STATIC_DIR = Path(__file__).with_name("static")
 STATIC_MEDIA_TYPES = {"page.js": "text/javascript", "page.css": "text/css", "icon.svg": "image/svg+xml"}

@@ -2,10 +2,12 @@
 
 import argparse
 import logging
+import sys
 
 import uvicorn
 
 from services.runtime.config.settings import load_settings
+from services.runtime.sidecar.uvicorn_server import EventServer
 from services.sandbox.app import create_app
 from services.sandbox.settings import SandboxSettings
 
@@ -19,15 +21,20 @@ def main() -> None:
     for logger_name in ("httpx", "hypercorn.error", "mail.log", "uvicorn.error"):
         logging.getLogger(logger_name).setLevel(logging.WARNING)
     settings = load_settings(SandboxSettings)
-    uvicorn.run(
+    config = uvicorn.Config(
         create_app(settings),
         host=settings.bind,
         port=settings.sandbox_port,
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_graceful_shutdown=3,
     )
+    server = EventServer(config)
+    server.run()
+    if not server.started:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from services.runtime.rest.local_requests import LocalRequestsMiddleware
+from services.runtime.sidecar.local_requests import LocalRequestsMiddleware
 from services.sandbox.bank.payment_system import Bank
 from services.sandbox.fault_injection import FaultInjector
 from services.sandbox.http_helpers import BodyLimitMiddleware, HttpError, render_problem

@@ -202,6 +202,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             f"load_definitions = {(home / 'definitions.json').relative_to(config.folder)}\n"
             "log.console.level = warning\n"
             "collect_statistics_interval = 60000\n"
+            "vm_memory_calculation_strategy = erlang\n"  # the default reads files of /proc once a second
             "disk_free_limit.absolute = 50MB\n",
             encoding="utf-8",
         )

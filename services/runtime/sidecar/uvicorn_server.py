@@ -1,7 +1,9 @@
-"""uvicorn server of an ASGI application on a unix socket, with graceful shutdown."""
+"""uvicorn servers that take no processor time while they wait for requests."""
 
+import asyncio
 from pathlib import Path
-from typing import Literal
+from types import FrameType
+from typing import Literal, override
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,8 +14,34 @@ KEEP_ALIVE_S = 120
 """Lifetime of an unused connection in seconds, longer than the idle timeout of the sidecar."""
 
 
+class EventServer(uvicorn.Server):
+    """Server that waits for `stop` or a signal. `uvicorn.Server` wakes up ten times a second for unused features."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin to shut down."""
+        self.should_exit = True
+        self._stopped.set()
+
+    @override
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        if not self.should_exit:
+            await self._stopped.wait()
+
+    @override
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stopped.set)
+
+
 class UvicornServer:
-    """Server of one application on a socket that only its owner may open."""
+    """Server of one application on a unix socket that only its owner may open, with graceful shutdown."""
 
     def __init__(self, app: ASGIApp, socket_path: Path, *, lifespan: Literal["on", "off"]) -> None:
         self._socket_path = socket_path

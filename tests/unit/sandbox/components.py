@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from services.runtime.rest.local_requests import LocalRequestsMiddleware
+from services.runtime.sidecar.local_requests import LocalRequestsMiddleware
 from services.sandbox.http_helpers import BodyLimitMiddleware, HttpError, render_problem
 
 SECRET, OTHER_SECRET = (f"whsec_{b64encode(bytes([number]) * 32).decode()}" for number in (1, 2))

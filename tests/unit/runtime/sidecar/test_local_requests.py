@@ -6,7 +6,7 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from services.runtime.rest.local_requests import LocalRequestsMiddleware, is_local_host
+from services.runtime.sidecar.local_requests import LocalRequestsMiddleware, is_local_host
 
 
 async def request(method: str = "GET", **headers: str) -> int:
