@@ -56,6 +56,9 @@ ENCRYPTED_COLUMNS = (agent_keys.c.ciphertext, delivery_jobs.c.mail)
 """Columns with secrets, which the service encrypts with ENCRYPTION_KEY."""
 
 MAX_CONNECTIONS = 16
+OUTBOX_INTERVAL_S = 0.5
+"""Minimum seconds between polls of the outbox: no service waits for the results of notifications."""
+
 CLEANUP_INTERVAL_S = 3600.0
 """Interval of the deletion of old history entries, idempotency keys and inbox entries."""
 
@@ -103,7 +106,7 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
             ),
             stop,
             [
-                Relay("notifications", database, broker).run(),
+                Relay("notifications", database, broker, OUTBOX_INTERVAL_S).run(),
                 serve_metrics(
                     "notifications",
                     settings.environment,

@@ -49,8 +49,8 @@ BATCH_SIZE = 500
 MAX_IN_FLIGHT_BATCHES = 2
 """Concurrent batches of a backlog: one is read and published while the broker confirms the other."""
 
-COALESCE_INTERVAL_S = 0.05
-"""Minimum seconds between polls after insertions, since publishing one event costs as much as publishing ten.
+RELAY_INTERVAL_S = 0.05
+"""Default interval of polls after insertions, since publishing one event costs as much as publishing ten.
 
 An event is published without delay if none was published within this time.
 """
@@ -160,14 +160,16 @@ class Relay:
     """Publishes pending events, those of its own `Database` at once.
 
     Several relays may run concurrently: a relay locks the rows that it publishes. It polls for those of processes that
-    run no relay, or that cannot reach the broker or have crashed.
+    run no relay, or that cannot reach the broker or have crashed. Polls after insertions are at least `interval_s`
+    apart.
     """
 
-    def __init__(self, service: str, database: Database, broker: Broker) -> None:
+    def __init__(self, service: str, database: Database, broker: Broker, interval_s: float = RELAY_INTERVAL_S) -> None:
         self._service = service
         self._source = f"/{service}"
         self._database = database
         self._broker = broker.create_separate_broker()
+        self._interval_s = interval_s
         self._routing_check = RoutingCheck[_PendingEvent]()
         self._has_new_events = asyncio.Event()
         database.set_insertion_hook(_table.name, self._has_new_events.set)
@@ -217,7 +219,7 @@ class Relay:
                     await channel.wait_while_connected(self._has_new_events)
             except TimeoutError:
                 continue
-            await asyncio.sleep(started_at + COALESCE_INTERVAL_S - loop.time())
+            await asyncio.sleep(started_at + self._interval_s - loop.time())
 
     async def _check_routing(self, channel: Channel) -> None:
         """Insert events again that did not reach each of their queues; they are held until these exist."""

@@ -141,8 +141,8 @@ def _frequent_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing_check, "CHECK_INTERVAL_S", 0.05)
 
 
-def create_relay(table: FakeTable) -> Relay:
-    return Relay("orders", cast(Database, table), Broker("amqp://broker.test", "test"))
+def create_relay(table: FakeTable, interval_s: float = outbox.RELAY_INTERVAL_S) -> Relay:
+    return Relay("orders", cast(Database, table), Broker("amqp://broker.test", "test"), interval_s)
 
 
 def list_ids(row_ids: Iterable[int]) -> list[str]:
@@ -215,10 +215,9 @@ async def test_short_batch_ends_the_poll_without_another_query() -> None:
     assert table.transactions == 1
 
 
-async def test_event_after_pause_is_published_at_once_and_later_ones_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "COALESCE_INTERVAL_S", 0.2)
+async def test_event_after_pause_is_published_at_once_and_later_ones_together() -> None:
     table, channel = FakeTable([1]), FakeChannel()
-    relay = create_relay(table)
+    relay = create_relay(table, interval_s=0.2)
     loop = asyncio.get_running_loop()
     async with run_in_background(relay._publish_loop(cast(Channel, channel))):
         started_at = loop.time()
