@@ -19,6 +19,9 @@ EMAIL_EVENT_TYPE = "emails.requested"
 MAX_BATCH_SIZE = 50
 """Maximum number of documents per bulk write."""
 
+UPSERT_DELAY_S = 0.02
+"""Delay in which further results of deliveries may arrive. They are stored, and then completed, in one batch."""
+
 _NOTIFICATION_FIELDS = [field.name for field in fields(Notification) if field.name != "id"]
 
 
@@ -28,7 +31,7 @@ class MongoHistoryRepository(HistoryRepository):
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._notifications = database["notifications"]
         self._insert_batcher = MicroBatcher(self._insert_all, MAX_BATCH_SIZE)
-        self._upsert_batcher = MicroBatcher(self._upsert_all, MAX_BATCH_SIZE)
+        self._upsert_batcher = MicroBatcher(self._upsert_all, MAX_BATCH_SIZE, delay_s=UPSERT_DELAY_S)
 
     @override
     async def insert_if_absent(self, notification: Notification) -> None:

@@ -1,4 +1,4 @@
-"""Micro-batching: items submitted while a batch runs form the next batch. A single item is not delayed."""
+"""Micro-batching: items submitted while a batch runs form the next batch. By default, a single item is not delayed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,13 +24,20 @@ class MicroBatcher[Item, Result]:
 
     A failed batch is repeated item by item, so that a failing item does not affect the others. It is not repeated if
     the error is UPSTREAM_UNAVAILABLE.
+
+    With `delay_s`, a batch that is not full starts that many seconds later, so that items submitted meanwhile share it.
     """
 
     def __init__(
-        self, handler: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], max_batch_size: int = MAX_BATCH_SIZE
+        self,
+        handler: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        max_batch_size: int = MAX_BATCH_SIZE,
+        *,
+        delay_s: float = 0.0,
     ) -> None:
         self._handler = handler
         self._max_batch_size = max_batch_size
+        self._delay_s = delay_s
         self._pending: list[_PendingItem[Item, Result]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -45,6 +52,8 @@ class MicroBatcher[Item, Result]:
     async def _run(self) -> None:
         try:
             while self._pending:
+                if self._delay_s and len(self._pending) < self._max_batch_size:
+                    await asyncio.sleep(self._delay_s)
                 batch, self._pending = self._pending[: self._max_batch_size], self._pending[self._max_batch_size :]
                 await self._process([pending for pending in batch if not pending.future.done()])
         finally:

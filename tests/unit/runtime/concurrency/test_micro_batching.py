@@ -50,6 +50,25 @@ async def test_items_submitted_during_batch_form_next_batch() -> None:
     assert await batcher.submit(4) == 8
 
 
+async def test_delayed_batch_contains_items_submitted_meanwhile() -> None:
+    handler = DoublingHandler()
+    batcher = MicroBatcher(handler, 10, delay_s=0.05)
+    first = asyncio.create_task(batcher.submit(1))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert handler.batch_sizes == []
+    assert await asyncio.gather(first, batcher.submit(2)) == [2, 4]
+    assert handler.batch_sizes == [2]
+
+
+async def test_full_batch_is_not_delayed() -> None:
+    handler = DoublingHandler()
+    batcher = MicroBatcher(handler, 3, delay_s=60)
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*map(batcher.submit, range(3))) == [0, 2, 4]
+    assert handler.batch_sizes == [3]
+
+
 async def test_upstream_unavailable_fails_batch_without_retry() -> None:
     handler = DoublingHandler(unavailable=True)
     batcher = MicroBatcher(handler)
