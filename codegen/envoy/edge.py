@@ -32,6 +32,7 @@ from codegen.envoy.response_headers import (
     build_trace_response_headers,
     set_header,
 )
+from codegen.envoy.route_selection import ANY_SEGMENT, build_route_matcher
 from codegen.errors import map_all
 from codegen.mesh import APPS_KEY
 from codegen.openapi.servers import get_base_path
@@ -63,7 +64,7 @@ def build_path_matcher(path: str) -> Config:
     if "{" not in path:
         return {"path": path}
     parts = re.split(r"\{[^}]+\}", path)
-    return {"safe_regex": {"regex": "[^/]+".join(re.escape(part).replace("\\-", "-") for part in parts)}}
+    return {"safe_regex": {"regex": ANY_SEGMENT.join(re.escape(part).replace("\\-", "-") for part in parts)}}
 
 
 def build_method_matcher(methods: Iterable[str]) -> Config:
@@ -173,6 +174,13 @@ def build_edge_routes(contracts: Contracts) -> list[Config]:
     ]
 
 
+def list_path_prefixes(contracts: Contracts) -> set[str]:
+    """Return the first segment of each path of the API, after the base path; a parameter there has none."""
+    base = get_base_path(contracts.openapi[contracts.name])
+    segments = {operation.path.split("/")[1] for operation in iter_operations(contracts, contracts.name)}
+    return {f"{base}/{segment}" for segment in segments if segment and "{" not in segment}
+
+
 def build_static_document_routes(app_names: Collection[str]) -> list[Config]:
     """Return the routes of the public documents outside the API, and of the web apps."""
     apps = {f"/{name}": {"path_separated_prefix": f"/{name}"} for name in app_names}
@@ -267,7 +275,7 @@ def build_edge_manager(contracts: Contracts, profile: Profile, *, is_tls: bool) 
         "name": "api",
         "domains": ["*"],
         "typed_per_filter_config": {"cors": build_cors_policy(iter_operations(contracts, contracts.name))},
-        "routes": build_edge_routes(contracts),
+        "matcher": build_route_matcher(build_edge_routes(contracts), list_path_prefixes(contracts)),
     }
     return build_http_connection_manager(
         "edge",

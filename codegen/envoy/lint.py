@@ -14,6 +14,7 @@ from codegen.envoy.common import JWT_FILTER, RBAC_FILTER, REDACTED_SPAN_TAGS, Co
 from codegen.envoy.rate_limits import list_expected_limits, list_route_limits
 from codegen.envoy.request_bodies import BUFFER_FILTER, format_body_limit_filter_name, get_max_body_bytes, is_upload
 from codegen.envoy.retries import UNSENT_CONDITIONS
+from codegen.envoy.route_selection import list_routes
 from codegen.envoy.sidecar import list_service_methods
 from codegen.protobuf import Method
 from codegen.rest.operations import Operation, iter_operations
@@ -52,7 +53,7 @@ def iter_http_connection_managers(bootstrap: Config) -> Iterator[tuple[str, Conf
 def iter_routes(manager: Config) -> Iterator[Config]:
     """Yield all routes of a connection manager."""
     for host in manager["route_config"]["virtual_hosts"]:
-        yield from host["routes"]
+        yield from list_routes(host)
 
 
 def find_violations(contracts: Contracts, name: str, bootstrap: Config) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from codegen.contracts import load
+from codegen.envoy.route_selection import list_routes
 from deploy.local.mesh_config import SERVICES
 from deploy.render_bootstrap import BOOTSTRAPS_DIR
 from tests.conftest import ROOT
@@ -58,7 +59,7 @@ def test_envoy_validates_documented_distributed_limits(folder: Path) -> None:
         manager = edge["filter_chains"][0]["filters"][0]["typed_config"]
         names = [each["name"] for each in manager["http_filters"]]
         manager["http_filters"].insert(names.index("rate_limit_global") + 1, http_filter)
-        routes = {each["name"]: each for each in manager["route_config"]["virtual_hosts"][0]["routes"]}
+        routes = {each["name"]: each for each in list_routes(manager["route_config"]["virtual_hosts"][0])}
         routes["signUp"]["route"] |= action
     assert len(edges) == 2
     path.write_text(yaml.dump(bootstrap, Dumper=yaml.CSafeDumper), encoding="utf-8")

@@ -8,6 +8,7 @@ import pytest
 
 from codegen.contracts import ContractError, Contracts, load
 from codegen.envoy import lint
+from codegen.envoy.route_selection import list_route_groups, list_routes
 from deploy.local.mesh_config import OPERATOR_SIDECAR, SERVICES
 from tests.conftest import ROOT
 from tests.envoys import load_bootstrap
@@ -33,7 +34,7 @@ def manager(bootstrap: Node, name: str) -> Node:
 
 def route(bootstrap: Node, listener_name: str, name: str) -> Node:
     hosts = manager(bootstrap, listener_name)["route_config"]["virtual_hosts"]
-    result: Node = next(each for host in hosts for each in host["routes"] if each["name"] == name)
+    result: Node = next(each for host in hosts for each in list_routes(host) if each["name"] == name)
     return result
 
 
@@ -49,14 +50,18 @@ def provider(bootstrap: Node) -> Node:
     return result
 
 
+def find_edge_routes(bootstrap: Node, name: str) -> list[Node]:
+    """Return the list of the edge that contains a route."""
+    (host,) = manager(bootstrap, "edge")["route_config"]["virtual_hosts"]
+    return next(group for group in list_route_groups(host) if any(each["name"] == name for each in group))
+
+
 def remove_route(bootstrap: Node) -> None:
-    routes = manager(bootstrap, "edge")["route_config"]["virtual_hosts"][0]["routes"]
-    routes.remove(route(bootstrap, "edge", "getOrder"))
+    find_edge_routes(bootstrap, "getOrder").remove(route(bootstrap, "edge", "getOrder"))
 
 
 def duplicate_route(bootstrap: Node) -> None:
-    routes = manager(bootstrap, "edge")["route_config"]["virtual_hosts"][0]["routes"]
-    routes.append(copy.deepcopy(route(bootstrap, "edge", "getOrder")))
+    find_edge_routes(bootstrap, "getOrder").append(copy.deepcopy(route(bootstrap, "edge", "getOrder")))
 
 
 def remove_filter(bootstrap: Node, listener_name: str, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from codegen.contracts import Contracts, load
+from codegen.envoy.route_selection import list_routes
 from codegen.protobuf import Method
 from codegen.rest.operations import Operation, iter_operations
 from deploy.local.mesh_config import CALLEES, SERVICES
@@ -38,7 +39,7 @@ def managers(profile: str, name: str) -> dict[str, Node]:
 
 
 def routes(manager: Node) -> list[Node]:
-    return [route for host in manager["route_config"]["virtual_hosts"] for route in host["routes"]]
+    return [route for host in manager["route_config"]["virtual_hosts"] for route in list_routes(host)]
 
 
 def iter_items(node: Any) -> Iterator[tuple[str, Any]]:
