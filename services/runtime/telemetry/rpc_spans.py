@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from functools import cache
 
 import grpc
-from opentelemetry import propagate, trace
+from opentelemetry import context, propagate, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from services.runtime.telemetry import tracing
 
 TRACER = trace.get_tracer("services.runtime.rpc")
 
@@ -31,10 +33,21 @@ def build_attributes(path: str) -> Mapping[str, str]:
 
 @contextmanager
 def start_server_span(path: str, metadata: Mapping[str, str]) -> Iterator[Span]:
-    """Start a server span as the current span; its parent is the context in the caller's metadata."""
+    """Start a server span as the current span; its parent is the context in the caller's metadata.
+
+    For an unsampled parent no span is created and the parent is yielded.
+    """
+    parent = propagate.extract(metadata)
+    if (unsampled := tracing.find_unsampled_span(parent)) is not None:
+        token = context.attach(parent)
+        try:
+            yield unsampled
+        finally:
+            context.detach(token)
+        return
     with TRACER.start_as_current_span(
         path.removeprefix("/"),
-        context=propagate.extract(metadata),
+        context=parent,
         kind=SpanKind.SERVER,
         attributes=build_attributes(path),
         record_exception=False,
@@ -47,8 +60,13 @@ def start_server_span(path: str, metadata: Mapping[str, str]) -> Iterator[Span]:
 def start_client_span(path: str, metadata: dict[str, str]) -> Iterator[Span]:
     """Start a client span and inject its context into `metadata`.
 
-    The span is not the current span, because in a generator that would leak into the consumer's context.
+    The span is not the current span, because in a generator that would leak into the consumer's context. In an
+    unsampled trace no span is created and the current one is yielded.
     """
+    if (unsampled := tracing.find_unsampled_span(context.get_current())) is not None:
+        propagate.inject(metadata)
+        yield unsampled
+        return
     span = TRACER.start_span(path.removeprefix("/"), kind=SpanKind.CLIENT, attributes=build_attributes(path))
     propagate.inject(metadata, context=trace.set_span_in_context(span))
     try:

@@ -82,6 +82,19 @@ def test_client_span_is_injected_and_not_current(exporter: InMemorySpanExporter)
     assert metadata["traceparent"].split("-")[2] == trace.format_span_id(context.span_id)
 
 
+def test_unsampled_trace_has_no_spans_and_the_same_context(exporter: InMemorySpanExporter) -> None:
+    parent = {"traceparent": PARENT["traceparent"].removesuffix("-01") + "-00"}
+    metadata: dict[str, str] = {}
+    with rpc_spans.start_server_span(PATH, parent) as span:
+        assert trace.get_current_span() is span
+        with rpc_spans.start_client_span(PATH, metadata) as client_span:
+            rpc_spans.end_client_span(client_span, grpc.StatusCode.INTERNAL)
+        rpc_spans.end_server_span(span, grpc.StatusCode.INTERNAL)
+    assert metadata == parent
+    assert trace.get_current_span() is trace.INVALID_SPAN
+    assert exporter.get_finished_spans() == ()
+
+
 def test_exception_message_is_not_recorded(exporter: InMemorySpanExporter) -> None:
     with pytest.raises(ValueError, match="secret"), rpc_spans.start_server_span(PATH, {}):
         raise ValueError("secret")

@@ -40,6 +40,22 @@ def test_sampling_follows_parent(monkeypatch: pytest.MonkeyPatch, percent: float
         assert traceparent.endswith("-01" if sampled else "-00")
 
 
+@pytest.mark.parametrize("link", [True, False])
+def test_context_of_unsampled_parent_is_current_until_the_end(monkeypatch: pytest.MonkeyPatch, link: bool) -> None:
+    exporter = record_spans(monkeypatch, 100)
+    parent = create_parent_headers(sampled=False)
+
+    def process() -> None:
+        with tracing.start_span("process", SpanKind.CONSUMER, parent, link=link):
+            assert tracing.get_context_headers() == parent
+            raise ValueError("event")
+
+    with pytest.raises(ValueError, match="event"):
+        process()
+    assert tracing.get_context_headers() == {}
+    assert exporter.get_finished_spans() == ()
+
+
 @pytest.mark.parametrize(("percent", "spans"), [(0, 0), (100, 50)])
 def test_root_spans_are_sampled_by_ratio(monkeypatch: pytest.MonkeyPatch, percent: float, spans: int) -> None:
     exporter = record_spans(monkeypatch, percent)
