@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -89,6 +89,13 @@ class Offer:
     title: str
     price: int
     currency: str
+
+
+class PartnerOffers(NamedTuple):
+    """A partner, and some of the products that are on sale there, by product id."""
+
+    partner: Partner
+    offers: Mapping[int, Offer]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """Ports that several use cases share: repositories, and the unit of work that is composed of them."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from generated.events import PartnersEvent
 from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort, Position, ProductSort
-from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer, Partner, Product
+from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Partner, PartnerOffers, Product
 from services.runtime.core.repository import EntityRepository, SortedEntityReader
 from services.runtime.core.unit_of_work import EventUnitOfWork, IdempotentUnitOfWorkFactory
 
@@ -28,13 +28,6 @@ class CatalogEntityRepository[Entity](EntityRepository[int, Entity], Protocol):
 
     async def delete(self, key: int) -> None:
         """Delete an entity without prices."""
-
-
-class PartnerOffers(NamedTuple):
-    """A partner, and some of the products that are on sale there, by product id."""
-
-    partner: Partner
-    offers: Mapping[int, Offer]
 
 
 class CatalogReader(Protocol):

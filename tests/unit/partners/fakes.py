@@ -14,11 +14,11 @@ from services.partners.domain.partners import (
     CatalogOffer,
     Offer,
     Partner,
+    PartnerOffers,
     Product,
     ReadyReport,
 )
 from services.partners.usecases.partner_calls import CallTarget, SourceKey
-from services.partners.usecases.ports import PartnerOffers
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.repository import TimeKey
 from tests.unit.fake_transactions import NOW, FakeTransactions, build_principal

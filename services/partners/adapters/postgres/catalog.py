@@ -13,8 +13,8 @@ from services.partners.adapters.postgres.catalog_entities import PARTNERS
 from services.partners.adapters.postgres.tables import SORT_TITLE_LENGTH, availability, partners, products
 from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort, Position, ProductSort
 from services.partners.domain.opening_hours import OpeningHours
-from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer
-from services.partners.usecases.ports import AvailabilityRepository, CatalogReader, PartnerOffers
+from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer, PartnerOffers
+from services.partners.usecases.ports import AvailabilityRepository, CatalogReader
 from services.runtime.storage.database import Database, Statement, Transaction, build_upsert
 from services.runtime.storage.statements.text_comparison import normalise_case
 

@@ -138,12 +138,20 @@ class CircuitBreakerMachine(RuleBasedStateMachine):
     def record_failure(self, retry_after: timedelta | None) -> None:
         is_open = self.breaker.get_state(self.policy, self.now) is CircuitBreakerState.OPEN
         self.breaker = self.breaker.record_failure(self.policy, self.now, retry_after)
-        self.failures += 1
-        if self.failures >= THRESHOLD and (not is_open or self.policy.counts_results_while_open):
-            self.blocked_until = self.now + self.policy.open_duration
+        if is_open and not self.policy.counts_results_while_open:
+            self.failures = max(self.failures, min(self.failures + 1, THRESHOLD))
+        else:
+            self.failures += 1
+            if self.failures >= THRESHOLD:
+                self.blocked_until = self.now + self._compute_open_duration()
         if retry_after is not None:
             retry_at = self.now + min(retry_after, self.policy.max_retry_after)
             self.blocked_until = max(self.blocked_until, retry_at)
+
+    def _compute_open_duration(self) -> timedelta:
+        """Return the duration of the open period, which doubles after each failure at the threshold."""
+        doublings = min(self.failures - THRESHOLD, 10)
+        return min(self.policy.open_duration * 2**doublings, self.policy.max_open_duration)
 
     @precondition(lambda self: self.failures >= THRESHOLD)
     @rule()
