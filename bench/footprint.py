@@ -53,5 +53,5 @@ def run() -> list[Row]:
     return [
         require_at_most("system: `make demo` from a clean state, downloads excluded", 120, cold, "s"),
         require_at_most("system: `make demo` on a running mesh", 15, warm, "s"),
-        require_at_most("system: idle memory of all processes (PSS), servers included", 1200, memory, "MB"),
+        require_at_most("system: idle memory of all processes (PSS), servers included", 1000, memory, "MB"),
     ]

@@ -16,7 +16,7 @@ from bench.load_generator import wait_until_idle
 from bench.mesh import Mesh
 from bench.paths import STATE_DIR
 from bench.processes import ProcessGroup
-from bench.results import Row, create_informational_row, require_at_least
+from bench.results import Row, create_informational_row, require_at_least, require_at_most
 from deploy.local.infrastructure.servers import BROKER_ADMIN, build_broker_url
 from services.runtime.messaging import outbox
 from services.runtime.messaging.connection import Broker
@@ -25,6 +25,9 @@ from services.runtime.storage.database import Database
 from services.runtime.telemetry import tracing
 
 EVENT_COUNT = 20_000
+MAX_CPU_US = 30
+"""Goal of the CPU time of the relay per event."""
+
 EVENT_TYPE = "bench.counted"
 EXCHANGE = "bench.events"
 """Exchange of the relay's service, `bench`."""
@@ -100,12 +103,17 @@ def run(mesh: Mesh, repeats: int) -> list[Row]:
         if consume_event_ids(broker, queue) != {f"event-{n}" for n in range(1, EVENT_COUNT + 1)}:
             raise AssertionError("events are missing from the queue")
 
-    rates = []
+    rates, cpu_us = [], []
     for _ in range(repeats):
         fill_outbox()
+        cpu_started_at = time.process_time()
         rates.append(EVENT_COUNT / uvloop.run(measure_drain_s(url, broker)))
+        cpu_us.append((time.process_time() - cpu_started_at) / EVENT_COUNT * 1e6)
         check_queue()
-    rows = [require_at_least("relay: events published from one outbox", 10_000, rates, "events/s")]
+    rows = [
+        require_at_least("relay: events published from one outbox", 10_000, rates, "events/s"),
+        require_at_most("relay: CPU of the relay per event", MAX_CPU_US, cpu_us, "µs"),
+    ]
     for process_count in (1, 2):
         with ProcessGroup(STATE_DIR / "relays.log") as processes:
             pids = [processes.start("bench.outbox_relay", url, broker) for _ in range(process_count)]

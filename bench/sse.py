@@ -95,7 +95,7 @@ def run(mesh: Mesh) -> list[Row]:
     runs = [_measure_once(mesh) for _ in range(3)]
     return [
         require_at_most(
-            f"streams: PSS of one gateway with {STREAM_COUNT} open streams", 300, [run[0] for run in runs], "MB"
+            f"streams: PSS of one gateway with {STREAM_COUNT} open streams", 250, [run[0] for run in runs], "MB"
         ),
         require_at_most(
             f"streams: latency of an event to all {STREAM_COUNT}, from the request that causes it",
