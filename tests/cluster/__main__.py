@@ -30,12 +30,14 @@ from tests.cluster.faults import KINDS, SKEW_S, Fault, FaultInjector, Observatio
 from tests.cluster.probes import Probes
 from tests.cluster.report import Result, find_long_gaps, format_observation
 from tests.cluster.small_disk import mount_small_disk
+from tests.wait import wait_until_async
 
 MODULE = "tests.cluster"
 FOLDER = ".local/cluster-test"
 CUSTOMER_COUNT = 4
 ORDERS_PER_FAULT = 4
 ORDER_TIMEOUT_S = 600.0
+FIRST_WRITES_TIMEOUT_S = 60.0
 
 STABILISATION_TIMEOUT_S = 150.0 + SKEW_S
 """Seconds without a change after which unfinished work is lost.
@@ -64,6 +66,7 @@ async def run(cluster: Cluster, seed: int, faults: Sequence[Fault], console: Con
         scenarios = workload.plan_scenarios(seed, order_count, customers)
         probes = Probes(cluster, probe_customer)
         writes = asyncio.create_task(probes.run())
+        await wait_until_async(probes.have_written, FIRST_WRITES_TIMEOUT_S, description="first writes of all probes")
 
         def show(observation: Observation) -> None:
             number, elapsed_s = len(injector.observations), time.monotonic() - started_at

@@ -41,7 +41,7 @@ WRITE_STATEMENT = Statement[dict[str, Any]](text("SELECT pg_logical_emit_message
 
 @dataclass
 class Probe:
-    """Writes of one kind, with the time of each successful one."""
+    """Writes of one kind, with the time of the start and of each successful write."""
 
     name: str
     successes: list[float] = field(default_factory=lambda: [time.monotonic()])
@@ -58,6 +58,11 @@ class Probe:
                     await write()
                 self.record_success()
 
+    @property
+    def has_written(self) -> bool:
+        """Return whether a write has succeeded since the start."""
+        return len(self.successes) > 1
+
     def measure_gap_s(self, start: float, end: float) -> float:
         """Return the longest time without a successful write that ends after the start, in seconds."""
         times = [*(each for each in self.successes if each <= end), end]
@@ -71,6 +76,10 @@ class Probes:
         self._cluster = cluster
         self._customer = customer
         self.probes = [Probe(name) for name in PROBES]
+
+    def have_written(self) -> bool:
+        """Return whether a write of each probe has succeeded."""
+        return all(probe.has_written for probe in self.probes)
 
     async def run(self) -> None:
         """Write until cancelled."""
