@@ -43,10 +43,10 @@ async def serve(settings: Settings) -> None:
     database = Database(settings.database_url.get_secret_value(), settings=SETTINGS_WITH_RELAY)
     broker = Broker(settings.broker_url.get_secret_value(), "partners")
     secret_box = SecretBox(settings.encryption_key.get_secret_value())
-    repository = PostgresRepository(database, Outbox[PartnersEvent](EVENTS))
+    wakeup = asyncio.Event()
+    repository = PostgresRepository(database, Outbox[PartnersEvent](EVENTS), wakeup.set)
     due_calls = PostgresDueCallsQueue(database, len(settings.partner_retry_delays_seconds))
     policy = CallPolicy(settings.partner_retry_delays_seconds, settings.partner_timeout_seconds)
-    wakeup = asyncio.Event()
     async with database, safe_http_client.create_transport(settings.allowed_targets) as transport:
         system = PartnerSystemClient(transport, secret_box, now, policy.timeout_s)
         await serve_with_background_tasks(

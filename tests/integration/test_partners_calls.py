@@ -88,7 +88,9 @@ async def test_replay_sends_call_with_same_id(partners: PartnersFixture, partner
     await make_due_calls(partners, system)
     assert (await partners.get_call(call.id)).state is CallState.FAILED
     system.outcome = Outcome.ACCEPTED
+    due_count = partners.due_count
     await partners_rpc.replay_partner_call(v1.ReplayPartnerCallRequest(call_id=call.id), ADMIN)
+    assert partners.due_count == due_count + 1, "the worker would find the call at its next poll"
     await make_due_calls(partners, system)
     done = await partners.get_call(call.id)
     assert (done.state, done.attempts, system.ids) == (CallState.DELIVERED, 1, [call.id, call.id])

@@ -11,6 +11,7 @@ from generated.rest.partner_system.models import PartnerCancellation, PartnerIte
 from services.partners import usecases
 from services.partners.domain.call_policy import Call, CallKind, CallState
 from services.partners.usecases.partner_calls import PartnerCallsRepository
+from services.runtime.concurrency.worker_pool import DUE_MARGIN_S
 from services.runtime.core.clock import Clock
 from services.runtime.messaging.events import MalformedEvent, MessageMetadata
 from services.runtime.telemetry import tracing
@@ -20,7 +21,7 @@ MAX_REASON_LENGTH = 500
 
 
 class OrderEventsConsumer(PartnersCallsConsumer):
-    """Plans calls to partner systems and sets `wakeup`, so that the worker makes them without delay."""
+    """Plans calls to partner systems and sets `wakeup` when they are due, so that the worker makes them at once."""
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class OrderEventsConsumer(PartnersCallsConsumer):
             created_at=now,
         )
         if await self._order_calls.plan(self.QUEUE, delivery.event_id, call):
-            self._wakeup.set()
+            self._request_claim()
 
     async def on_order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
         """Plan the call about a cancellation, if the partner may have received the order."""
@@ -85,4 +86,10 @@ class OrderEventsConsumer(PartnersCallsConsumer):
             self._clock(),
             self._initial_delay_s,
         ):
+            self._request_claim()
+
+    def _request_claim(self) -> None:
+        if self._initial_delay_s:
+            asyncio.get_running_loop().call_later(self._initial_delay_s + DUE_MARGIN_S, self._wakeup.set)
+        else:
             self._wakeup.set()

@@ -1,6 +1,6 @@
 """Calls to partner systems in PostgreSQL, and the queue of due calls."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, override
@@ -201,10 +201,11 @@ class PostgresCallReader(TimeSortedEntityReader[Call, CallFilter]):
 
 
 class PostgresCallRepository(CallRepository):
-    """Calls of one transaction in PostgreSQL."""
+    """Calls of one transaction in PostgreSQL. After its commit, `on_due` is called if calls may have become due."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, on_due: Callable[[], None]) -> None:
         self._transaction = transaction
+        self._on_due = on_due
 
     @override
     async def get_for_update(self, key: str) -> Call | None:
@@ -244,10 +245,13 @@ class PostgresCallRepository(CallRepository):
     async def save(self, entity: Call) -> None:
         values = {f"new_{name}": value for name, value in _call_to_row(entity).items()}
         self._transaction.defer(_SAVE_CALL, call_id=entity.id, **values)
+        if entity.state is CallState.WAITING:
+            self._transaction.add_after_commit_hook(self._on_due)
 
     @override
     async def make_due(self, partner_id: int, now: datetime) -> None:
         await self._transaction.execute(_MAKE_CALLS_DUE, partner=partner_id, now=now)
+        self._transaction.add_after_commit_hook(self._on_due)
 
     @override
     async def lock_order(self, order_id: str) -> None:

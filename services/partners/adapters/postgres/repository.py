@@ -1,5 +1,6 @@
 """Repository and unit of work of partners in PostgreSQL."""
 
+from collections.abc import Callable
 from typing import override
 
 from generated.events import PartnersEvent
@@ -21,16 +22,22 @@ from services.runtime.storage.database import Database, Transaction
 from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 
+def _ignore() -> None:
+    """Leave a due call to the next poll."""
+
+
 class PostgresUnitOfWork(CallUnitOfWork):
     """One transaction over partners, products, prices, calls and circuit breakers in PostgreSQL."""
 
-    def __init__(self, transaction: Transaction, outbox: Outbox[PartnersEvent]) -> None:
+    def __init__(
+        self, transaction: Transaction, outbox: Outbox[PartnersEvent], on_call_due: Callable[[], None] = _ignore
+    ) -> None:
         self._transaction = transaction
         self._outbox = outbox
         self.partners = PostgresCatalogEntityRepository(transaction, PARTNERS)
         self.products = PostgresCatalogEntityRepository(transaction, PRODUCTS)
         self.availability = PostgresAvailabilityRepository(transaction)
-        self.calls = PostgresCallRepository(transaction)
+        self.calls = PostgresCallRepository(transaction, on_call_due)
         self.breakers = PostgresBreakerRepository(transaction)
 
     @override
@@ -43,10 +50,15 @@ class PostgresUnitOfWork(CallUnitOfWork):
 
 
 class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[CallUnitOfWork], PartnerCallsRepository):
-    """Read access to partners, products, catalog and calls in PostgreSQL, and the units of work that change them."""
+    """Read access to partners, products, catalog and calls in PostgreSQL, and the units of work that change them.
 
-    def __init__(self, database: Database, outbox: Outbox[PartnersEvent]) -> None:
-        super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox))
+    `on_call_due` is called after the commit of a transaction after which calls may be due.
+    """
+
+    def __init__(
+        self, database: Database, outbox: Outbox[PartnersEvent], on_call_due: Callable[[], None] = _ignore
+    ) -> None:
+        super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox, on_call_due))
         self.partners = PostgresCatalogEntityReader(database, PARTNERS)
         self.products = PostgresCatalogEntityReader(database, PRODUCTS)
         self.catalog = PostgresCatalogReader(database)

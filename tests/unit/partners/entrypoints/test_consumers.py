@@ -17,8 +17,10 @@ SNAPSHOT = OrderSnapshot(order_id="o1", version=2, partner_id=1)
 PAID = OrderPaid(order=SNAPSHOT, items=[OrderLine(product_id=7, title="Lemonade", quantity=2)])
 
 
-def build_consumer(repository: FakeRepository, wakeup: asyncio.Event) -> OrderEventsConsumer:
-    return OrderEventsConsumer(repository, repository.clock, "https://api.test", 5.0, wakeup)
+def build_consumer(
+    repository: FakeRepository, wakeup: asyncio.Event, initial_delay_s: float = 0.0
+) -> OrderEventsConsumer:
+    return OrderEventsConsumer(repository, repository.clock, "https://api.test", initial_delay_s, wakeup)
 
 
 def build_delivery(event_id: str = "e1") -> MessageMetadata:
@@ -30,13 +32,21 @@ async def test_paid_order_is_called_with_event_id_as_webhook_id() -> None:
     await build_consumer(repository, wakeup).on_order_paid(PAID, build_delivery())
     call = repository.calls["e1"]
     assert (call.kind, call.state, call.attempts) == (CallKind.ORDER, CallState.WAITING, 0)
-    assert call.next_at == NOW + timedelta(seconds=5)
+    assert call.next_at == NOW
     assert call.payload == {
         "order_id": "o1",
         "items": [{"product_id": 7, "title": "Lemonade", "quantity": 2}],
         "callback_url": "https://api.test/api/v1/callbacks/partners/1/ready",
     }
     assert wakeup.is_set()
+
+
+async def test_delayed_call_wakes_worker_when_it_is_due() -> None:
+    repository, wakeup = FakeRepository(BOWL), asyncio.Event()
+    await build_consumer(repository, wakeup, 0.02).on_order_paid(PAID, build_delivery())
+    assert repository.calls["e1"].next_at == NOW + timedelta(milliseconds=20)
+    assert not wakeup.is_set()
+    await asyncio.wait_for(wakeup.wait(), timeout=5)
 
 
 async def test_note_of_customer_is_part_of_the_call() -> None:
