@@ -1,6 +1,6 @@
 """Broadcast subscriptions: every process of a service receives each event, through an exclusive queue of its own.
 
-The queue is deleted with its connection, and events published while a process is disconnected are lost. A subscriber
+The queue is deleted with its consumer, and events published while a process has no channel are lost. A subscriber
 therefore refreshes all of its state after subscribing.
 """
 

@@ -89,7 +89,7 @@ class _Connection:
         self.parameters = parameters
         self.users = 0
         self.is_abandoned = False
-        """Set after a timeout: no further channels are opened."""
+        """Set after a failure that may leave channels open: no further ones are opened."""
         self._declarations = RequestCoalescer(self._declare_queues)
         loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[AsyncioConnection] = loop.create_future()
@@ -187,8 +187,7 @@ class Broker:
         """Yield a channel in confirm mode. The connection is open while it has channels. Raises BrokerUnavailable."""
         async with self._use_connection() as connection:
             try:
-                async with asyncio.timeout(OPEN_TIMEOUT_S + topology.RESTORE_DELAY_S):
-                    channel = await connection.open_channel(self._service)
+                channel = await self._open_channel(connection)
                 try:
                     yield channel
                 finally:
@@ -203,6 +202,15 @@ class Broker:
                 connection.is_abandoned = True
                 self._skip_endpoint(connection.parameters)
                 raise BrokerUnavailable(str(error) or type(error).__name__) from error
+
+    async def _open_channel(self, connection: _Connection) -> Channel:
+        """Open a channel. After a failure, which may leave channels open, others use another connection."""
+        try:
+            async with asyncio.timeout(OPEN_TIMEOUT_S + topology.RESTORE_DELAY_S):
+                return await connection.open_channel(self._service)
+        except BaseException:
+            connection.is_abandoned = True
+            raise
 
     @asynccontextmanager
     async def _use_connection(self) -> AsyncIterator[_Connection]:

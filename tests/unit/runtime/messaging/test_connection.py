@@ -200,6 +200,24 @@ async def test_connection_that_opens_no_channel_in_time_is_not_used_again(monkey
 
 
 @pytest.mark.usefixtures("declarations")
+async def test_connection_on_which_no_channel_can_be_opened_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker("amqp://broker.test", "test")
+
+    async def fail(*_: object) -> None:
+        raise BrokerUnavailable("no reply")
+
+    async with broker.open_channel():
+        with monkeypatch.context() as patch:
+            patch.setattr(topology, "declare", fail)
+            with pytest.raises(BrokerUnavailable):
+                async with broker.open_channel():
+                    pass
+        async with broker.open_channel():
+            assert len(OpenConnection.all) == 2
+        assert [connection.is_open for connection in OpenConnection.all] == [True, False]
+
+
+@pytest.mark.usefixtures("declarations")
 async def test_cancelled_attempt_does_not_affect_others(monkeypatch: pytest.MonkeyPatch) -> None:
     broker = Broker("amqp://broker.test", "test")
 
