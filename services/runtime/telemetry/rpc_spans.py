@@ -39,7 +39,7 @@ def start_server_span(path: str, metadata: Mapping[str, str]) -> Iterator[Span]:
     """
     parent = propagate.extract(metadata)
     if (unsampled := tracing.find_unsampled_span(parent)) is not None:
-        token = context.attach(parent)
+        token = context.attach(trace.set_span_in_context(unsampled))
         try:
             yield unsampled
         finally:

@@ -103,7 +103,7 @@ def start_span(
     """
     parent = context.get_current() if parent_headers is None else propagate.extract(parent_headers)
     if (unsampled := find_unsampled_span(parent)) is not None:
-        token = context.attach(parent)
+        token = context.attach(trace.set_span_in_context(unsampled))
         try:
             yield unsampled
         finally:

@@ -95,6 +95,15 @@ def test_unsampled_trace_has_no_spans_and_the_same_context(exporter: InMemorySpa
     assert exporter.get_finished_spans() == ()
 
 
+def test_baggage_of_caller_is_not_propagated(exporter: InMemorySpanExporter) -> None:
+    for flags in ("-00", "-01"):
+        parent = {"traceparent": PARENT["traceparent"].removesuffix("-01") + flags, "baggage": "key=value"}
+        metadata: dict[str, str] = {}
+        with rpc_spans.start_server_span(PATH, parent), rpc_spans.start_client_span(PATH, metadata):
+            assert metadata.keys() == {"traceparent"}
+    assert len(exporter.get_finished_spans()) == 2
+
+
 def test_exception_message_is_not_recorded(exporter: InMemorySpanExporter) -> None:
     with pytest.raises(ValueError, match="secret"), rpc_spans.start_server_span(PATH, {}):
         raise ValueError("secret")
