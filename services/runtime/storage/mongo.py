@@ -116,6 +116,8 @@ class _EventExecutor(periodic_executor.AsyncPeriodicExecutor):
         while not self._stopped:
             if not await self._target():
                 self._stopped = True
+            elif self._stopped:
+                break  # type: ignore[unreachable]  # `close` may be called during the run
             elif self._skip_sleep:
                 self._skip_sleep = False
             else:

@@ -1,9 +1,12 @@
 """Constants of a statement as literals, with which a generic plan can use partial indexes."""
 
+import re
 from typing import Any
 
 from psycopg.sql import Literal
 from sqlalchemy.sql.compiler import SQLCompiler
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 def render_constants(compiled: SQLCompiler) -> tuple[bytes, dict[str, Any]]:
@@ -11,12 +14,12 @@ def render_constants(compiled: SQLCompiler) -> tuple[bytes, dict[str, Any]]:
 
     The literals are the constants in the source code, which have no parameter name of their own.
     """
-    sql = str(compiled)
-    defaults = {}
+    literals, defaults = {}, {}
     for name, value in compiled.params.items():
         if compiled.binds[name].unique and isinstance(value, str | int):
             literal = Literal(str(value) if isinstance(value, str) else value).as_string()
-            sql = sql.replace(f"%({name})s", literal.replace("%", "%%"))
+            literals[name] = literal.replace("%", "%%")
         elif value is not None:
             defaults[name] = value
+    sql = _PARAMETER.sub(lambda match: literals.get(match[1], match[0]), str(compiled))
     return sql.encode(), defaults

@@ -75,6 +75,11 @@ def test_constants_of_the_source_code_are_literals() -> None:
     )
 
 
+def test_literal_that_looks_like_a_parameter_is_unchanged() -> None:
+    statement = Statement(select(orders.c.id).where(orders.c.id == "%(state_1)s", orders.c.state == "paid"))
+    assert squeeze(statement).endswith("orders.id = '%%(state_1)s'::VARCHAR AND orders.state = 'paid'::VARCHAR")
+
+
 def test_named_parameter_with_default_is_not_a_literal() -> None:
     statement = Statement(select(orders).where(orders.c.state == bindparam("state", "paid")))
     assert statement.defaults == {"state": "paid"}
