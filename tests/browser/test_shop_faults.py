@@ -98,6 +98,23 @@ def test_two_tabs_renew_an_expired_token_once(
     assert len(renewals) == contract.count("POST", "/sessions/refresh") == 1
 
 
+def test_tab_uses_the_token_that_another_tab_has_renewed_meanwhile(
+    mesh: Mesh, open_context: OpenContext, contract: ContractRecorder, customer: User
+) -> None:
+    expired = customer.sign_in().session | {"access_token": "expired"}
+    context = open_context(**build_storage(mesh, session=expired))
+    first, second = context.new_page(), context.new_page()
+    requests: list[Route] = []
+    second.route("**/api/v1/users/me", lambda route: requests.append(route), times=1)
+    with second.expect_request("**/api/v1/users/me"):
+        second.goto(f"{mesh.edge_url}/shop/profile")
+    first.goto(f"{mesh.edge_url}/shop/profile")
+    expect(first.get_by_label("First name")).to_have_value("Ada")
+    requests[0].continue_()
+    expect(second.get_by_label("First name")).to_have_value("Ada")
+    assert contract.count("POST", "/sessions/refresh") == 1
+
+
 def test_live_status_continues_after_a_lost_connection(
     mesh: Mesh, open_context: OpenContext, edge: httpx.Client, sandbox: httpx.Client
 ) -> None:

@@ -180,6 +180,19 @@ test("expired token is renewed once for concurrent requests", async () => {
   assert.equal(renewals, 1);
 });
 
+test("request that is refused after a renewal is repeated without another one", async () => {
+  let token = "old";
+  const fetch = async (request) => {
+    if (request.headers.get("authorization") === "Bearer new") return Response.json({ items: [] });
+    token = "new"; // Another request or tab renews the token before this request is refused.
+    return problem(401, "UNAUTHENTICATED");
+  };
+  const renew = async () => assert.fail("renewed twice");
+  const delivery = createDelivery({ baseUrl: "http://api.test", token: () => token, renew, fetch });
+  const { response } = await delivery.GET("/banks");
+  assert.equal(response.status, 200);
+});
+
 test("failed renewal returns the 401 response", async () => {
   const { requests, fetch } = stubServer(problem(401, "UNAUTHENTICATED"));
   const delivery = createDelivery({ baseUrl: "http://api.test", token: () => "old", renew: async () => undefined, fetch });

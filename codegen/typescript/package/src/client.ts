@@ -35,7 +35,9 @@ export function create__Name__({ baseUrl, token, renew, fetch = (request) => glo
     const retryRequest = currentToken !== undefined && renew ? request.clone() : undefined;
     const response = await fetch(withToken(request, currentToken));
     if (response.status !== 401 || !retryRequest) return response;
-    const newToken = await renewTokenOnce();
+    const latestToken = await token?.();
+    // Another request or tab may have renewed the token while this request was running.
+    const newToken = latestToken === currentToken ? await renewTokenOnce() : latestToken;
     if (newToken === undefined) return response;
     await response.body?.cancel();
     return fetch(withToken(retryRequest, newToken));
