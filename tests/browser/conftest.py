@@ -62,6 +62,11 @@ PROBLEM = {
 }
 """Problem document of a server error."""
 
+EXPECT_TIMEOUT_MS = 30_000
+"""Time in which a page shows what is expected; most of it is for a busy or just started machine."""
+
+expect.set_options(timeout=EXPECT_TIMEOUT_MS)
+
 type OpenContext = Callable[..., BrowserContext]
 """Function that opens a browser context, with options of Playwright's `new_context`."""
 
@@ -88,7 +93,7 @@ def open_context(browser: Browser, contract: ContractRecorder) -> Iterator[OpenC
 
     def open_context(**options: Any) -> BrowserContext:
         context = browser.new_context(**({"locale": "en-GB", "viewport": {"width": 1280, "height": 900}} | options))
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(EXPECT_TIMEOUT_MS)
         context.on("console", record_message)
         context.on("weberror", lambda error: errors.append(str(error.error)))
         context.on("request", lambda request: None if is_local(request.url) else errors.append(request.url))
