@@ -38,6 +38,15 @@ export class Stored<T> {
     return () => this.listeners.delete(listener);
   };
 
+  /** Waits for the next change, at most for a timeout in milliseconds. */
+  async waitForChange(timeout: number): Promise<void> {
+    let unsubscribe = (): void => undefined;
+    const changed = new Promise<void>((resolve) => (unsubscribe = this.subscribe(resolve)));
+    const timedOut = new Promise<void>((resolve) => window.setTimeout(resolve, timeout));
+    await Promise.race([changed, timedOut]);
+    unsubscribe();
+  }
+
   /** Returns the value in a component, which is rendered again after each change. */
   use(): T | undefined {
     return useSyncExternalStore(this.subscribe, () => this.value);

@@ -105,7 +105,11 @@ def test_tab_uses_the_token_that_another_tab_has_renewed_meanwhile(
     context = open_context(**build_storage(mesh, session=expired))
     first, second = context.new_page(), context.new_page()
     requests: list[Route] = []
-    second.route("**/api/v1/users/me", lambda route: requests.append(route), times=1)
+
+    def hold(route: Route) -> None:
+        requests.append(route)
+
+    second.route("**/api/v1/users/me", hold, times=1)
     with second.expect_request("**/api/v1/users/me"):
         second.goto(f"{mesh.edge_url}/shop/profile")
     first.goto(f"{mesh.edge_url}/shop/profile")

@@ -180,11 +180,11 @@ test("expired token is renewed once for concurrent requests", async () => {
   assert.equal(renewals, 1);
 });
 
-test("request that is refused after a renewal is repeated without another one", async () => {
+test("request that is rejected after a renewal is repeated without another one", async () => {
   let token = "old";
   const fetch = async (request) => {
     if (request.headers.get("authorization") === "Bearer new") return Response.json({ items: [] });
-    token = "new"; // Another request or tab renews the token before this request is refused.
+    token = "new"; // Another request or tab renews the token before this request is rejected.
     return problem(401, "UNAUTHENTICATED");
   };
   const renew = async () => assert.fail("renewed twice");
