@@ -39,11 +39,8 @@ def start_server_span(path: str, metadata: Mapping[str, str]) -> Iterator[Span]:
     """
     parent = propagate.extract(metadata)
     if (unsampled := tracing.find_unsampled_span(parent)) is not None:
-        token = context.attach(trace.set_span_in_context(unsampled))
-        try:
+        with trace.use_span(unsampled, record_exception=False, set_status_on_exception=False):
             yield unsampled
-        finally:
-            context.detach(token)
         return
     with TRACER.start_as_current_span(
         path.removeprefix("/"),

@@ -103,11 +103,8 @@ def start_span(
     """
     parent = context.get_current() if parent_headers is None else propagate.extract(parent_headers)
     if (unsampled := find_unsampled_span(parent)) is not None:
-        token = context.attach(trace.set_span_in_context(unsampled))
-        try:
+        with trace.use_span(unsampled, record_exception=False, set_status_on_exception=False):
             yield unsampled
-        finally:
-            context.detach(token)
         return
     links = [Link(trace.get_current_span(parent).get_span_context())] if link else []
     with tracer.start_as_current_span(

@@ -218,3 +218,18 @@ async def test_periodic_tasks_of_client_have_a_minimum_interval(monkeypatch: pyt
     executor.close()
     await executor.join()
     assert task.times[2] - task.times[0] >= 0.19
+
+
+async def test_periodic_task_of_client_that_is_closed_during_its_run_ends() -> None:
+    runs: list[None] = []
+
+    async def close() -> bool:
+        runs.append(None)
+        executor.close()
+        return True
+
+    executor = periodic_executor.AsyncPeriodicExecutor(60, 0, close)
+    executor.open()
+    async with asyncio.timeout(5):
+        await executor.join()
+    assert len(runs) == 1
