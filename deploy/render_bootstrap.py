@@ -113,10 +113,9 @@ def render_bootstrap(name: str, profile: str, environment: Mapping[str, str]) ->
     }
     if origins := values.get("ALLOWED_ORIGINS"):
         values["ALLOWED_ORIGINS"] = "|".join(map(re.escape, origins.split(",")))
-    template = re.sub(r"^#.*\n", "", _read_template(name, profile))
     factor = int(values["RATE_LIMIT_FACTOR"])
-    products = PRODUCT_PATTERN.sub(lambda match: str(factor * int(match[1])), template)
-    return string.Template(products).substitute(values)
+    products = PRODUCT_PATTERN.sub(lambda match: str(factor * int(match[1])), _read_template(name, profile))
+    return string.Template(products).substitute({key: _encode_content(value) for key, value in values.items()})
 
 
 def render_secrets(name: str, profile: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -131,8 +130,13 @@ def render_secrets(name: str, profile: str, environment: Mapping[str, str]) -> d
     }
 
 
+def _encode_content(value: str) -> str:
+    """Return a text as the content of a JSON string."""
+    return json.dumps(value)[1:-1]
+
+
 def _read_template(name: str, profile: str) -> str:
-    return (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text(encoding="utf-8")
+    return (BOOTSTRAPS_DIR / profile / f"{name}.json").read_text(encoding="utf-8")
 
 
 def _build_secret(name: str, environment: Mapping[str, str]) -> dict[str, Any]:

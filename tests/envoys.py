@@ -1,5 +1,6 @@
 """Envoys with generated bootstraps, rendered for the folder, ports and certificates of a test."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -7,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from cryptography import x509
 
 from deploy import render_bootstrap
@@ -23,13 +23,13 @@ TIMEOUT_S = 10.0
 
 def list_envoys(profile: str) -> list[str]:
     """Return the names of the Envoys of a profile."""
-    return sorted(path.stem for path in (BOOTSTRAPS_DIR / profile).glob("*.yaml"))
+    return sorted(path.stem for path in (BOOTSTRAPS_DIR / profile).glob("*.json"))
 
 
 def load_bootstrap(profile: str, name: str) -> dict[str, Any]:
     """Return a generated bootstrap with its placeholders."""
-    text = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text(encoding="utf-8")
-    bootstrap: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
+    text = (BOOTSTRAPS_DIR / profile / f"{name}.json").read_text(encoding="utf-8")
+    bootstrap: dict[str, Any] = json.loads(text)
     return bootstrap
 
 
@@ -48,7 +48,7 @@ def build_settings(folder: Path, **overrides: str) -> dict[str, str]:
 
 def write_bootstrap(folder: Path, profile: str, name: str, values: Mapping[str, str]) -> Path:
     """Write a rendered bootstrap to a file and return its path."""
-    path = folder / f"{profile}-{name}.yaml"
+    path = folder / f"{profile}-{name}.json"
     render_bootstrap.write_bootstrap(path, Path(values["RUN_DIR"]), name, profile, values)
     return path
 

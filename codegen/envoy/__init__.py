@@ -1,5 +1,6 @@
 """Generator of the Envoy bootstraps from the contracts and `envoy/mesh.yaml`; machine settings are placeholders."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +10,8 @@ from codegen.envoy import admin, edge, external_callers, lint, operator_proxy, o
 from codegen.envoy.common import Config, Profile, build_bootstrap
 from codegen.errors import ContractErrors
 from codegen.mesh import GATEWAY, OPERATOR_SIDECAR, insert_name, list_callees, list_services
-from codegen.yaml_output import dump_yaml
 
 PROFILES = (Profile("development"), Profile("production"))
-HEADER = (
-    "# Written by `make generate` from api-specs and envoy/mesh.yaml. Do not edit. "
-    "${NAME} is a placeholder that is filled at deployment.\n"
-)
 
 
 def build_service_bootstrap(contracts: Contracts, profile: Profile, mesh: Mapping[str, Any], name: str) -> Config:
@@ -42,7 +38,11 @@ def build_service_bootstrap(contracts: Contracts, profile: Profile, mesh: Mappin
 
 
 def generate(contracts: Contracts) -> Files:
-    """Generate `envoy/<profile>/<sidecar>.yaml`; the operator proxy exists in development only."""
+    """Generate `envoy/<profile>/<sidecar>.json`; the operator proxy exists in development only.
+
+    The files are JSON, as Envoy reads YAML with several times the memory, and does not return it to the system.
+    Placeholders are quoted in place of numbers too: Protobuf's JSON format accepts numbers as strings.
+    """
     mesh = contracts.mesh
     services, callees = list_services(mesh), list_callees(mesh)
     files: Files = {}
@@ -56,9 +56,9 @@ def generate(contracts: Contracts) -> Files:
         for name, config in bootstraps.items():
             with errors.collect():
                 lint.check(contracts, f"{profile.name}/{name}", config)
-            text = dump_yaml(HEADER, insert_name(config, contracts.name))
-            for setting in sorted(set(re.findall(r"\$\{(\w+)\}", text)) - mesh["settings"].keys() - {"NAME"}):
+            text = json.dumps(insert_name(config, contracts.name), indent=1, ensure_ascii=False) + "\n"
+            for setting in sorted(set(re.findall(r"\$\{(\w+)\}", text)) - mesh["settings"].keys()):
                 errors.add(f"envoy/mesh.yaml does not define the setting {setting}; add it to `settings`")
-            files[f"envoy/{profile.name}/{name}.yaml"] = text
+            files[f"envoy/{profile.name}/{name}.json"] = text
     errors.raise_if_any()
     return files

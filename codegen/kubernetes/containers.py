@@ -76,7 +76,7 @@ def build_envoy_container(service: str, ports: Mapping[str, int]) -> Config:
     return {
         "name": "envoy",
         "image": ENVOY_IMAGE,
-        "command": ["envoy", "-c", f"{RUN_FOLDER}/envoy.yaml"],
+        "command": ["envoy", "-c", f"{RUN_FOLDER}/envoy.json"],
         "args": ["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--drain-time-s", str(DRAIN_S)],
         "ports": [{"name": name, "containerPort": port} for name, port in ports.items()],
         "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": f"{memory_mib}Mi"}},
@@ -93,7 +93,7 @@ def build_bootstrap_container(service: str) -> Config:
     return {
         "name": "bootstrap",
         "image": SERVICE_IMAGE,
-        "args": ["deploy.render_bootstrap", service, f"{RUN_FOLDER}/envoy.yaml"],
+        "args": ["deploy.render_bootstrap", service, f"{RUN_FOLDER}/envoy.json"],
         "envFrom": [{"configMapRef": {"name": "sidecars"}}],
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
         "securityContext": SECURITY_CONTEXT,

@@ -40,7 +40,7 @@ def main() -> None:
             "EDGE_PKI_DIR": f"{SIDECAR_RUN_DIR}/pki",
         }
         volume = VOLUMES_DIR / name
-        write_bootstrap(volume / "envoy.yaml", volume, name, "development", settings, mode=0o600)
+        write_bootstrap(volume / "envoy.json", volume, name, "development", settings, mode=0o600)
     secrets = Secrets(MeshConfig({"DELIVERY_STATE": str(VOLUMES_DIR / "authority")}), environ["SANDBOX_URL"])
     for path in (secrets.service_account, secrets.apns_key, secrets.signing_key):
         write_private(SECRETS_DIR / path.name, path.read_text(encoding="utf-8"))

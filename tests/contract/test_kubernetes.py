@@ -1,6 +1,7 @@
 """Checks of the Kubernetes objects with injected violations, and completeness of the overlays' settings."""
 
 import copy
+import json
 import os
 import tomllib
 from functools import cache
@@ -196,7 +197,7 @@ def test_overlay_has_all_sidecar_settings(name: str) -> None:
     values = find(load_overlay(name), "ConfigMap", "sidecars")["data"]
     for service in SETTINGS:
         bootstrap = render_bootstrap.render_bootstrap(service, values["ENVIRONMENT"], values)
-        assert yaml.load(bootstrap, Loader=yaml.CSafeLoader)["node"]["id"] == service
+        assert json.loads(bootstrap)["node"]["id"] == service
 
 
 def test_local_overlay_has_all_secrets(local: Any, tmp_path: Any) -> None:

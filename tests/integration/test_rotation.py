@@ -45,12 +45,13 @@ from tests.wait import wait_until, wait_until_async
 
 PROFILE_PATH = "/api/v1/users/me"
 ORDERS_METHOD = "/delivery.orders.v1.OrdersService/GetOrder"
-SHORT_CACHE = {f"seconds: {JWKS_CACHE_S}\n": "seconds: 6\n"}
+SHORT_CACHE = {f'"seconds": {JWKS_CACHE_S}\n': '"seconds": 6\n'}
 """Keys are fetched five seconds before the end of this time, thus every second."""
 
+HTTP2 = '{\n       "http2_protocol_options"'
 ONE_CALL_PER_CONNECTION = {
-    "        explicit_http_config:\n": (
-        "        common_http_protocol_options: {max_requests_per_connection: 1}\n        explicit_http_config:\n"
+    f'"explicit_http_config": {HTTP2}': (
+        f'"common_http_protocol_options": {{"max_requests_per_connection": 1}}, "explicit_http_config": {HTTP2}'
     )
 }
 """Every call of the gateway's sidecar needs a new handshake."""

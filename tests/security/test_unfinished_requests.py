@@ -97,7 +97,7 @@ def test_connection_has_a_maximum_number_of_streams(edge_mesh: MeshClient) -> No
 def test_unfinished_request_is_answered_after_timeout(tmp_path: Path) -> None:
     headers = "Host: edge\r\nOrigin: http://localhost:5173\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
     with (
-        running_test_edge(tmp_path, replacements={"request_timeout: 30s": "request_timeout: 0.2s"}) as client,
+        running_test_edge(tmp_path, replacements={'"request_timeout": "30s"': '"request_timeout": "0.2s"'}) as client,
         socket.create_connection(("127.0.0.1", int(client.settings["EDGE_PORT"])), timeout=10) as connection,
     ):
         connection.sendall(f"POST /api/v1/sessions HTTP/1.1\r\n{headers}\r\n{{".encode())
@@ -112,9 +112,9 @@ def test_unfinished_request_is_answered_after_timeout(tmp_path: Path) -> None:
 
 
 def test_unfinished_tls_handshake_is_closed_after_timeout(tmp_path: Path) -> None:
-    setting = "transport_socket_connect_timeout: "
+    setting = '"transport_socket_connect_timeout": '
     with (
-        running_test_edge(tmp_path, replacements={f"{setting}10s": f"{setting}0.2s"}) as client,
+        running_test_edge(tmp_path, replacements={f'{setting}"10s"': f'{setting}"0.2s"'}) as client,
         socket.create_connection(("127.0.0.1", int(client.settings["EDGE_TLS_PORT"])), timeout=10) as connection,
     ):
         connection.sendall(b"\x16\x03\x01")
@@ -136,7 +136,7 @@ def is_answered(connection: socket.socket) -> bool:
 
 def test_idle_connections_of_one_client_do_not_exhaust_the_edge(tmp_path: Path) -> None:
     """This edge has a quarter of the heap, so that fewer connections fill it. Its admin interface stays reachable."""
-    heap = "max_heap_size_bytes: "
+    heap = '"max_heap_size_bytes": '
     replacements = {f"{heap}{MAX_HEAP_BYTES}": f"{heap}{MAX_HEAP_BYTES // 4}"}
     with running_test_edge(tmp_path, replacements=replacements) as client, ExitStack() as stack:
         address = ("127.0.0.1", int(client.settings["EDGE_PORT"]))

@@ -31,7 +31,7 @@ def write_bootstrap(config: MeshConfig, name: str) -> Path:
         **dict.fromkeys(("PKI_DIR", "EDGE_PKI_DIR"), str(config.ensure_subdirectory("pki"))),
         "JWKS_PORT": str(config.get_port("SANDBOX_PORT")),
     }
-    path = config.ensure_subdirectory("envoy") / f"{name}.yaml"
+    path = config.ensure_subdirectory("envoy") / f"{name}.json"
     render_bootstrap.write_bootstrap(path, config.socket_dir, name, PROFILE, values)
     return path
 

@@ -1,8 +1,8 @@
 """External callers: clients outside the mesh's services, each with a certificate and a sidecar."""
 
+import json
 import sys
 
-import yaml
 from cryptography import x509
 
 from deploy import render_bootstrap
@@ -17,7 +17,7 @@ OPTIONS_PROTO = "api-specs/proto/delivery/options/v1/options.proto"
 def list_declared_callers(authority: CertificateAuthority) -> list[str]:
     """Return the external callers of the contract, for which `make generate` writes bootstraps."""
     return sorted(
-        {path.stem for path in (render_bootstrap.BOOTSTRAPS_DIR / envoys.PROFILE).glob("*.yaml")}
+        {path.stem for path in (render_bootstrap.BOOTSTRAPS_DIR / envoys.PROFILE).glob("*.json")}
         - {*authority.sidecars}
     )
 
@@ -43,10 +43,8 @@ def ensure_certificates(config: MeshConfig) -> None:
 
 def list_granted_methods(name: str) -> list[str]:
     """Return the methods that the contract grants, such as "delivery.partners.v1.PartnersService/ListCatalog"."""
-    bootstrap = yaml.load(
-        (render_bootstrap.BOOTSTRAPS_DIR / envoys.PROFILE / f"{name}.yaml").read_text(encoding="utf-8"),
-        Loader=yaml.CSafeLoader,
-    )
+    path = render_bootstrap.BOOTSTRAPS_DIR / envoys.PROFILE / f"{name}.json"
+    bootstrap = json.loads(path.read_text(encoding="utf-8"))
     (egress,) = bootstrap["static_resources"]["listeners"]
     hosts = egress["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
     return [route["name"] for host in hosts for route in host["routes"] if "path" in route["match"]]

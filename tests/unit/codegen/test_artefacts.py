@@ -146,7 +146,7 @@ def test_error_of_contracts_is_printed_with_its_fix(
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("envoy/production/orders.yaml", True),
+        ("envoy/production/orders.json", True),
         ("openapi/delivery.json", True),
         ("observability/dashboard.json", True),
         ("observability/alerts.yml", False),

@@ -1,11 +1,11 @@
 """Certificates, bootstraps and secrets that the setup container writes to the volumes."""
 
+import json
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from deploy.containers import setup
 from deploy.local.pki.certificates import CertificateAuthority
@@ -46,8 +46,8 @@ def test_key_of_the_authority_stays_in_its_volume(volumes: Path) -> None:
 
 
 def test_bootstrap_uses_the_paths_of_the_containers(volumes: Path) -> None:
-    text = (volumes / "volumes/orders/envoy.yaml").read_text(encoding="utf-8")
-    assert yaml.load(text, Loader=yaml.CSafeLoader)["node"]["id"] == "orders"
+    text = (volumes / "volumes/orders/envoy.json").read_text(encoding="utf-8")
+    assert json.loads(text)["node"]["id"] == "orders"
     assert "/run/delivery/orders-sds.json" in text
     assert "/run/delivery/pki/orders.key" in (volumes / "volumes/orders/orders-sds.json").read_text(encoding="utf-8")
     assert "/run/delivery/orders.sock" in text

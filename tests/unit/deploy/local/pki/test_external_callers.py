@@ -1,9 +1,9 @@
 """Enrolment of external callers that the contract declares."""
 
+import json
 from pathlib import Path
 
 import pytest
-import yaml
 from cryptography import x509
 
 from deploy import render_bootstrap
@@ -22,11 +22,11 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
     listener = {"filter_chains": [{"filters": [{"typed_config": HOSTS}]}]}
     bootstraps = tmp_path / "bootstraps/development"
     bootstraps.mkdir(parents=True)
-    (bootstraps / "kiosk.yaml").write_text(
-        yaml.safe_dump({"static_resources": {"listeners": [listener]}}), encoding="utf-8"
+    (bootstraps / "kiosk.json").write_text(
+        json.dumps({"static_resources": {"listeners": [listener]}}), encoding="utf-8"
     )
     for name in ("gateway", "ops"):
-        (bootstraps / f"{name}.yaml").write_text("", encoding="utf-8")
+        (bootstraps / f"{name}.json").write_text("", encoding="utf-8")
     monkeypatch.setattr(render_bootstrap, "BOOTSTRAPS_DIR", bootstraps.parent)
     return MeshConfig({"DELIVERY_STATE": str(tmp_path / "state")})
 
@@ -45,7 +45,7 @@ def test_add_caller_creates_certificate_and_bootstrap(config: MeshConfig, capsys
     certificate = x509.load_pem_x509_certificate((config.folder / "pki/kiosk.pem").read_bytes())
     (name,) = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert name.value == "spiffe://delivery.local/kiosk"
-    assert (config.folder / "envoy/kiosk.yaml").exists()
+    assert (config.folder / "envoy/kiosk.json").exists()
 
 
 def test_add_caller_is_idempotent(config: MeshConfig) -> None:
@@ -65,7 +65,7 @@ def test_new_ca_reissues_certificates_of_callers(config: MeshConfig) -> None:
 
 def test_undeclared_caller_is_not_listed(config: MeshConfig) -> None:
     external_callers.add_caller(config, "kiosk")
-    (render_bootstrap.BOOTSTRAPS_DIR / "development/kiosk.yaml").unlink()
+    (render_bootstrap.BOOTSTRAPS_DIR / "development/kiosk.json").unlink()
     assert list_enrolled(config) == []
 
 
