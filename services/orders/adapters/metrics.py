@@ -19,21 +19,15 @@ NO_STATUS = "none"
 _CURRENCIES = metrics.BoundedLabel(64)
 """Bounded set of currency labels, since no contract lists the currencies."""
 
-_transitions = metrics.METER.create_counter(
-    "delivery.orders.transitions",
-    unit="{transition}",
-    description="Status transitions of orders, by previous and next status.",
+_transitions = metrics.Counter(
+    "delivery.orders.transitions", "Status transitions of orders, by previous and next status.", "{transition}"
 )
-_refund_attempts = metrics.METER.create_counter(
-    "delivery.refunds.attempts", unit="{attempt}", description="Refund requests to banks, by outcome."
-)
-_refund_amount = metrics.METER.create_counter(
-    "delivery.refunds.amount", description="Refunded amount, in minor units of the currency."
-)
-_discrepancies = metrics.METER.create_counter(
+_refund_attempts = metrics.Counter("delivery.refunds.attempts", "Refund requests to banks, by outcome.", "{attempt}")
+_refund_amount = metrics.Counter("delivery.refunds.amount", "Refunded amount, in minor units of the currency.")
+_discrepancies = metrics.Counter(
     "delivery.reconciliation.discrepancies",
-    unit="{discrepancy}",
-    description="Discrepancies between stores, by kind and outcome (repaired or reported).",
+    "Discrepancies between stores, by kind and outcome (repaired or reported).",
+    "{discrepancy}",
 )
 _failed_refunds = metrics.ObservableGauge(
     "delivery.refunds.failed", "Failed refunds that are neither retried nor settled.", "{refund}"
@@ -45,12 +39,10 @@ _last_success = metrics.ObservableGauge(
     "s",
 )
 
-metrics.initialise_to_zero(_transitions, [{"from": NO_STATUS, "to": str(OrderStatus.PENDING)}])
-metrics.initialise_to_zero(
-    _transitions, ({"from": str(old), "to": str(new)} for old in TRANSITIONS for new in TRANSITIONS[old])
-)
-metrics.initialise_to_zero(_refund_attempts, ({"outcome": outcome} for outcome in ("refunded", "rejected", "failed")))
-metrics.initialise_to_zero(_discrepancies, ({"kind": str(kind), "outcome": kind.outcome} for kind in DiscrepancyKind))
+_transitions.initialise_to_zero([{"from": NO_STATUS, "to": str(OrderStatus.PENDING)}])
+_transitions.initialise_to_zero({"from": str(old), "to": str(new)} for old in TRANSITIONS for new in TRANSITIONS[old])
+_refund_attempts.initialise_to_zero({"outcome": outcome} for outcome in ("refunded", "rejected", "failed"))
+_discrepancies.initialise_to_zero({"kind": str(kind), "outcome": kind.outcome} for kind in DiscrepancyKind)
 
 
 def record_transition(before: Order | None, after: Order) -> None:

@@ -9,10 +9,8 @@ from services.runtime.process.metrics_endpoint import GaugeRefresh
 from services.runtime.storage.database import Database, Statement
 from services.runtime.telemetry import metrics
 
-_responses = metrics.METER.create_counter(
-    "delivery.partners.responses",
-    unit="{response}",
-    description="Attempts at calls to partner systems, by kind and outcome.",
+_responses = metrics.Counter(
+    "delivery.partners.responses", "Attempts at calls to partner systems, by kind and outcome.", "{response}"
 )
 _open_breakers = metrics.ObservableGauge(
     "delivery.partners.breakers_open", "Partners whose circuit breaker is open.", "{partner}"
@@ -20,8 +18,8 @@ _open_breakers = metrics.ObservableGauge(
 _COUNT_OPEN_BREAKERS = Statement(select(func.count().label("partners")).where(breakers.c.open_until > bindparam("now")))
 
 _SENT_OUTCOMES = [outcome for outcome in Outcome if outcome is not Outcome.BREAKER_OPEN]
-metrics.initialise_to_zero(
-    _responses, ({"kind": str(kind), "outcome": str(outcome)} for kind in CallKind for outcome in _SENT_OUTCOMES)
+_responses.initialise_to_zero(
+    {"kind": str(kind), "outcome": str(outcome)} for kind in CallKind for outcome in _SENT_OUTCOMES
 )
 
 

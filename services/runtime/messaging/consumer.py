@@ -75,7 +75,10 @@ class Consumer(ABC):
     """Maximum number of messages handled concurrently."""
 
     async def dispatch(self, message: Message, attempt: int) -> None:
-        """Decode a message and call its handler. Raises MalformedEvent, and any exception of the handler."""
+        """Decode a message and call its handler, in the current trace context, which is that of its producer.
+
+        Raises MalformedEvent, and any exception of the handler.
+        """
         headers = message.properties.headers or {}
         metadata = parse_metadata(self.QUEUE, headers, attempt)
         if metadata.type not in self.EVENTS:
@@ -92,9 +95,7 @@ class Consumer(ABC):
             "messaging.rabbitmq.destination.routing_key": metadata.type,
             **build_span_attributes(metadata.event_id, metadata.type, source, metadata.subject),
         }
-        with tracing.start_span(
-            f"process {self.QUEUE}", SpanKind.CONSUMER, extract_trace_context(headers), attributes, link=True
-        ):
+        with tracing.start_span(f"process {self.QUEUE}", SpanKind.CONSUMER, None, attributes, link=True):
             try:
                 event = event_type.decode(message.body)
             except DecodeError as error:
@@ -121,7 +122,7 @@ async def consume(broker: Broker, consumer: Consumer) -> None:
 async def _process_message(channel: Channel, consumer: Consumer, message: Message) -> None:
     headers = message.properties.headers or {}
     started_at, event_type = CLOCK(), headers.get("cloudEvents:type")
-    with tracing.attach_context(extract_trace_context(headers)):
+    with tracing.attach_context(_extract_trace_context(headers)):
         try:
             outcome = await _handle_with_retry(channel, consumer, message)
             channel.acknowledge(message)
@@ -165,7 +166,7 @@ async def _handle_with_retry(channel: Channel, consumer: Consumer, message: Mess
     return Outcome.CONSUMED
 
 
-def extract_trace_context(headers: Mapping[str, Any]) -> dict[str, str]:
+def _extract_trace_context(headers: Mapping[str, Any]) -> dict[str, str]:
     """Return the producer's trace context."""
     return {name: str(headers[name]) for name in ("traceparent", "tracestate") if name in headers}
 

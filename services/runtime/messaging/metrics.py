@@ -7,24 +7,20 @@ from generated import mesh
 from generated.events import EVENTS
 from services.runtime.messaging.events import EXCHANGE
 from services.runtime.telemetry.histograms import Attributes, OperationHistogram
-from services.runtime.telemetry.metrics import METER, OTHER, create_duration_histogram, initialise_to_zero
+from services.runtime.telemetry.metrics import OTHER, Counter, create_duration_histogram
 
 CONSUMED = "consumed"
 """The only outcome of a message that is not an error."""
 
-SENT_MESSAGES = METER.create_counter(
-    "messaging.client.sent.messages", unit="{message}", description="Events that the broker has confirmed, by type."
-)
-UNROUTABLE_MESSAGES = METER.create_counter(
+SENT_MESSAGES = Counter("messaging.client.sent.messages", "Events that the broker has confirmed, by type.", "{message}")
+UNROUTABLE_MESSAGES = Counter(
     f"{mesh.NAME}.outbox.unroutable_events",
-    unit="{event}",
-    description="Events that did not reach each of their queues and are pending again, by type.",
+    "Events that did not reach each of their queues and are pending again, by type.",
+    "{event}",
 )
-MISSING_QUEUES = METER.create_counter(
-    f"{mesh.NAME}.queues.missing", unit="{queue}", description="Missing queues that were declared again, by queue."
-)
-CONSUMED_MESSAGES = METER.create_counter(
-    "messaging.client.consumed.messages", unit="{message}", description="Messages received, by queue and event type."
+MISSING_QUEUES = Counter(f"{mesh.NAME}.queues.missing", "Missing queues that were declared again, by queue.", "{queue}")
+CONSUMED_MESSAGES = Counter(
+    "messaging.client.consumed.messages", "Messages received, by queue and event type.", "{message}"
 )
 
 
@@ -111,12 +107,12 @@ def record_processed(queue: str, event_type: object, outcome: str, seconds: floa
 
 
 def initialise_published_events(service: str) -> None:
-    """Initialise the counter of published events for the events that a service produces, before `setup_metrics`."""
+    """Initialise the counter of published events for the events that a service produces."""
     event_types = [event.type for event in EVENTS.values() if event.producer == service]
-    initialise_to_zero(SENT_MESSAGES, (_build_sent_attributes(event_type) for event_type in event_types))
-    initialise_to_zero(UNROUTABLE_MESSAGES, ({"event": event_type} for event_type in event_types))
+    SENT_MESSAGES.initialise_to_zero(_build_sent_attributes(event_type) for event_type in event_types)
+    UNROUTABLE_MESSAGES.initialise_to_zero({"event": event_type} for event_type in event_types)
 
 
 def initialise_missing_queues(queues: Iterable[str]) -> None:
-    """Initialise the counter of missing queues for the queues of a service, before `setup_metrics`."""
-    initialise_to_zero(MISSING_QUEUES, ({"queue": queue} for queue in queues))
+    """Initialise the counter of missing queues for the queues of a service."""
+    MISSING_QUEUES.initialise_to_zero({"queue": queue} for queue in queues)

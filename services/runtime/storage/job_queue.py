@@ -17,14 +17,14 @@ from sqlalchemy.sql.dml import ReturningDelete
 from generated import mesh
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.database import Database, Statement
-from services.runtime.telemetry.metrics import METER, initialise_to_zero
+from services.runtime.telemetry.metrics import Counter
 
 log = logging.getLogger(__name__)
 
-UNDECODABLE_JOBS = METER.create_counter(
+UNDECODABLE_JOBS = Counter(
     f"{mesh.NAME}.jobs.undecodable",
-    unit="{job}",
-    description="Claimed jobs that could not be decoded, by kind and outcome (retried or failed).",
+    "Claimed jobs that could not be decoded, by kind and outcome (retried or failed).",
+    "{job}",
 )
 
 type Row = dict[str, Any]
@@ -99,7 +99,7 @@ class JobQueue[Job]:
         self._decode = decode
         self._is_exhausted = is_exhausted
         self._fail = fail
-        initialise_to_zero(UNDECODABLE_JOBS, ({"kind": name, "outcome": outcome} for outcome in ("retried", "failed")))
+        UNDECODABLE_JOBS.initialise_to_zero({"kind": name, "outcome": outcome} for outcome in ("retried", "failed"))
 
     async def claim(self, size: int, now: datetime, lease_until: datetime, **values: object) -> list[Job]:
         """Lease at most `size` due jobs until `lease_until`, in any order.

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import cache
 
 import grpc
-from opentelemetry import context, propagate, trace
+from opentelemetry import propagate, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from services.runtime.telemetry import tracing
@@ -37,14 +37,13 @@ def start_server_span(path: str, metadata: Mapping[str, str]) -> Iterator[Span]:
 
     For an unsampled parent no span is created and the parent is yielded.
     """
-    parent = propagate.extract(metadata)
-    if (unsampled := tracing.find_unsampled_span(parent)) is not None:
+    if (unsampled := tracing.find_unsampled_parent(metadata)) is not None:
         with trace.use_span(unsampled, record_exception=False, set_status_on_exception=False):
             yield unsampled
         return
     with TRACER.start_as_current_span(
         path.removeprefix("/"),
-        context=parent,
+        context=propagate.extract(metadata),
         kind=SpanKind.SERVER,
         attributes=build_attributes(path),
         record_exception=False,
@@ -60,8 +59,8 @@ def start_client_span(path: str, metadata: dict[str, str]) -> Iterator[Span]:
     The span is not the current span, because in a generator that would leak into the consumer's context. In an
     unsampled trace no span is created and the current one is yielded.
     """
-    if (unsampled := tracing.find_unsampled_span(context.get_current())) is not None:
-        propagate.inject(metadata)
+    if (unsampled := tracing.find_current_unsampled_span()) is not None:
+        tracing.add_context_to(metadata)
         yield unsampled
         return
     span = TRACER.start_span(path.removeprefix("/"), kind=SpanKind.CLIENT, attributes=build_attributes(path))

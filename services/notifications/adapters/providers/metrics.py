@@ -9,18 +9,15 @@ from services.notifications.domain.notifications import Outcome, Provider, Provi
 from services.runtime.process.metrics_endpoint import GaugeRefresh
 from services.runtime.telemetry import metrics
 
-_responses = metrics.METER.create_counter(
-    "delivery.providers.responses",
-    unit="{response}",
-    description="Responses of push and mail providers by outcome.",
+_responses = metrics.Counter(
+    "delivery.providers.responses", "Responses of push and mail providers by outcome.", "{response}"
 )
 _open_breakers = metrics.ObservableGauge(
     "delivery.providers.breakers_open", "Open circuit breakers by provider.", "{breaker}", "provider"
 )
 
-metrics.initialise_to_zero(
-    _responses,
-    ({"provider": str(provider), "outcome": str(outcome)} for provider in Provider for outcome in Outcome),
+_responses.initialise_to_zero(
+    {"provider": str(provider), "outcome": str(outcome)} for provider in Provider for outcome in Outcome
 )
 
 

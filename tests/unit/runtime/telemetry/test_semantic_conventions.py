@@ -58,7 +58,7 @@ def test_histogram_has_name_unit_and_advised_bounds(
 
 
 def test_message_counters_have_names_of_the_conventions() -> None:
-    names = [cast(Any, counter)._name for counter in (messaging.SENT_MESSAGES, messaging.CONSUMED_MESSAGES)]
+    names = [counter.name for counter in (messaging.SENT_MESSAGES, messaging.CONSUMED_MESSAGES)]
     assert names == [
         messaging_metrics.MESSAGING_CLIENT_SENT_MESSAGES,
         messaging_metrics.MESSAGING_CLIENT_CONSUMED_MESSAGES,

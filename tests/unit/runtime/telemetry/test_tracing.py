@@ -1,6 +1,9 @@
 """Sampling, propagation and attributes of spans."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -99,3 +102,42 @@ def test_error_span_has_type_but_no_message(monkeypatch: pytest.MonkeyPatch) -> 
     assert span.status.status_code is StatusCode.ERROR
     assert span.attributes == {"error.type": "ValueError"}
     assert "ada@delivery" not in span.to_json()  # hexadecimal ids may hold "ada"
+
+
+@given(
+    st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.integers(0, 255), st.sampled_from(["", "a=1", "a=1,b=2"])
+)
+def test_unsampled_parent_is_that_of_the_propagator(trace_id: int, span_id: int, flags: int, tracestate: str) -> None:
+    headers = {"traceparent": f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}", "tracestate": tracestate}
+    expected = trace.get_current_span(propagate.extract(headers)).get_span_context()
+    span = tracing.find_unsampled_parent(headers)
+    assert (span is None) == expected.trace_flags.sampled
+    if span is not None:
+        assert span.get_span_context() == expected
+        assert not span.is_recording()
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    [
+        None,
+        "",
+        f"00-{TRACE_ID}-b7ad6b7169203331",
+        f"00-{TRACE_ID}-b7ad6b7169203331-00-00",
+        f"01-{TRACE_ID}-b7ad6b7169203331-00",
+        f"00-{'0' * 32}-b7ad6b7169203331-00",
+        f"00-{TRACE_ID}-{'0' * 16}-00",
+        f"00-{TRACE_ID.upper()}-b7ad6b7169203331-00",
+    ],
+)
+def test_malformed_parent_is_not_unsampled(traceparent: str | None) -> None:
+    assert tracing.find_unsampled_parent({} if traceparent is None else {"traceparent": traceparent}) is None
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_attached_context_is_passed_on_with_its_state(sampled: bool) -> None:
+    headers = create_parent_headers(sampled) | {"tracestate": "vendor=1"}
+    with tracing.attach_context(headers):
+        assert tracing.get_context_headers() == headers
+        assert tracing.get_current_trace_id() == TRACE_ID
+    assert tracing.get_context_headers() == {}
