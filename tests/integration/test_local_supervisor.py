@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.local.mesh_config import MeshConfig
@@ -89,7 +90,7 @@ def start(config: MeshConfig) -> Iterator[Start]:
 
     def start_supervisor(*stages: list[dict[str, object]]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", PROGRAM, str(config.folder), json.dumps(stages)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "DELIVERY_STATE": str(config.folder)}
+        environment = os.environ | {"PYTHONPATH": f"{ROOT}:{config.folder}", "DELIVERY_STATE": str(config.folder)}
         supervisors.append(subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True))
         return supervisors[-1]
 
@@ -159,6 +160,41 @@ def test_killed_child_is_restarted(config: MeshConfig, start: Start) -> None:
     assert get_pids(after)["one"] not in (0, get_pids(before)["one"])
     assert get_pids(after)["other"] == get_pids(before)["other"]
     assert "exited with -9" in next(child.message for child in after.children if child.name == "one")
+
+
+def test_python_module_is_forked_restarted_and_stopped(config: MeshConfig, start: Start) -> None:
+    """A `python -m` command is forked by `forked_process`, with the attributes of other children."""
+    (config.folder / "forked_module.py").write_text(str(stoppable_child("forked")["code"]), encoding="utf-8")
+    command = [sys.executable, "-m", "forked_module", "argument"]
+    supervisor = start([{"name": "forked", "command": command}], [stoppable_child("last")])
+    before = get_pids(wait_until(lambda: read_state_in_phase(config, "ready")))["forked"]
+    assert "forkserver" in " ".join(psutil.Process(before).cmdline())
+    assert os.getsid(before) == before
+    assert psutil.Process(before).cwd() == str(config.folder)
+    os.kill(before, signal.SIGKILL)
+
+    def read_pid_after_restart() -> int | None:
+        state = read_supervisor_state(config)
+        child = next(child for child in state.children if child.name == "forked") if state else None
+        return child.pid if child is not None and child.restarts == 1 and child.state == "ready" else None
+
+    after = wait_until(read_pid_after_restart)
+    assert after != before
+    supervisor.terminate()
+    assert supervisor.wait(20) == 0
+    assert (config.folder / "stopped").read_text(encoding="utf-8").split() == ["last", "forked"]
+    assert not is_running(after)
+
+
+def test_supervisor_stops_while_a_module_is_forked(config: MeshConfig, start: Start) -> None:
+    (config.folder / "forked_module.py").write_text("import time; time.sleep(60)", encoding="utf-8")
+    supervisor = start([{"name": "forked", "command": [sys.executable, "-m", "forked_module"]}])
+    wait_until(lambda: read_supervisor_state(config))
+    children = wait_until(lambda: psutil.Process(supervisor.pid).children(recursive=True))
+    supervisor.terminate()
+    assert supervisor.wait(20) == 0
+    psutil.wait_procs(children, 10)
+    assert not any(is_running(child.pid) for child in children)
 
 
 def test_restarts_use_backoff(config: MeshConfig, start: Start) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ import httpx
 from deploy.local.infrastructure import services
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.forked_process import ForkedProcess, start_module
 from deploy.local.supervisor.process import ProcessSpec, get_start_time, signal_process_group
 from deploy.local.supervisor.stages import define_stages
 from deploy.local.supervisor.supervisor_state import (
@@ -60,7 +62,7 @@ class Supervisor:
         self._secrets = Secrets(config)
         self._scope = scope
         self._stop_requested = asyncio.Event()
-        self._subprocesses: dict[str, asyncio.subprocess.Process] = {}
+        self._subprocesses: dict[str, asyncio.subprocess.Process | ForkedProcess] = {}
         start_time = get_start_time(os.getpid()) or 0.0
         self._supervisor_state = SupervisorState(
             pid=os.getpid(),
@@ -177,7 +179,7 @@ class Supervisor:
                 await asyncio.to_thread(process.before_start)
             try:
                 running = await self._start_process(process, child)
-            except OSError as error:
+            except (OSError, EOFError) as error:
                 raise RuntimeError(f"{process.name} failed to start: {error}") from error
             readiness_check = asyncio.create_task(self._wait_until_ready(process, child, ready))
             code = await running.wait()
@@ -194,15 +196,29 @@ class Supervisor:
                 )
             await asyncio.sleep(delay_s)
 
-    async def _start_process(self, process: ProcessSpec, child: ProcessState) -> asyncio.subprocess.Process:
+    async def _start_process(
+        self, process: ProcessSpec, child: ProcessState
+    ) -> asyncio.subprocess.Process | ForkedProcess:
         for name in process.sockets:
             if not await asyncio.to_thread(_is_socket_in_use, self._config.socket_dir / name):
                 (self._config.socket_dir / name).unlink(missing_ok=True)
-        with (self._config.ensure_subdirectory("logs") / f"{process.name}.log").open("ab") as log:
-            running = await asyncio.create_subprocess_exec(
+        running = await self._run_command(process)
+        self._subprocesses[process.name] = running
+        child.pid, child.start_time = running.pid, get_start_time(running.pid) or time.time()
+        self._write_state()
+        return running
+
+    async def _run_command(self, process: ProcessSpec) -> asyncio.subprocess.Process | ForkedProcess:
+        folder, environment = self._config.folder, services.build_base_environment(self._config)
+        environment |= process.environment
+        log_path = self._config.ensure_subdirectory("logs") / f"{process.name}.log"
+        if process.user is None and process.command[:2] == [sys.executable, "-m"]:
+            return await start_module(process.command[2], process.command[3:], folder, environment, log_path)
+        with log_path.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
                 *process.command,
-                cwd=self._config.folder,
-                env=services.build_base_environment(self._config) | dict(process.environment),
+                cwd=folder,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -211,10 +227,6 @@ class Supervisor:
                 group=process.user,
                 extra_groups=None if process.user is None else [],
             )
-        self._subprocesses[process.name] = running
-        child.pid, child.start_time = running.pid, get_start_time(running.pid) or time.time()
-        self._write_state()
-        return running
 
     async def _wait_until_ready(self, process: ProcessSpec, child: ProcessState, ready: asyncio.Event) -> None:
         interval_s = 0.02
@@ -237,7 +249,7 @@ class Supervisor:
             )
             await command.wait()
 
-    async def _terminate(self, running: asyncio.subprocess.Process, process: ProcessSpec) -> None:
+    async def _terminate(self, running: asyncio.subprocess.Process | ForkedProcess, process: ProcessSpec) -> None:
         start_time = get_start_time(running.pid) or 0.0
         with suppress(ProcessLookupError):
             running.send_signal(process.stop_signal)
