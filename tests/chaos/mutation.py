@@ -39,7 +39,8 @@ MUTATIONS = (
             "    return await transaction.execute(_INSERT": (
                 f"    {DELAY_STATEMENT}    return await transaction.execute(_INSERT"
             ),
-            "event_id=event_id, at=datetime.now(UTC)) == 1": "event_id=event_id, at=datetime.now(UTC)) >= 0",
+            "(_INSERT, **values) == 1": "(_INSERT, **values) >= 0",
+            "        transaction.defer(_INSERT_NEW, **values)\n": "",
             "rows).on_conflict_do_nothing()": (
                 'rows).on_conflict_do_update(index_elements=["queue", "event_id"], set_={"at": _table.c.at})'
             ),

@@ -176,7 +176,7 @@ def find_transactions(tree: ast.AST) -> list[str]:
         for call in ast.walk(function)
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)
-        and call.func.attr in ("transaction", "unit_of_work", "idempotent_unit_of_work")
+        and call.func.attr in ("transaction", "unit_of_work", "idempotent_unit_of_work", "run_optimistically")
         and not function.name.endswith("unit_of_work")
     ]
 

@@ -1,6 +1,6 @@
 """Units of work of in-memory fakes, and principals for tests of use cases."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from copy import copy
 from datetime import UTC, datetime
@@ -42,6 +42,13 @@ class FakeTransactions:
         except BaseException:
             vars(self).update(before)
             raise
+
+    async def run_optimistically[Result](self, operation: Callable[[Self], Awaitable[Result]]) -> Result:
+        async with self.unit_of_work() as unit:
+            return await operation(unit)
+
+    def require_locks(self) -> None:
+        """Do nothing: the fake has no concurrent units of work."""
 
     @asynccontextmanager
     async def idempotent_unit_of_work(

@@ -61,10 +61,15 @@ async def create_order(
     Raises ApiError: the rejection, BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED,
     IDEMPOTENCY_KEY_BUSY.
     """
+
+    async def create(unit: UnitOfWork) -> bytes:
+        return encode(*await _create_or_find_order(unit, clock, derive_id, principal, request))
+
+    if key is None:
+        return IdempotentResponse(await repository.run_optimistically(create))
     async with repository.idempotent_unit_of_work(key) as (unit, response):
         if not response.replayed:
-            order, bank = await _create_or_find_order(unit, clock, derive_id, principal, request)
-            response.data = encode(order, bank)
+            response.data = await create(unit)
     return response
 
 
@@ -190,16 +195,20 @@ async def mark_order_ready(
     repository: Repository, clock: Clock, queue: str, event_id: str, order_id: str, partner_id: int, pickup_address: str
 ) -> None:
     """Mark an order as ready, once per event. No effect unless the order is paid and belongs to the partner."""
-    async with repository.unit_of_work() as unit:
+
+    async def mark_ready(unit: UnitOfWork) -> None:
+        order = await unit.orders.get_for_update(order_id)
         if not await unit.mark_event_processed(queue, event_id):
             return
-        order = await unit.orders.get_for_update(order_id)
         if order is None or order.partner.id != partner_id or order.status is not OrderStatus.PAID:
+            unit.require_locks()
             return
         after = order_rules.mark_ready(order, pickup_address, clock())
         actor = f"partner:{partner_id}"
         await unit.orders.update(order, after, actor)
         await unit.publish(OrderReady(order=build_order_snapshot(after, actor), pickup_address=pickup_address))
+
+    await repository.run_optimistically(mark_ready)
 
 
 async def record_partner_notified(repository: Repository, order_id: str, partner_id: int, at: datetime) -> None:
@@ -236,7 +245,8 @@ async def assign_order(repository: Repository, clock: Clock, principal: Principa
 
     Raises ApiError: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
     """
-    async with repository.unit_of_work() as unit:
+
+    async def assign(unit: UnitOfWork) -> Order:
         order = await _lock_order(unit, order_id)
         after = order_rules.assign(order, principal.user_id, clock())
         if after is not order:
@@ -245,13 +255,16 @@ async def assign_order(repository: Repository, clock: Clock, principal: Principa
             await unit.publish(OrderAssigned(order=build_order_snapshot(after, actor), deliverer_id=principal.user_id))
         return after
 
+    return await repository.run_optimistically(assign)
+
 
 async def complete_order(repository: Repository, clock: Clock, principal: Principal, order_id: str) -> Order:
     """Mark an order as delivered. ORDER_NOT_FOUND is also the response to any caller but the order's deliverer.
 
     Raises ApiError: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
     """
-    async with repository.unit_of_work() as unit:
+
+    async def complete(unit: UnitOfWork) -> Order:
         order = await _lock_order(unit, order_id)
         after = order_rules.complete(order, principal.user_id, clock())
         if after is not order:
@@ -260,6 +273,8 @@ async def complete_order(repository: Repository, clock: Clock, principal: Princi
             await unit.positions.delete(order_id)
             await unit.publish(OrderDelivered(order=build_order_snapshot(after, actor), deliverer_id=principal.user_id))
         return after
+
+    return await repository.run_optimistically(complete)
 
 
 async def anonymise_customer(repository: Repository, customer_id: str) -> None:

@@ -62,18 +62,22 @@ async def process_payment(repository: Repository, clock: Clock, payment: Payment
 
     Raises ApiError: ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT, WEBHOOK_ID_REUSED, PAYMENT_ID_REUSED.
     """
-    async with repository.unit_of_work() as unit:
-        first = await unit.payments.register_callback(payment, webhook_id)
-        if first is not None and first.is_repeated_by(payment):
-            reason = REJECTION_REASONS.get(first.outcome)
-        else:
-            outcome = await _record_payment(unit, payment, clock(), is_acceptable=first is None)
-            reason = REJECTION_REASONS.get(outcome) if first is None else Reason.WEBHOOK_ID_REUSED
-            if first is None:
-                await unit.payments.save_callback_outcome(payment.bank_id, webhook_id, outcome)
+    reason = await repository.run_optimistically(lambda unit: _process_callback(unit, payment, webhook_id, clock()))
     if reason is not None:
         raise ApiError(reason)
     return payment.payment_id
+
+
+async def _process_callback(unit: UnitOfWork, payment: Payment, webhook_id: str, at: datetime) -> Reason | None:
+    """Record the payment of a callback. Return the reason of its rejection, or None."""
+    first = await unit.payments.register_callback(payment, webhook_id)
+    if first is not None and first.is_repeated_by(payment):
+        return REJECTION_REASONS.get(first.outcome)
+    outcome = await _record_payment(unit, payment, at, is_acceptable=first is None)
+    if first is not None:
+        return Reason.WEBHOOK_ID_REUSED
+    await unit.payments.save_callback_outcome(payment.bank_id, webhook_id, outcome)
+    return REJECTION_REASONS.get(outcome)
 
 
 async def _record_payment(unit: UnitOfWork, payment: Payment, at: datetime, *, is_acceptable: bool) -> PaymentOutcome:
@@ -96,10 +100,13 @@ async def _record_payment(unit: UnitOfWork, payment: Payment, at: datetime, *, i
 async def _apply_payment(unit: UnitOfWork, payment: Payment, at: datetime, *, is_acceptable: bool) -> PaymentOutcome:
     order = await unit.orders.get_for_update(payment.order_id)
     result = resolve_payment(order, payment, at, is_acceptable=is_acceptable)
-    await unit.payments.save(result.record)
+    if result.record.outcome is not PaymentOutcome.PAID:
+        # Only the update of the order detects that the payment was evaluated with an outdated order.
+        unit.require_locks()
     if order is not None and result.changed_order is not None:
         actor, note = f"bank:{payment.bank_id}", f"payment {payment.payment_id}"
         await unit.orders.update(order, result.changed_order, actor, note)
+    await unit.payments.save(result.record)
     if result.refund is not None:
         await unit.refunds.add(result.refund)
     for event in build_payment_events(payment, result):

@@ -18,7 +18,7 @@ from services.orders.domain.payments import (
 from services.orders.domain.refund_actions import RefundAction, RefundFilter
 from services.runtime.core.principal import Principal
 from services.runtime.core.repository import EntityReader, EntityRepository, TimeKey, TimeSortedEntityReader
-from services.runtime.core.unit_of_work import EventUnitOfWork, IdempotentUnitOfWorkFactory
+from services.runtime.core.unit_of_work import EventUnitOfWork, IdempotentUnitOfWorkFactory, OptimisticUnitOfWork
 
 
 class BankReader(EntityReader[str, Bank], Protocol):
@@ -54,7 +54,7 @@ class OrderRepository(Protocol):
     """Orders in a unit of work."""
 
     async def get_for_update(self, order_id: str) -> Order | None:
-        """Return the order, locked until the transaction ends."""
+        """Return the order, locked until the transaction ends unless the unit of work is one without locks."""
 
     async def find_by_check(self, check_id: str) -> Order | None:
         """Return the order that was created from a check."""
@@ -127,7 +127,7 @@ class DelivererPositionRepository(Protocol):
         """Delete the position, if there is one."""
 
 
-class UnitOfWork(EventUnitOfWork[OrdersEvent], Protocol):
+class UnitOfWork(EventUnitOfWork[OrdersEvent], OptimisticUnitOfWork, Protocol):
     """One transaction over orders, payments, refunds and banks."""
 
     orders: OrderRepository

@@ -1,9 +1,14 @@
 """Ports of units of work: the transactions that use cases open."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
+
+
+class LocksRequired(Exception):
+    """Operation of a unit of work without locks that must be repeated with locks."""
 
 
 class UnitOfWorkFactory[Unit](Protocol):
@@ -11,6 +16,14 @@ class UnitOfWorkFactory[Unit](Protocol):
 
     def unit_of_work(self) -> AbstractAsyncContextManager[Unit]:
         """Open a unit of work."""
+
+    async def run_optimistically[Result](self, operation: Callable[[Unit], Awaitable[Result]]) -> Result:
+        """Run an operation in a unit of work without locks, or else with locks; return its result.
+
+        Without locks, the operation first reads, then writes. It is repeated with locks if a row that it updates has
+        changed since it was read, if a row that it inserts exists, or if it raises LocksRequired. So all its effects
+        must be those of the unit.
+        """
 
 
 class IdempotentUnitOfWorkFactory[Unit](UnitOfWorkFactory[Unit], Protocol):
@@ -20,6 +33,13 @@ class IdempotentUnitOfWorkFactory[Unit](UnitOfWorkFactory[Unit], Protocol):
         self, key: IdempotencyKey | None
     ) -> AbstractAsyncContextManager[tuple[Unit, IdempotentResponse]]:
         """Open a unit of work with the response of an earlier request with the key, or an empty one, to be set."""
+
+
+class OptimisticUnitOfWork(Protocol):
+    """One transaction, with locks unless it is opened by `UnitOfWorkFactory.run_optimistically`."""
+
+    def require_locks(self) -> None:
+        """Raise LocksRequired in a transaction without locks."""
 
 
 class PublishingUnitOfWork[Event](Protocol):

@@ -38,17 +38,22 @@ def define_inbox_table(metadata: MetaData) -> Table:
 
 
 _table = define_inbox_table(MetaData())
-_INSERT = Statement(
-    insert(_table)
-    .values(queue=bindparam("queue"), event_id=bindparam("event_id"), at=bindparam("at"))
-    .on_conflict_do_nothing()
-)
+_insertion = insert(_table).values(queue=bindparam("queue"), event_id=bindparam("event_id"), at=bindparam("at"))
+_INSERT_NEW = Statement(_insertion)
+_INSERT = Statement(_insertion.on_conflict_do_nothing())
 _DELETE_OLD = build_batch_delete(_table, _table.c.at < bindparam("before"))
 
 
 async def mark_processed(transaction: Transaction, queue: str, event_id: str) -> bool:
-    """Mark the event as processed by the queue. Return whether it was not processed before."""
-    return await transaction.execute(_INSERT, queue=queue, event_id=event_id, at=datetime.now(UTC)) == 1
+    """Mark the event as processed by the queue. Return whether it was not processed before.
+
+    Return True in an optimistic transaction, which fails if the event was processed before.
+    """
+    values = {"queue": queue, "event_id": event_id, "at": datetime.now(UTC)}
+    if transaction.is_optimistic:
+        transaction.defer(_INSERT_NEW, **values)
+        return True
+    return await transaction.execute(_INSERT, **values) == 1
 
 
 def build_new_events(events: FromClause) -> CTE:

@@ -14,15 +14,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow
 from psycopg.types.json import set_json_dumps, set_json_loads
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    DateTime,
-    Table,
-    bindparam,
-    delete,
-    select,
-)
+from sqlalchemy import BindParameter, ColumnElement, DateTime, Table, bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -39,7 +31,11 @@ from services.runtime.storage.statements.combined_statements import (
 )
 from services.runtime.storage.statements.literals import render_constants
 from services.runtime.storage.statements.statement_operations import StatementOperations
-from services.runtime.storage.statements.statement_summary import describe_statement, find_inserted_tables
+from services.runtime.storage.statements.statement_summary import (
+    describe_statement,
+    find_inserted_tables,
+    is_read_without_locks,
+)
 
 set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
@@ -70,6 +66,7 @@ class Statement[Row = dict[str, Any]]:
         self.operation, self.collection = describe_statement(statement)
         self.summary = f"{self.operation} {self.collection}".strip()
         self.inserted_tables = find_inserted_tables(self.sql)
+        self.is_read_without_locks = is_read_without_locks(self.sql)
 
     def read_row(self, row: DictRow) -> Row:
         """Convert a row to the row type."""
@@ -103,6 +100,7 @@ class Transaction:
     `end` ends the transaction when it is closed; None stands for autocommit mode.
     """
 
+    is_optimistic = False
     __slots__ = ("_after_commit_hooks", "_cursor", "_deferred", "_end", "_is_begun", "_operations", "connection")
 
     def __init__(
@@ -265,6 +263,13 @@ class Database:
                     await transaction.flush(is_last=True)
                     transaction.raise_if_lost()
                 transaction.run_after_commit_hooks()
+
+    @asynccontextmanager
+    async def bind_pooled[T: Transaction](self, transaction_type: type[T]) -> AsyncIterator[T]:
+        """Yield a transaction of this type in autocommit mode. Raises the errors of `transaction`."""
+        with map_database_errors():
+            async with self._pool.connection() as connection:
+                yield transaction_type(connection, connection.statement_cursor, self._operations)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Transaction]:

@@ -1,13 +1,14 @@
 """Units of work in PostgreSQL."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import override
 
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
-from services.runtime.core.unit_of_work import IdempotentUnitOfWorkFactory, UnitOfWorkFactory
+from services.runtime.core.unit_of_work import IdempotentUnitOfWorkFactory, LocksRequired, UnitOfWorkFactory
 from services.runtime.storage.database import Database, Transaction
 from services.runtime.storage.idempotency import begin_idempotent_transaction
+from services.runtime.storage.optimistic_transaction import begin_optimistic_transaction
 
 
 class PostgresUnitOfWorkFactory[Unit](UnitOfWorkFactory[Unit]):
@@ -22,6 +23,14 @@ class PostgresUnitOfWorkFactory[Unit](UnitOfWorkFactory[Unit]):
     async def unit_of_work(self) -> AsyncIterator[Unit]:
         async with self._database.transaction() as transaction:
             yield self._build_unit(transaction)
+
+    @override
+    async def run_optimistically[Result](self, operation: Callable[[Unit], Awaitable[Result]]) -> Result:
+        with suppress(LocksRequired):
+            async with begin_optimistic_transaction(self._database) as transaction:
+                return await operation(self._build_unit(transaction))
+        async with self.unit_of_work() as unit:
+            return await operation(unit)
 
 
 class PostgresIdempotentUnitOfWorkFactory[Unit](PostgresUnitOfWorkFactory[Unit], IdempotentUnitOfWorkFactory[Unit]):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, override
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Text, bindparam, case, func, insert, null, or_, select, tuple_, update
+from sqlalchemy import Text, Update, bindparam, case, exists, func, insert, null, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 
 from generated.problems import Reason
@@ -95,21 +95,37 @@ _updated_order = (
         | {"reconciled_at": null()}
     )
     .returning(orders.c.id, orders.c.version, orders.c.status, orders.c.updated_at)
-    .cte("updated")
 )
-_UPDATE_ORDER = Statement(
-    insert(order_transitions).from_select(
-        ["order_id", "version", "status", "at", "actor", "note"],
-        select(
-            _updated_order.c.id,
-            _updated_order.c.version,
-            _updated_order.c.status,
-            _updated_order.c.updated_at,
-            bindparam("actor", type_=Text),
-            bindparam("note", type_=Text),
-        ),
+
+
+def _build_transition(update_of_order: Update) -> Statement:
+    updated = update_of_order.cte("updated")
+    values = (updated.c.id, updated.c.version, updated.c.status, updated.c.updated_at)
+    note = (bindparam("actor", type_=Text), bindparam("note", type_=Text))
+    columns = ["order_id", "version", "status", "at", "actor", "note"]
+    return Statement(insert(order_transitions).from_select(columns, select(*values, *note)))
+
+
+_ANONYMISED_VALUES = {
+    "customer_name": null(),
+    "customer_phone": null(),
+    "delivery_address": "",
+    "address": null(),
+    "note": null(),
+}
+_customer = select(
+    exists().where(anonymised_customers.c.customer_id == bindparam("customer_id")).label("is_anonymised")
+).subquery("customer")
+_UPDATE_ORDER = _build_transition(_updated_order)
+_UPDATE_FINAL_ORDER = _build_transition(
+    _updated_order.values(
+        {
+            name: case((_customer.c.is_anonymised, value), else_=orders.c[name])
+            for name, value in _ANONYMISED_VALUES.items()
+        }
     )
 )
+"""Also removes the personal data of a deleted customer."""
 _SET_PARTNER_NOTIFIED_AT = Statement(
     update(orders)
     .where(
@@ -165,19 +181,13 @@ _SELECT_AVAILABLE_DELIVERIES = Statement(
 _INSERT_ANONYMISED_CUSTOMER = Statement(
     postgresql.insert(anonymised_customers).values(customer_id=bindparam("customer_id")).on_conflict_do_nothing()
 )
-# The subquery is evaluated first: the orders of a customer are read only after the customer has been deleted.
-_anonymised_customer_id = (
-    select(anonymised_customers.c.customer_id)
-    .where(anonymised_customers.c.customer_id == bindparam("customer_id"))
-    .scalar_subquery()
-)
 _ANONYMISE_ORDERS = Statement(
     update(orders)
     .where(
-        orders.c.customer_id == _anonymised_customer_id,
+        orders.c.customer_id == bindparam("customer_id"),
         or_(*(orders.c.status == str(status) for status in sorted(FINAL_STATUSES))),
     )
-    .values(customer_name=null(), customer_phone=null(), delivery_address="", address=null(), note=null())
+    .values(_ANONYMISED_VALUES)
 )
 
 _FIRST_KEY = (datetime.min.replace(tzinfo=UTC), "")
@@ -235,7 +245,8 @@ class PostgresOrderRepository(OrderRepository):
 
     @override
     async def get_for_update(self, order_id: str) -> Order | None:
-        row = await self._transaction.fetch_one(_SELECT_ORDER_FOR_UPDATE, id=order_id)
+        statement = _SELECT_ORDER if self._transaction.is_optimistic else _SELECT_ORDER_FOR_UPDATE
+        row = await self._transaction.fetch_one(statement, id=order_id)
         return None if row is None else order_from_row(row)
 
     @override
@@ -245,26 +256,29 @@ class PostgresOrderRepository(OrderRepository):
 
     @override
     async def add(self, order: Order, check_id: str, actor: str) -> bool:
-        if not await self._transaction.execute(_INSERT_ORDER, check_id=check_id, actor=actor, **_order_to_row(order)):
+        values = {"check_id": check_id, "actor": actor, **_order_to_row(order)}
+        if self._transaction.is_optimistic:
+            self._transaction.defer(_INSERT_ORDER, ApiError(Reason.ORDER_STATE_CONFLICT), **values)
+        elif not await self._transaction.execute(_INSERT_ORDER, **values):
             return False
         self._transaction.add_after_commit_hook(lambda: metrics.record_transition(None, order))
         return True
 
     @override
     async def update(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
+        is_final = after.status in FINAL_STATUSES
         self._transaction.defer(
-            _UPDATE_ORDER,
+            _UPDATE_FINAL_ORDER if is_final else _UPDATE_ORDER,
             ApiError(Reason.ORDER_STATE_CONFLICT),
             order_id=before.id,
             old_version=before.version,
             old_status=before.status,
             actor=actor,
             note=note,
+            **({"customer_id": before.customer_id} if is_final else {}),
             **{f"new_{name}": getattr(after, name) for name in _MUTABLE_FIELDS},
         )
         self._transaction.add_after_commit_hook(lambda: metrics.record_transition(before, after))
-        if after.status in FINAL_STATUSES:
-            self._transaction.defer(_ANONYMISE_ORDERS, customer_id=after.customer_id)
 
     @override
     async def list_unpaid_for_update(self, before: datetime, size: int) -> list[Order]:

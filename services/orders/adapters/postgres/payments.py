@@ -1,5 +1,6 @@
 """Payments and payment callbacks in PostgreSQL."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, override
 
@@ -23,6 +24,11 @@ _INSERT_CALLBACK = Statement(
 )
 """Inserts a callback and locks its payment; a callback that exists locks nothing."""
 
+_INSERT_PROCESSED_CALLBACK = Statement(
+    postgresql.insert(callbacks).values(
+        {name: bindparam(name) for name in ("bank_id", "webhook_id", "payment_id", "fingerprint", "outcome")}
+    )
+)
 _is_this_callback = (callbacks.c.bank_id == bindparam("bank"), callbacks.c.webhook_id == bindparam("webhook"))
 _SELECT_CALLBACK = Statement(
     # Rows of an earlier release have no outcome; the outcome of their payment is equal.
@@ -51,6 +57,7 @@ _UPSERT_PAYMENT = Statement(
         set_={name: _insert_payment.excluded[name] for name in _PAYMENT_FIELDS[2:]} | {"reconciled_at": null()},
     )
 )
+_INSERT_PAYMENT = Statement(_insert_payment)
 _INSERT_REJECTED = Statement(
     postgresql.insert(rejected_payments)
     .values({name: bindparam(name) for name in _PAYMENT_FIELDS})
@@ -64,21 +71,27 @@ def payment_from_row(row: dict[str, Any]) -> PaymentRecord:
 
 
 class PostgresPaymentRepository(PaymentRepository):
-    """Payments and payment callbacks of one transaction in PostgreSQL."""
+    """Payments and payment callbacks of one transaction in PostgreSQL.
+
+    An optimistic transaction treats callback and payment as new without reading them: it fails if one of them exists.
+    """
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
+        self._callback: Mapping[str, object] = {}
 
     @override
     async def register_callback(self, payment: Payment, webhook_id: str) -> ProcessedCallback | None:
-        if await self._transaction.execute(
-            _INSERT_CALLBACK,
-            bank_id=payment.bank_id,
-            webhook_id=webhook_id,
-            payment_id=payment.payment_id,
-            fingerprint=payment.compute_fingerprint(),
-            lock_name=advisory_lock.build_name(OrdersLock.PAYMENT, payment.bank_id, payment.payment_id),
-        ):
+        self._callback = {
+            "bank_id": payment.bank_id,
+            "webhook_id": webhook_id,
+            "payment_id": payment.payment_id,
+            "fingerprint": payment.compute_fingerprint(),
+        }
+        if self._transaction.is_optimistic:
+            return None
+        lock_name = advisory_lock.build_name(OrdersLock.PAYMENT, payment.bank_id, payment.payment_id)
+        if await self._transaction.execute(_INSERT_CALLBACK, **self._callback, lock_name=lock_name):
             return None
         await advisory_lock.acquire(self._transaction, OrdersLock.PAYMENT, payment.bank_id, payment.payment_id)
         row = await self._transaction.fetch_one(_SELECT_CALLBACK, bank=payment.bank_id, webhook=webhook_id)
@@ -88,16 +101,22 @@ class PostgresPaymentRepository(PaymentRepository):
 
     @override
     async def save_callback_outcome(self, bank_id: str, webhook_id: str, outcome: PaymentOutcome) -> None:
+        if self._transaction.is_optimistic:
+            self._transaction.defer(_INSERT_PROCESSED_CALLBACK, **self._callback, outcome=outcome)
+            return
         self._transaction.defer(_UPDATE_CALLBACK_OUTCOME, bank=bank_id, webhook=webhook_id, new_outcome=outcome)
 
     @override
     async def get_locked(self, bank_id: str, payment_id: str) -> PaymentRecord | None:
+        if self._transaction.is_optimistic:
+            return None
         row = await self._transaction.fetch_one(_SELECT_PAYMENT, bank_id=bank_id, payment_id=payment_id)
         return None if row is None else payment_from_row(row)
 
     @override
     async def save(self, record: PaymentRecord) -> None:
-        self._transaction.defer(_UPSERT_PAYMENT, **asdict(record))
+        statement = _INSERT_PAYMENT if self._transaction.is_optimistic else _UPSERT_PAYMENT
+        self._transaction.defer(statement, **asdict(record))
 
     @override
     async def add_rejected(self, record: PaymentRecord) -> bool:

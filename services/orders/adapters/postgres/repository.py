@@ -19,6 +19,7 @@ from services.orders.adapters.postgres.refunds import PostgresRefundReader, Post
 from services.orders.adapters.postgres.tables import alerts
 from services.orders.usecases.event_ids import derive_event_id
 from services.orders.usecases.ports import Repository, UnitOfWork
+from services.runtime.core.unit_of_work import LocksRequired
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Database, Statement, Transaction, bind_columns
@@ -59,6 +60,11 @@ class PostgresUnitOfWork(UnitOfWork):
     @override
     async def mark_event_processed(self, queue: str, event_id: str) -> bool:
         return await inbox.mark_processed(self._transaction, queue, event_id)
+
+    @override
+    def require_locks(self) -> None:
+        if self._transaction.is_optimistic:
+            raise LocksRequired("the operation needs locks")
 
     @override
     async def publish(self, event: OrdersEvent) -> None:

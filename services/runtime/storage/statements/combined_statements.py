@@ -42,8 +42,11 @@ class CombinedStatement(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def combine(statements: tuple[DataModification, ...]) -> CombinedStatement:
-    """Combine statements, which do not see each other's changes and must not change the same rows."""
+def combine(statements: tuple[DataModification, ...], must_change: tuple[bool, ...] = ()) -> CombinedStatement:
+    """Combine statements, which do not see each other's changes and must not change the same rows.
+
+    If one with `must_change` changes no row, the combined statement fails with DivisionByZero and changes nothing.
+    """
     expressions: list[bytes] = []
     for index, statement in enumerate(statements):
         sql = _PARAMETER.sub(rb"%%(p%d_\1)s" % index, statement.sql)
@@ -51,7 +54,10 @@ def combine(statements: tuple[DataModification, ...]) -> CombinedStatement:
         returning = b"" if b" RETURNING " in modification else b" RETURNING 1"
         expressions += [each.removeprefix(b"WITH ") + b")" for each in cte]
         expressions.append(b"s%d AS (%b%b)" % (index, modification, returning))
-    counts = b", ".join(b"(SELECT count(*) FROM s%d)" % index for index in range(len(statements)))
+    counts = b", ".join(
+        b"(SELECT count(*)%b FROM s%d)" % (b" / least(count(*), 1)" if each else b"", index)
+        for index, each in enumerate(must_change or (False,) * len(statements))
+    )
     summaries = dict.fromkeys(f"{statement.operation} {statement.collection}" for statement in statements)
     return CombinedStatement(
         b"WITH %b SELECT ARRAY[%b] AS row_counts" % (b", ".join(expressions), counts),

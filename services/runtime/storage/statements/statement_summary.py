@@ -10,11 +10,17 @@ from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.functions import Function
 
 _INSERTION = re.compile(rb"\bINSERT INTO (\w+)")
+_CHANGE_OR_LOCK = re.compile(rb"\b(INSERT|UPDATE|DELETE|FOR SHARE|pg_(try_)?advisory_\w+)\b")
 
 
 def find_inserted_tables(sql: bytes) -> frozenset[str]:
     """Return the tables into which a compiled statement inserts rows."""
     return frozenset(name.decode() for name in _INSERTION.findall(sql))
+
+
+def is_read_without_locks(sql: bytes) -> bool:
+    """Return whether a compiled statement neither changes nor locks anything."""
+    return _CHANGE_OR_LOCK.search(sql) is None
 
 
 def describe_statement(statement: ClauseElement) -> tuple[str, str]:

@@ -13,8 +13,13 @@ from services.runtime.storage.statements.row_parameters import build_rows
 class FakeTransaction:
     """Table of pairs in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_optimistic: bool = False) -> None:
         self.processed: set[tuple[str, str]] = set()
+        self.is_optimistic = is_optimistic
+        self.deferred: list[Statement] = []
+
+    def defer(self, statement: Statement, **_: object) -> None:
+        self.deferred.append(statement)
 
     async def execute(self, _: object, *, queue: str, event_id: str, at: datetime) -> int:
         assert abs(datetime.now(UTC) - at) < timedelta(minutes=1)
@@ -28,6 +33,14 @@ async def test_event_is_processed_once_per_queue() -> None:
     assert await inbox.mark_processed(transaction, "orders.users", "e1")
     assert not await inbox.mark_processed(transaction, "orders.users", "e1")
     assert await inbox.mark_processed(transaction, "orders.history", "e1")
+
+
+async def test_optimistic_transaction_inserts_the_event_or_fails() -> None:
+    fake = FakeTransaction(is_optimistic=True)
+    assert await inbox.mark_processed(cast(Transaction, fake), "orders.users", "e1")
+    (insertion,) = fake.deferred
+    assert insertion.summary == "INSERT inbox"
+    assert b"ON CONFLICT" not in insertion.sql
 
 
 def test_new_events_are_inserted_unless_processed_before() -> None:

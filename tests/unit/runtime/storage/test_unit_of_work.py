@@ -7,7 +7,10 @@ from typing import Any, cast
 import pytest
 
 from services.runtime.core.idempotency import IdempotentResponse
+from services.runtime.core.unit_of_work import LocksRequired
 from services.runtime.storage.database import Database
+from services.runtime.storage.optimistic_transaction import OptimisticTransaction
+from services.runtime.storage.statements.statement_operations import StatementOperations
 from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 
@@ -16,6 +19,11 @@ class FakeDatabase:
 
     def __init__(self) -> None:
         self.ends: list[str] = []
+
+    @asynccontextmanager
+    async def bind_pooled(self, transaction_type: type[OptimisticTransaction]) -> AsyncIterator[OptimisticTransaction]:
+        connection = cast(Any, None)
+        yield transaction_type(connection, connection, StatementOperations("library"))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[int]:
@@ -31,7 +39,7 @@ class FakeDatabase:
 
 def create_factory(database: FakeDatabase) -> PostgresIdempotentUnitOfWorkFactory[str]:
     def build_unit(transaction: Any) -> str:
-        return f"unit {transaction}"
+        return "unit without locks" if isinstance(transaction, OptimisticTransaction) else f"unit {transaction}"
 
     return PostgresIdempotentUnitOfWorkFactory(cast(Database, database), build_unit)
 
@@ -51,6 +59,39 @@ async def test_error_rolls_the_unit_of_work_back() -> None:
         async with create_factory(database).unit_of_work():
             raise ValueError("failed")
     assert database.ends == ["rolled back"]
+
+
+async def test_operation_runs_once_without_locks() -> None:
+    database = FakeDatabase()
+
+    async def operation(unit: str) -> str:
+        return f"result of {unit}"
+
+    assert await create_factory(database).run_optimistically(operation) == "result of unit without locks"
+    assert database.ends == []
+
+
+async def test_operation_that_requires_locks_is_repeated_with_locks() -> None:
+    database = FakeDatabase()
+
+    async def operation(unit: str) -> str:
+        if unit == "unit without locks":
+            raise LocksRequired
+        return f"result of {unit}"
+
+    assert await create_factory(database).run_optimistically(operation) == "result of unit 0"
+    assert database.ends == ["committed"]
+
+
+async def test_error_without_locks_is_not_repeated() -> None:
+    database = FakeDatabase()
+
+    async def operation(unit: str) -> str:
+        raise ValueError(unit)
+
+    with pytest.raises(ValueError, match="unit without locks"):
+        await create_factory(database).run_optimistically(operation)
+    assert database.ends == []
 
 
 async def test_idempotent_unit_of_work_without_key_has_empty_response() -> None:

@@ -43,6 +43,13 @@ def test_combined_statement_separates_parameters_and_counts_rows() -> None:
     )
 
 
+def test_combined_statement_fails_if_a_part_that_must_change_rows_does_not() -> None:
+    sql = " ".join(combine((UPDATE, INSERT), (True, False)).sql.decode().split())
+    assert sql.endswith(
+        "SELECT ARRAY[(SELECT count(*) / least(count(*), 1) FROM s0), (SELECT count(*) FROM s1)] AS row_counts"
+    )
+
+
 def test_cte_of_combined_statement_is_on_the_top_level() -> None:
     assert squeeze(INSERT, UPDATE_WITH_CHANGE).startswith(
         "WITH s0 AS (INSERT INTO outbox (id) VALUES (%(p0_key)s::VARCHAR) RETURNING 1),"
