@@ -1,4 +1,7 @@
-"""Operations of orders without locks on real servers: their statements, and conflicts with concurrent changes."""
+"""Operations of orders without locks on real servers: their statements, and conflicts with concurrent changes.
+
+services.runtime.core.unit_of_work defines what a unit of work without locks is.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
