@@ -42,7 +42,7 @@ def create_duration_histogram[Outcome](
 class Counter:
     """Counter outside the OpenTelemetry SDK, whose counters take 7 to 15 µs per addition. The SDK reads it on a scrape.
 
-    It is used in one thread only.
+    Only the thread of the event loop adds. A scrape reads in another thread.
     """
 
     def __init__(self, name: str, description: str, unit: str = "") -> None:
@@ -64,7 +64,7 @@ class Counter:
             self.add(0, attributes)
 
     def _observe(self, _: CallbackOptions) -> Iterable[Observation]:
-        for key, value in self._values.items():
+        for key, value in list(self._values.items()):  # a copy, since the first addition of a series may follow
             yield Observation(value, dict(key))
 
 
@@ -81,7 +81,7 @@ class ObservableGauge:
         self._values = values
 
     def _observe(self, _: CallbackOptions) -> Iterable[Observation]:
-        for label_values, value in self._values.items():
+        for label_values, value in list(self._values.items()):
             yield Observation(value, dict(zip(self._labels, label_values, strict=True)))
 
 

@@ -54,6 +54,16 @@ def test_counter_has_the_sum_of_each_series(additions: list[tuple[str, int]]) ->
     assert all(observation.attributes["kind"] == 1 for observation in _observe(counter))
 
 
+def test_series_of_a_counter_may_be_added_during_a_scrape() -> None:
+    counter = Counter("test.concurrent.additions", "Test counter.")
+    counter.initialise_to_zero([{"name": "first"}])
+    observations = iter(counter._observe(CallbackOptions()))
+    next(observations)
+    counter.add(1, {"name": "second"})
+    assert list(observations) == []
+    assert len(_observe(counter)) == 2
+
+
 def test_counter_is_exported_as_monotonic_sum_with_zeros() -> None:
     counter = Counter("test.additions", "Test counter.", "{addition}")
     counter.initialise_to_zero([{"name": "never"}, {"name": "twice"}])
