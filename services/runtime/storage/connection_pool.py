@@ -10,7 +10,7 @@ from typing import ClassVar, override
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection
 from psycopg.abc import RV, PQGen
 from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.rows import DictRow, dict_row
@@ -18,6 +18,7 @@ from psycopg.waiting import Ready, Wait
 from psycopg_pool import AsyncConnectionPool
 
 from services.runtime.config.postgres_conninfo import build_conninfo
+from services.runtime.storage.prepared_statements import PreparedStatements
 
 RECONNECT_TIMEOUT_S = 3.0
 """Seconds during which the pool retries with growing delays. A later request begins again without a delay.
@@ -82,22 +83,19 @@ class _Watch:
 
 
 class EventLoopConnection(AsyncConnection[DictRow]):
-    """Connection that waits for its socket only: a wait without timeout has no timer of its own.
-
-    Statements are executed with one cursor, which remembers how to convert the types of their parameters.
-    """
+    """Connection that waits for its socket only: a wait without timeout has no timer of its own."""
 
     _watch: _Watch | None = None
     _registered_socket: int | None = None
     _ready: asyncio.Future[Ready] | None = None
-    _statement_cursor: AsyncCursor[DictRow] | None = None
+    _statements: PreparedStatements | None = None
 
     @property
-    def statement_cursor(self) -> AsyncCursor[DictRow]:
-        """Return the cursor of all statements. The rows of one must be fetched before the next is executed."""
-        if self._statement_cursor is None:
-            self._statement_cursor = self.cursor()
-        return self._statement_cursor
+    def statements(self) -> PreparedStatements:
+        """Return the statements of this connection."""
+        if self._statements is None:
+            self._statements = PreparedStatements(self)
+        return self._statements
 
     @override
     async def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
@@ -208,7 +206,8 @@ def create_pool(url: str, max_size: int, settings: Mapping[str, str]) -> AsyncCo
     return AsyncConnectionPool(
         build_conninfo(url),
         connection_class=EventLoopConnection,
-        kwargs={"autocommit": True, "row_factory": dict_row, "options": options},
+        # psycopg prepares no statements itself: after a rollback, it would deallocate all of the connection.
+        kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": None, "options": options},
         min_size=1,
         max_size=max_size,
         timeout=3,

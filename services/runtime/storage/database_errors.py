@@ -1,8 +1,6 @@
 """Errors of the database, as errors of the API."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -13,14 +11,11 @@ from services.runtime.core.errors import ApiError
 log = logging.getLogger(__name__)
 
 
-@contextmanager
-def map_database_errors() -> Iterator[None]:
-    """Raise ApiError for an unavailable database or a value that it cannot store; other errors are unchanged."""
-    try:
-        yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+def raise_api_error(error: BaseException) -> None:
+    """Raise ApiError for an unavailable database or a value that it cannot store; do nothing for all other errors."""
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeout):
         raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The database is unavailable.", retry_after=2) from error
-    except psycopg.DataError as error:
+    if isinstance(error, psycopg.DataError):
         # For example NUL in a text or a number out of range: values from other services are not fully validated.
         log.warning("value rejected by the database: %s, SQLSTATE %s", type(error).__name__, error.sqlstate)
         raise ApiError(Reason.INVALID_REQUEST, "The database cannot store a value of the request.") from error

@@ -1,14 +1,13 @@
 """Transactions without locks: plain reads, then all writes as one statement, without BEGIN and COMMIT."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any, override
 
-from psycopg import AsyncCursor, errors
-from psycopg.rows import DictRow
+from psycopg import errors
 
 from services.runtime.core.unit_of_work import LocksRequired
 from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.prepared_statements import StatementResult
 from services.runtime.storage.statements.combined_statements import combine, combine_values, split_combinable
 
 CONFLICTS = (errors.DivisionByZero, errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
@@ -30,6 +29,10 @@ class OptimisticTransaction(Transaction):
         raise LocksRequired("savepoints and pipelines need a transaction")
 
     @override
+    async def roll_back(self) -> None:
+        """Discard the deferred statements. Nothing else was changed."""
+
+    @override
     async def flush(self, *, is_last: bool = False) -> None:
         deferred, self._deferred = self._deferred, []
         groups = [*split_combinable(deferred)]
@@ -44,16 +47,12 @@ class OptimisticTransaction(Transaction):
                 raise LocksRequired("a row has changed since it was read") from error
 
     @override
-    async def _execute_statement(self, statement: Statement[Any], values: dict[str, Any]) -> AsyncCursor[DictRow]:
+    async def _execute_statement(self, statement: Statement[Any], values: dict[str, Any]) -> StatementResult:
         if self._deferred or not statement.is_read_without_locks:
             raise LocksRequired(f"{statement.summary} needs a transaction")
         return await self._execute(statement, {**statement.defaults, **values}, prepare=not statement.is_replanned)
 
 
-@asynccontextmanager
-async def begin_optimistic_transaction(database: Database) -> AsyncIterator[OptimisticTransaction]:
+def begin_optimistic_transaction(database: Database) -> AbstractAsyncContextManager[OptimisticTransaction]:
     """Open a transaction without locks. Raises LocksRequired, and the errors of `Database.transaction`."""
-    async with database.bind_pooled(OptimisticTransaction) as transaction:
-        yield transaction
-        await transaction.flush(is_last=True)
-    transaction.run_after_commit_hooks()
+    return database.bind_pooled(OptimisticTransaction)

@@ -1,53 +1,27 @@
-"""Statements, transaction hooks and errors of the database, without a server."""
+"""Transactions, their hooks and errors of the database, without a server."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from types import SimpleNamespace
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, NamedTuple, Self, cast
+from unittest.mock import AsyncMock
 
 import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
-from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, func, insert, literal, select, text, update
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, insert, select, update
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.database import (
-    DELETE_BATCH_SIZE,
     Database,
     Statement,
     Transaction,
-    build_batch_delete,
-    build_upsert,
 )
+from services.runtime.storage.prepared_statements import StatementResult
 from services.runtime.storage.statements.statement_operations import StatementOperations
 
 orders = Table("orders", MetaData(), Column("id", Text, primary_key=True), Column("state", Text))
 lines = Table("lines", MetaData(), Column("order_id", Text))
-_inserted = insert(orders).values(id=bindparam("id")).returning(orders.c.id).cte("inserted")
-_due = select(orders.c.id).where(orders.c.state == bindparam("was")).with_for_update().cte("due")
-
-
-@pytest.mark.parametrize(
-    ("statement", "summary"),
-    [
-        (select(orders), "SELECT orders"),
-        (select(orders).join(lines, lines.c.order_id == orders.c.id), "SELECT orders"),
-        (select(select(orders).subquery()), "SELECT orders"),
-        (insert(orders).values(id=bindparam("id")), "INSERT orders"),
-        (postgresql.insert(orders).values(id="1").on_conflict_do_nothing(), "INSERT orders"),
-        (update(orders).where(orders.c.id.in_(select(_due.c.id))).values(state="b"), "UPDATE orders"),
-        (insert(lines).from_select(["order_id"], select(_inserted.c.id)), "INSERT orders"),
-        (delete(orders), "DELETE orders"),
-        (select(func.pg_advisory_xact_lock(1)), "SELECT pg_advisory_xact_lock"),
-        (text("VACUUM"), "VACUUM"),
-    ],
-)
-def test_statement_summary_is_operation_and_table(statement: ClauseElement, summary: str) -> None:
-    assert Statement(statement).summary == summary
 
 
 class Order(NamedTuple):
@@ -57,63 +31,11 @@ class Order(NamedTuple):
     state: str
 
 
-def squeeze(statement: Statement[Any]) -> str:
-    return " ".join(statement.sql.decode().split())
-
-
-def test_row_is_read_as_its_type_or_dict() -> None:
-    row: dict[str, Any] = {"id": "o1", "state": "paid"}
-    assert Statement(select(orders), row_type=Order).read_row(row) == Order("o1", "paid")
-    assert Statement(select(orders)).read_row(row) is row
-
-
-def test_constants_of_the_source_code_are_literals() -> None:
-    statement = Statement(select(orders).where(orders.c.id == bindparam("id"), orders.c.state == "pa'%id").limit(5))
-    assert statement.defaults == {}
-    assert squeeze(statement).endswith(
-        "orders.id = %(id)s::VARCHAR AND orders.state = 'pa''%%id'::VARCHAR LIMIT 5::INTEGER"
-    )
-
-
-def test_literal_that_looks_like_a_parameter_is_unchanged() -> None:
-    statement = Statement(select(orders.c.id).where(orders.c.id == "%(state_1)s", orders.c.state == "paid"))
-    assert squeeze(statement).endswith("orders.id = '%%(state_1)s'::VARCHAR AND orders.state = 'paid'::VARCHAR")
-
-
-def test_named_parameter_with_default_is_not_a_literal() -> None:
-    statement = Statement(select(orders).where(orders.c.state == bindparam("state", "paid")))
-    assert statement.defaults == {"state": "paid"}
-    assert squeeze(statement).endswith("orders.state = %(state)s::VARCHAR")
-
-
-def test_constant_without_literal_is_a_default_parameter() -> None:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    assert Statement(select(literal(at))).defaults == {"param_1": at}
-
-
 @pytest.mark.parametrize(
     "url", ["postgresql://u:p@database.test:1/orders?sslmode=require", "host=database.test dbname=orders"]
 )
 def test_namespace_is_database_of_url(url: str) -> None:
     assert Database(url)._operations._namespace == "orders"
-
-
-def test_upsert_updates_all_columns_except_the_key() -> None:
-    sql = squeeze(build_upsert(orders))
-    assert sql.startswith(
-        "INSERT INTO orders (id, state) VALUES (%(id)s::VARCHAR, %(state)s::VARCHAR) ON CONFLICT (id)"
-    )
-    assert sql.endswith("DO UPDATE SET state = excluded.state")
-
-
-def test_batch_delete_is_bounded_and_skips_locked_rows() -> None:
-    pairs = Table("pairs", MetaData(), Column("a", Text, primary_key=True), Column("b", Text, primary_key=True))
-    statement = build_batch_delete(pairs, pairs.c.a < bindparam("before"))
-    sql = squeeze(statement)
-    assert "FOR UPDATE SKIP LOCKED" in sql
-    assert f"LIMIT {DELETE_BATCH_SIZE}" in sql
-    assert sql.endswith('WHERE pairs.a = "old".a AND pairs.b = "old".b'), "all columns of the key identify a row"
-    assert statement.summary == "DELETE pairs"
 
 
 class FakeConnection:
@@ -129,30 +51,27 @@ class FakeConnection:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        self.log.append("begin")
+        """Record a savepoint."""
+        self.log.append("savepoint")
         try:
             yield
         except BaseException:
-            self.log.append("rollback")
+            self.log.append("rollback to savepoint")
             raise
-        if self.commit_error is not None:
-            raise self.commit_error
-        self.log.append("commit")
+        self.log.append("release")
 
     @property
-    def statement_cursor(self) -> Self:
+    def statements(self) -> Self:
         return self
 
-    async def execute(self, _sql: bytes, parameters: dict[str, Any], *, prepare: bool) -> Any:
-        self.executed.append((parameters, prepare))
+    async def run_command(self, sql: bytes) -> None:
+        self.log.append(sql.decode().lower())
+        if sql == b"COMMIT" and self.commit_error is not None:
+            raise self.commit_error
 
-        async def fetchall() -> list[dict[str, Any]]:
-            return list(self.rows)
-
-        async def fetchone() -> dict[str, Any] | None:
-            return next(iter(self.rows), None)
-
-        return SimpleNamespace(fetchall=fetchall, fetchone=fetchone, rowcount=len(self.rows))
+    async def execute(self, _sql: bytes, values: dict[str, Any], *, prepare: bool) -> StatementResult:
+        self.executed.append((values, prepare))
+        return StatementResult(self.rows, len(self.rows))
 
 
 class FakePool:
@@ -161,16 +80,21 @@ class FakePool:
     def __init__(self, connection: FakeConnection, error: Exception | None = None) -> None:
         self._connection = connection
         self._error = error
+        self.used_count = 0
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[FakeConnection]:
+    async def getconn(self) -> FakeConnection:
         if self._error is not None:
             raise self._error
-        yield self._connection
+        self.used_count += 1
+        return self._connection
+
+    async def putconn(self, connection: FakeConnection) -> None:
+        assert connection is self._connection
+        self.used_count -= 1
 
 
 def create_transaction(connection: FakeConnection) -> Transaction:
-    return Transaction(cast(Any, connection), cast(Any, connection), StatementOperations("orders"))
+    return Transaction(cast(Any, connection), cast(Any, connection), StatementOperations("orders"), is_autocommit=True)
 
 
 @pytest.fixture
@@ -237,6 +161,7 @@ async def test_hooks_do_not_run_without_commit(
 
 
 async def test_transaction_on_lost_connection_raises(connection: FakeConnection, database: Database) -> None:
+    connection.commit_error = psycopg.OperationalError("the connection is closed")
     with pytest.raises(ApiError) as raised:  # noqa: PT012
         async with database.transaction() as transaction:
             transaction.add_after_commit_hook(lambda: connection.log.append("hook"))
@@ -258,7 +183,7 @@ async def test_savepoint_discards_its_hooks_on_error(connection: FakeConnection)
             raise KeyError
     transaction.run_after_commit_hooks()
     assert ran == ["before", "kept"]
-    assert connection.log == ["begin", "commit", "begin", "rollback"]
+    assert connection.log == ["savepoint", "release", "savepoint", "rollback to savepoint"]
 
 
 UPDATE = Statement(update(orders).where(orders.c.id == bindparam("key")).values(state=bindparam("new_state")))
@@ -364,12 +289,6 @@ async def test_statement_without_insertion_into_the_table_is_not_reported(
     assert insertions == []
 
 
-def test_inserted_tables_are_those_of_all_parts() -> None:
-    statement = insert(lines).from_select(["order_id"], select(_inserted.c.id))
-    assert Statement(statement).inserted_tables == {"orders", "lines"}
-    assert Statement(select(orders)).inserted_tables == frozenset()
-
-
 async def test_deferred_statement_runs_before_the_next_one(connection: FakeConnection, database: Database) -> None:
     async with database.connection() as transaction:
         transaction.defer(INSERT, key="o1")
@@ -403,6 +322,27 @@ async def test_savepoint_executes_or_discards_its_deferred_statements(connection
             raise KeyError
     await transaction.flush()
     assert [parameters["key"] for parameters, _ in connection.executed] == ["before", "inside"]
+
+
+@pytest.mark.parametrize("fails_at", ["never", "statement", "commit", "rollback"])
+async def test_connection_is_returned_to_the_pool(
+    connection: FakeConnection, database: Database, fails_at: str
+) -> None:
+    connection.commit_error = KeyError("commit") if fails_at == "commit" else None
+    pool = cast(FakePool, database._pool)
+
+    async def work() -> None:
+        async with database.transaction() as transaction:
+            assert pool.used_count == 1
+            await transaction.execute(SELECT)
+            if fails_at == "rollback":
+                connection.run_command = AsyncMock(side_effect=psycopg.OperationalError)  # type: ignore[method-assign]
+            if fails_at in ("statement", "rollback"):
+                raise KeyError("statement")
+
+    with nullcontext() if fails_at == "never" else pytest.raises(KeyError):
+        await work()
+    assert pool.used_count == 0
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from services.runtime.core.errors import ApiError
 from services.runtime.core.unit_of_work import LocksRequired
 from services.runtime.storage.database import Database, Statement, build_batch_delete
 from services.runtime.storage.optimistic_transaction import OptimisticTransaction, begin_optimistic_transaction
+from services.runtime.storage.prepared_statements import StatementResult
 from services.runtime.storage.statements.statement_operations import StatementOperations
 
 loans = Table("loans", MetaData(), Column("id", Text, primary_key=True), Column("state", Text))
@@ -30,16 +31,12 @@ class FakeConnection:
         self.executed: list[str] = []
         self.error: Exception | None = None
 
-    async def execute(self, sql: bytes, _values: object, *, prepare: bool) -> Any:
+    async def execute(self, sql: bytes, _values: object, *, prepare: bool) -> StatementResult:
         assert prepare
         self.executed.append(" ".join(sql.decode().split()))
         if self.error is not None and sql.startswith(b"WITH"):
             raise self.error
-
-        async def fetchone() -> dict[str, str]:
-            return {"id": "l1", "state": "requested"}
-
-        return SimpleNamespace(fetchone=fetchone)
+        return StatementResult([{"id": "l1", "state": "requested"}], 1)
 
 
 @pytest.fixture
@@ -51,7 +48,15 @@ def connection() -> FakeConnection:
 def database(connection: FakeConnection) -> Database:
     @asynccontextmanager
     async def bind_pooled(transaction_type: type[OptimisticTransaction]) -> AsyncIterator[OptimisticTransaction]:
-        yield transaction_type(cast(Any, connection), cast(Any, connection), StatementOperations("library"))
+        transaction = transaction_type(
+            cast(Any, connection), cast(Any, connection), StatementOperations("library"), is_autocommit=True
+        )
+        try:
+            yield transaction
+        except Exception:
+            await transaction.roll_back()
+            raise
+        await transaction.commit()
 
     return cast(Database, SimpleNamespace(bind_pooled=bind_pooled))
 

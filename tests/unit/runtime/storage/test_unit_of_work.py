@@ -23,7 +23,7 @@ class FakeDatabase:
     @asynccontextmanager
     async def bind_pooled(self, transaction_type: type[OptimisticTransaction]) -> AsyncIterator[OptimisticTransaction]:
         connection = cast(Any, None)
-        yield transaction_type(connection, connection, StatementOperations("library"))
+        yield transaction_type(connection, connection, StatementOperations("library"), is_autocommit=True)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[int]:
