@@ -12,6 +12,7 @@ import pytest
 
 from generated.problems import Reason
 from services.orders import usecases
+from services.orders.adapters import order_change_listener
 from services.orders.adapters.order_change_listener import PostgresOrderChangeListener
 from services.orders.domain.addresses import Coordinates
 from services.orders.domain.orders import OrderStatus
@@ -21,6 +22,7 @@ from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from tests.integration.fixtures.orders import ADA, Orders
+from tests.wait import wait_until_async
 
 BOB = Principal("bob", "deliverer", "", True, now() + timedelta(hours=1))
 
@@ -132,3 +134,29 @@ async def test_watch_streams_positions_until_delivery(orders: Orders, monkeypatc
 async def test_positions_are_not_in_the_write_ahead_log(orders: Orders) -> None:
     [table] = await orders.execute_sql("SELECT relpersistence FROM pg_class WHERE relname = 'deliverer_positions'")
     assert table["relpersistence"] == "u"
+
+
+async def is_listening(orders: Orders, expected: bool) -> bool:
+    listeners = "FROM pg_stat_activity WHERE query ~ '^LISTEN' AND datname = current_database()"
+    return bool(await orders.execute_sql(f"SELECT pid {listeners}")) == expected
+
+
+async def test_process_listens_only_while_there_are_subscribers(
+    orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_change_listener, "UNUSED_TIMEOUT_S", 0.2)
+    listener = PostgresOrderChangeListener(orders.database.url)
+    task = asyncio.create_task(listener.run())
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            assert await is_listening(orders, False)
+            with listener.subscribe("a") as first:
+                await first.wait()
+                assert await is_listening(orders, True)
+                with listener.subscribe("b"):
+                    pass
+            with listener.subscribe("c"):  # a client that reconnects in time
+                await wait_until_async(lambda: is_listening(orders, True))
+            await wait_until_async(lambda: is_listening(orders, False))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
