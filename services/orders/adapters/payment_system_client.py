@@ -82,7 +82,7 @@ class HttpPaymentSystem(PaymentSystem, BankPaymentLister):
         self, bank: Bank, since: datetime, until: datetime, page_token: str | None
     ) -> BankPaymentPage | None:
         payload = _PaymentListRequest(since, until, msgspec.UNSET if page_token is None else page_token)
-        secrets = webhook_secrets.decrypt_active_secrets(bank, self._secret_box.decrypt, self._clock())
+        secrets = webhook_secrets.decrypt_active_secrets(bank, self._secret_box.decrypt_cached, self._clock())
         attributes: dict[str, str | int] = {"service.peer.name": "bank", "delivery.bank_id": bank.id}
         try:
             response = await self._client.post(
@@ -107,7 +107,7 @@ class HttpPaymentSystem(PaymentSystem, BankPaymentLister):
     async def _send(self, bank: Bank, refund: Refund) -> RefundResponse:
         payload = _RefundPayload(refund.id, refund.payment_id, refund.amount, refund.currency)
         try:
-            secrets = webhook_secrets.decrypt_active_secrets(bank, self._secret_box.decrypt, self._clock())
+            secrets = webhook_secrets.decrypt_active_secrets(bank, self._secret_box.decrypt_cached, self._clock())
         except ApiError:
             return _build_retryable("not sent: the secret cannot be decrypted")
         attributes = {

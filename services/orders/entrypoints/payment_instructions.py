@@ -25,7 +25,7 @@ class PaymentInstructionsBuilder:
 
         `return_url` is the page to which the bank sends the customer; the id of the order is added to it.
         """
-        secrets = webhook_secrets.decrypt_active_secrets(bank, self.secret_box.decrypt, self.clock())
+        secrets = webhook_secrets.decrypt_active_secrets(bank, self.secret_box.decrypt_cached, self.clock())
         callback_url = f"{self.public_url}/api/v1/callbacks/payments/{bank.id}"
         parameters: dict[str, str | int] = {
             "order_id": order.id,

@@ -32,7 +32,7 @@ async def get_callback_secrets(
 ) -> Sequence[str]:
     """Return the secrets with which a bank may sign a callback now, newest first; none for an unknown bank."""
     bank = await repository.banks.get(bank_id)
-    return [] if bank is None else webhook_secrets.decrypt_active_secrets(bank, secret_box.decrypt, clock())
+    return [] if bank is None else webhook_secrets.decrypt_active_secrets(bank, secret_box.decrypt_cached, clock())
 
 
 async def handle_payment_callback(

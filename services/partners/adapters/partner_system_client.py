@@ -38,7 +38,7 @@ class PartnerSystemClient(PartnerSystem):
 
     async def _send(self, partner: Partner, call: Call) -> PartnerResponse:
         try:
-            secrets = webhook_secrets.decrypt_active_secrets(partner, self._secret_box.decrypt, self._clock())
+            secrets = webhook_secrets.decrypt_active_secrets(partner, self._secret_box.decrypt_cached, self._clock())
         except ApiError:
             return PartnerResponse(Outcome.FAILED, "not sent: the secret cannot be decrypted")
         body = msgspec.json.encode(call.payload)

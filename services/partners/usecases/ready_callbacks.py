@@ -19,7 +19,7 @@ async def get_callback_secrets(
     partner = await repository.partners.get(partner_id)
     if partner is None:
         return []
-    return webhook_secrets.decrypt_active_secrets(partner, secret_box.decrypt, clock())
+    return webhook_secrets.decrypt_active_secrets(partner, secret_box.decrypt_cached, clock())
 
 
 async def handle_ready_callback(

@@ -1,8 +1,13 @@
 """Encryption of secrets at rest, with keys that are stored outside the database."""
 
+from functools import lru_cache
+
 from cryptography.fernet import InvalidToken, MultiFernet
 
 from services.runtime.config.encryption_keys import create_fernets
+
+MAX_CACHED_SECRETS = 1024
+"""Maximum number of decrypted secrets in the memory of a process."""
 
 
 class SecretBox:
@@ -13,6 +18,7 @@ class SecretBox:
         fernets = create_fernets(keys)
         self._current = fernets[0]
         self._all = MultiFernet(fernets)
+        self._decrypt_cached = lru_cache(MAX_CACHED_SECRETS)(self._all.decrypt)
 
     def encrypt(self, secret: str) -> bytes:
         """Return the secret encrypted with the first key."""
@@ -21,6 +27,13 @@ class SecretBox:
     def decrypt(self, encrypted: bytes) -> str:
         """Return the decrypted secret. Raises cryptography.fernet.InvalidToken if no key fits."""
         return self._all.decrypt(bytes(encrypted)).decode()
+
+    def decrypt_cached(self, encrypted: bytes) -> str:
+        """Return the decrypted secret, which stays in memory, as the keys do: for secrets of many requests.
+
+        Raises cryptography.fernet.InvalidToken if no key fits.
+        """
+        return self._decrypt_cached(bytes(encrypted)).decode()
 
     def has_key_for(self, encrypted: bytes) -> bool:
         """Return whether a key decrypts the value."""

@@ -65,3 +65,13 @@ def test_memoryview_of_database_is_decrypted() -> None:
     encrypted = memoryview(secret_box.encrypt("secret"))
     assert secret_box.decrypt(encrypted) == "secret"  # type: ignore[arg-type]
     assert secret_box.reencrypt(encrypted) is None  # type: ignore[arg-type]
+
+
+def test_decrypted_secret_is_cached_by_its_encrypted_value() -> None:
+    secret_box = SecretBox(new_key())
+    first, second = secret_box.encrypt("first"), secret_box.encrypt("second")
+    for _ in range(2):
+        assert [secret_box.decrypt_cached(each) for each in (first, memoryview(second))] == ["first", "second"]
+        with pytest.raises(InvalidToken):
+            secret_box.decrypt_cached(first[:-8] + b"AAAAAAA=")
+    assert secret_box._decrypt_cached.cache_info().hits == 2
