@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context, copy_context
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
@@ -12,8 +12,7 @@ MAX_BATCH_SIZE = 200
 """Default maximum number of items in a batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class _PendingItem[Item, Result]:
+class _PendingItem[Item, Result](NamedTuple):
     item: Item
     future: asyncio.Future[Result]
     context: Context
@@ -46,32 +45,34 @@ class MicroBatcher[Item, Result]:
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._pending.append(_PendingItem(item, future, copy_context()))
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            self._start_batch()
         return await future
 
-    async def _run(self) -> None:
+    def _start_batch(self) -> None:
+        # The spans of the whole batch belong to the trace of its first item.
+        self._task = asyncio.create_task(self._run_batch(), context=self._pending[0].context)
+
+    async def _run_batch(self) -> None:
         try:
-            while self._pending:
-                if self._delay_s and len(self._pending) < self._max_batch_size:
-                    await asyncio.sleep(self._delay_s)
-                batch, self._pending = self._pending[: self._max_batch_size], self._pending[self._max_batch_size :]
-                await self._process([pending for pending in batch if not pending.future.done()])
+            if self._delay_s and len(self._pending) < self._max_batch_size:
+                await asyncio.sleep(self._delay_s)
+            batch, self._pending = self._pending[: self._max_batch_size], self._pending[self._max_batch_size :]
+            await self._process([pending for pending in batch if not pending.future.done()])
         finally:
             self._task = None
+        if self._pending:
+            self._start_batch()
 
     async def _process(self, batch: Sequence[_PendingItem[Item, Result]]) -> None:
         if not batch:
             return
-        loop = asyncio.get_running_loop()
-        call = self._call_handler([pending.item for pending in batch])
         try:
-            # The spans of the whole batch belong to the trace of its first item.
-            results = await loop.create_task(call, context=batch[0].context)
+            results = await self._handler([pending.item for pending in batch])
         # Every exception is passed on to the callers of `submit`.
         except Exception as error:  # noqa: BLE001
             if len(batch) > 1 and not (isinstance(error, ApiError) and error.reason is Reason.UPSTREAM_UNAVAILABLE):
                 for pending in batch:
-                    await self._process([pending])
+                    await asyncio.create_task(self._process([pending]), context=pending.context)
                 return
             for pending in batch:
                 if not pending.future.done():
@@ -80,6 +81,3 @@ class MicroBatcher[Item, Result]:
         for pending, result in zip(batch, results, strict=True):
             if not pending.future.done():
                 pending.future.set_result(result)
-
-    async def _call_handler(self, items: Sequence[Item]) -> Sequence[Result]:
-        return await self._handler(items)

@@ -220,7 +220,8 @@ class Channel:
 
     async def consume(self, queue: str, prefetch: int) -> AsyncIterator[Message]:
         """Yield messages of the queue, with at most `prefetch` unacknowledged messages at a time."""
-        messages: asyncio.Queue[Message] = asyncio.Queue()
+        messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._connection_lost.add_done_callback(lambda _: messages.put_nowait(None))
 
         def on_message(_channel: object, deliver: Any, properties: BasicProperties, body: bytes) -> None:
             self._acknowledgements.register(deliver.delivery_tag)
@@ -229,10 +230,10 @@ class Channel:
         await self._await_reply(lambda on_reply: self._channel.basic_qos(prefetch_count=prefetch, callback=on_reply))
         await self._await_reply(lambda on_reply: self._channel.basic_consume(queue, on_message, callback=on_reply))
         while True:
-            yield await self._race_with_connection_loss(messages.get())
-            while not messages.empty():
-                self._raise_if_closed()
-                yield messages.get_nowait()
+            message = await messages.get()
+            self._raise_if_closed()
+            if message is not None:
+                yield message
 
     def close(self) -> None:
         """Close the channel; the connection stays open."""
