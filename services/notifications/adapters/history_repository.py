@@ -1,7 +1,7 @@
 """MongoDB repository of the notification history."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import override
 
@@ -88,7 +88,10 @@ class MongoHistoryRepository(HistoryRepository):
 
 def _to_document(notification: Notification) -> Document:
     document: Document = {name: getattr(notification, name) for name in _NOTIFICATION_FIELDS}
-    attempts = [asdict(attempt) for attempt in notification.attempts]
+    attempts = [
+        {"provider": attempt.provider, "at": attempt.at, "outcome": attempt.outcome}
+        for attempt in notification.attempts
+    ]
     return {"_id": notification.id, **document, "attempts": attempts}
 
 

@@ -182,7 +182,7 @@ class DeliveryState:
             case ProviderResponses():
                 return self._apply_responses(result, now)
             case BreakerOpen():
-                return self._retry_or_fall_back(now + result.delay, now)
+                return self._retry_or_use_next_provider(now + result.delay, now)
 
     def _apply_recipient(self, recipient: Recipient, now: datetime) -> Self:
         job, agent, user = self.job, recipient.agent, recipient.user
@@ -222,7 +222,7 @@ class DeliveryState:
             has_unclear_response=job.has_unclear_response or Outcome.UNCLEAR in outcomes,
         )
         delay = _compute_retry_delay(job.rounds, self.policy, by_address.values(), responses.jitter)
-        return replace(self, job=job)._skip_final_addresses()._retry_or_fall_back(now + delay, now)
+        return replace(self, job=job)._skip_final_addresses()._retry_or_use_next_provider(now + delay, now)
 
     def _start_provider(self, now: datetime) -> Self:
         """Use the first candidate, or finish without one."""
@@ -239,28 +239,33 @@ class DeliveryState:
                 has_unclear_response=False,
             )
         state = replace(self, job=job)._skip_final_addresses()
-        return state if state.candidates[0].addresses else state._retry_or_fall_back(now, now)
+        return state if state.candidates[0].addresses else state._retry_or_use_next_provider(now, now)
 
     def _skip_final_addresses(self) -> Self:
+        if not self.job.final_addresses:
+            return self
         current = self.candidates[0]
         pending = tuple(address for address in current.addresses if address not in self.job.final_addresses)
         return replace(self, candidates=(replace(current, addresses=pending), *self.candidates[1:]))
 
-    def _retry_or_fall_back(self, next_round_at: datetime, now: datetime) -> Self:
+    def _retry_or_use_next_provider(self, next_round_at: datetime, now: datetime) -> Self:
         """Decide after a round. Falls back only if the current provider has definitely not delivered."""
         job, policy = self.job, self.policy
-        fallback = replace(self, candidates=self.candidates[1:])
         if not self.candidates[0].addresses:
-            return self._finish(Status.SENT) if job.is_accepted else fallback._start_provider(now)
+            return self._finish(Status.SENT) if job.is_accepted else self._use_next_provider(now)
         is_fallback_due = (
             now - (job.provider_started_at or now) >= timedelta(seconds=policy.fallback_after_s)
             or next_round_at >= job.expires_at
         )
         if job.is_accepted and is_fallback_due:
             return self._finish(Status.SENT)
-        if is_fallback_due and fallback.candidates and not job.has_unclear_response:
-            return fallback._start_provider(now)
+        if is_fallback_due and self.candidates[1:] and not job.has_unclear_response:
+            return self._use_next_provider(now)
         return self._finish(Status.FAILED) if job.rounds >= policy.max_rounds else replace(self, retry_at=next_round_at)
+
+    def _use_next_provider(self, now: datetime) -> Self:
+        """Use the next candidate; finish without one."""
+        return replace(self, candidates=self.candidates[1:])._start_provider(now)
 
     def _finish(self, status: Status, reason: str | None = None) -> Self:
         """Return the final state: SENT if a provider has accepted the notification, else `status`.

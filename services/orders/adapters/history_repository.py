@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from typing import override
 
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 MAX_BATCH_SIZE = 50
 """Maximum number of documents per bulk write."""
 
+_HISTORY_FIELDS = [field.name for field in fields(HistoryEntry)]
+_PAYMENT_FIELDS = [field.name for field in fields(PaymentRecord)]
+
 
 class MongoHistoryRepository(ReconciliationHistory):
     """Collections `history` and `payments`. Concurrent writes are micro-batched into bulk writes."""
@@ -35,7 +38,9 @@ class MongoHistoryRepository(ReconciliationHistory):
         await self._history_batcher.submit(entry)
 
     async def _save_history_entries(self, entries: Sequence[HistoryEntry]) -> Sequence[None]:
-        documents = [{"_id": f"{entry.order_id}:{entry.version}", **asdict(entry)} for entry in entries]
+        documents = [
+            {"_id": f"{entry.order_id}:{entry.version}", **_to_document(entry, _HISTORY_FIELDS)} for entry in entries
+        ]
         replacements = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
         await write_batch(self._history, replacements)
         return [None] * len(entries)
@@ -45,7 +50,9 @@ class MongoHistoryRepository(ReconciliationHistory):
         await self._payment_batcher.submit(record)
 
     async def _save_payments(self, records: Sequence[PaymentRecord]) -> Sequence[None]:
-        documents = [{"_id": f"{record.bank_id}:{record.key}", **asdict(record)} for record in records]
+        documents = [
+            {"_id": f"{record.bank_id}:{record.key}", **_to_document(record, _PAYMENT_FIELDS)} for record in records
+        ]
         replacements = [
             ReplaceOne({"_id": document["_id"], "at": {"$lte": document["at"]}}, document, upsert=True)
             for document in documents
@@ -100,6 +107,10 @@ class MongoHistoryRepository(ReconciliationHistory):
             history = await self._history.find(query, {"_id": False}).to_list()
             payments = await self._payments.find(query).to_list()
         return _parse_all_valid(history, _parse_history_entry), _parse_all_valid(payments, _parse_payment_record)
+
+
+def _to_document(record: HistoryEntry | PaymentRecord, names: Sequence[str]) -> Document:
+    return {name: getattr(record, name) for name in names}
 
 
 def _parse_history_entry(document: Document) -> HistoryEntry:

@@ -1,7 +1,7 @@
 """Payments and payment callbacks in PostgreSQL."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, override
 
 from sqlalchemy import Text, bindparam, func, null, select, update
@@ -70,6 +70,10 @@ def payment_from_row(row: dict[str, Any]) -> PaymentRecord:
     return PaymentRecord(**(row | {"outcome": PaymentOutcome(row["outcome"])}))
 
 
+def _to_row(record: PaymentRecord) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in _PAYMENT_FIELDS}
+
+
 class PostgresPaymentRepository(PaymentRepository):
     """Payments and payment callbacks of one transaction in PostgreSQL.
 
@@ -116,8 +120,8 @@ class PostgresPaymentRepository(PaymentRepository):
     @override
     async def save(self, record: PaymentRecord) -> None:
         statement = _INSERT_PAYMENT if self._transaction.is_optimistic else _UPSERT_PAYMENT
-        self._transaction.defer(statement, **asdict(record))
+        self._transaction.defer(statement, **_to_row(record))
 
     @override
     async def add_rejected(self, record: PaymentRecord) -> bool:
-        return await self._transaction.execute(_INSERT_REJECTED, **asdict(record)) == 1
+        return await self._transaction.execute(_INSERT_REJECTED, **_to_row(record)) == 1
