@@ -20,6 +20,7 @@ from tests.integration.fixtures.servers import Servers
 from tests.wait import wait_until_async
 
 PID = Statement(select(func.pg_backend_pid().label("pid")))
+SLOW_PID = Statement(select(func.pg_backend_pid().label("pid"), func.pg_sleep(0.5)))
 SLEEP = Statement(select(func.pg_sleep(30), literal("test_connection_pool")))
 ECHO = Statement(select(bindparam("text", type_=Text).label("text")))
 
@@ -87,6 +88,36 @@ async def test_end_of_connection_during_statement_is_unavailability(database: Da
         await sleep
     assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
     assert await get_pid(database) != pid
+
+
+async def test_connection_that_was_used_last_is_used_first(url: str) -> None:
+    async with Database(url, max_size=3) as database:
+        pids = {await row for row in asyncio.as_completed([get_pid_slowly(database) for _ in range(3)])}
+        assert len(pids) == 3
+        assert len({await get_pid(database) for _ in range(6)}) == 1
+
+
+async def test_idle_connection_that_has_ended_is_replaced_first(url: str) -> None:
+    async with Database(url, max_size=2) as database:
+        pids = {await row for row in asyncio.as_completed([get_pid_slowly(database) for _ in range(2)])}
+        used = await get_pid(database)
+        (spare,) = pids - {used}
+        await terminate_backend(url, spare)
+        await wait_until_async(lambda: has_ended_connection(database))
+        with pytest.raises(ApiError) as raised:
+            await get_pid(database)
+        assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
+        assert await get_pid(database) != spare
+
+
+async def get_pid_slowly(database: Database) -> int:
+    row = await database.fetch_one(SLOW_PID)
+    assert row is not None
+    return int(row["pid"])
+
+
+async def has_ended_connection(database: Database) -> bool:
+    return any(connection.closed for connection in database._pool._pool)
 
 
 async def test_end_of_idle_connection_is_unavailability_once(database: Database, url: str) -> None:

@@ -4,6 +4,7 @@ psycopg registers the socket and sets a timer for each statement, which takes mo
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import ClassVar, override
@@ -197,13 +198,33 @@ class EventLoopConnection(AsyncConnection[DictRow]):
                 self.pgconn.finish()
 
 
+class _IdleConnections(deque[EventLoopConnection]):
+    """Idle connections of a pool, which takes the first one.
+
+    The first is the one that was used last, since the processor still caches the memory of its backend. Connections
+    that have ended precede it, so that the pool replaces them at once, and not when all others are in use.
+    """
+
+    @override
+    def append(self, x: EventLoopConnection) -> None:
+        self.appendleft(x)
+
+    @override
+    def popleft(self) -> EventLoopConnection:
+        for index, connection in enumerate(self):
+            if connection.closed:
+                del self[index]
+                return connection
+        return super().popleft()
+
+
 def create_pool(url: str, max_size: int, settings: Mapping[str, str]) -> AsyncConnectionPool[EventLoopConnection]:
     """Create a pool of at most `max_size` connections in autocommit mode, which is not open yet.
 
     The sessions have the settings SESSION_SETTINGS and `settings`.
     """
     options = " ".join(f"-c {name}={value}" for name, value in {**SESSION_SETTINGS, **settings}.items())
-    return AsyncConnectionPool(
+    pool = AsyncConnectionPool(
         build_conninfo(url),
         connection_class=EventLoopConnection,
         # psycopg prepares no statements itself: after a rollback, it would deallocate all of the connection.
@@ -214,3 +235,5 @@ def create_pool(url: str, max_size: int, settings: Mapping[str, str]) -> AsyncCo
         reconnect_timeout=RECONNECT_TIMEOUT_S,
         open=False,
     )
+    pool._pool = _IdleConnections()
+    return pool

@@ -24,6 +24,7 @@ from google.cloud import storage
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import MetricReader
 from pika.adapters.asyncio_connection import AsyncioConnection
+from psycopg_pool import AsyncConnectionPool
 from pymemcache.client import base as memcached
 
 from generated.proto.delivery.orders.v1 import Order
@@ -148,6 +149,15 @@ PRIVATE_MEMBERS = [
             mentions(memcached.Client._store_cmd, "self._connect()")
             and mentions(memcached.Client._fetch_cmd, "self._connect()")
             and mentions(memcached.PooledClient, "self.client_class(")
+        ),
+    ),
+    PrivateMember(
+        "services/runtime/storage/connection_pool.py",
+        "psycopg-pool",
+        "_pool",
+        lambda: (
+            mentions(AsyncConnectionPool._get_ready_connection, "self._pool.popleft()")
+            and mentions(AsyncConnectionPool._add_to_pool, "self._pool.append(conn)")
         ),
     ),
     PrivateMember(CODEC, "betterproto2", "_betterproto", lambda: hasattr(Order._betterproto, "meta_by_field_name")),
