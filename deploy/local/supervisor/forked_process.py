@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from setproctitle import setproctitle
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["deploy.local.supervisor.preloaded_libraries"])
 
@@ -59,6 +61,7 @@ async def start_module(
 
 def _run_module(module: str, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> None:
     os.setsid()
+    setproctitle(" ".join([module, *arguments]))  # it finds its place by the initial environment
     os.chdir(folder)
     with log.open("ab") as output:
         for descriptor in (1, 2):
