@@ -28,9 +28,14 @@ TARGET_READ_LATENCY = "0.2s"
 MIN_CONCURRENT_READS = 64
 """Number of reads that are admitted at any latency. The maximum is that of the cluster `app`."""
 
+CONCURRENCY_UPDATE_INTERVAL = "0.5s"
+"""Interval in which the limit follows the latency. Each listener wakes up Envoy so often, also without requests."""
+
 MAX_DOWNSTREAM_CONNECTIONS = 8192
 MAX_HEAP_BYTES = 288 * 2**20
 """Below EDGE_MEMORY_MIB of the container. The 2,048 event streams of a gateway take 200 MiB."""
+
+HEAP_CHECK_INTERVAL = "1s"
 
 _HEAP_MONITOR = "envoy.resource_monitors.fixed_heap"
 _THRESHOLDS = {
@@ -56,7 +61,7 @@ def build_concurrency_filter() -> Config:
             "sample_aggregate_percentile": {"value": 50},
             "concurrency_limit_params": {
                 "max_concurrency_limit": sum(LIMITS["app"].values()),
-                "concurrency_update_interval": "0.25s",
+                "concurrency_update_interval": CONCURRENCY_UPDATE_INTERVAL,
             },
             "min_rtt_calc_params": {"fixed_value": TARGET_READ_LATENCY, "min_concurrency": MIN_CONCURRENT_READS},
         },
@@ -111,7 +116,7 @@ def build_overload_manager() -> Config:
         ),
     )
     return {
-        "refresh_interval": "0.25s",
+        "refresh_interval": HEAP_CHECK_INTERVAL,
         "resource_monitors": [heap, connections],
         "actions": [
             build_idle_timeout_action(),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from codegen.contracts import Contracts
-from codegen.envoy.common import Config
+from codegen.envoy.common import SCRAPE_INTERVAL, Config
 from codegen.kubernetes.objects import (
     PART_OF_LABEL,
     add_recommended_labels,
@@ -17,8 +17,6 @@ NAME = PLACEHOLDER
 DASHBOARD_NAME = f"{PLACEHOLDER}-dashboard"
 METRICS_PATHS = {PLACEHOLDER: "/metrics", "envoy": "/stats/prometheus"}
 """Paths of the probe listener by job; the jobs are those of `observability/prometheus.yml`, which the alerts name."""
-
-SCRAPE_INTERVAL = "15s"
 
 
 def build_pod_monitor() -> Config:

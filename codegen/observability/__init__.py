@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codegen.contracts import Contracts, Files
-from codegen.envoy.common import Config
+from codegen.envoy.common import SCRAPE_INTERVAL, Config
 from codegen.mesh import list_services
 from codegen.observability import alert_rules, dashboard
 from codegen.yaml_output import dump_yaml
@@ -24,7 +24,7 @@ def build_scrape_config(mesh: Mapping[str, Any]) -> Config:
         return [{"targets": [f"127.0.0.1:{port}"], "labels": {"service": name}} for name, port in ports.items()]
 
     return {
-        "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
+        "global": {"scrape_interval": SCRAPE_INTERVAL, "evaluation_interval": SCRAPE_INTERVAL},
         "rule_files": ["alerts.yml"],
         "scrape_configs": [
             {"job_name": mesh["name"], "metrics_path": "/metrics", "static_configs": build_targets("PROBE")},

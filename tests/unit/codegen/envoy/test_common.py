@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from codegen.envoy.common import (
     MAX_STREAMS,
     REDACTED_SPAN_TAGS,
+    SCRAPE_INTERVAL,
     STRIPPED_HEADER_PREFIXES,
     Config,
     Profile,
@@ -165,7 +166,8 @@ def test_router_is_the_last_filter_of_a_strict_manager() -> None:
     manager = build_http_connection_manager("edge", [{"name": "jwt"}], {"virtual_hosts": []}, codec_type="HTTP2")
     config = manager["typed_config"]
     assert [each["name"] for each in config["http_filters"]] == ["jwt", "router"]
-    assert config["http_filters"][-1]["typed_config"]["suppress_envoy_headers"] is True
+    router = config["http_filters"][-1]["typed_config"]
+    assert (router["suppress_envoy_headers"], router["dynamic_stats"]) == (True, False)
     assert (config["stat_prefix"], config["codec_type"]) == ("edge", "HTTP2")
     assert config["route_config"] == {"name": "edge", "virtual_hosts": []}
     assert config["normalize_path"] is config["merge_slashes"] is True
@@ -193,6 +195,11 @@ def test_admin_interface_permits_operators_paths_only() -> None:
     assert config["admin"]["address"] == address
     assert config["static_resources"] == {"listeners": [{"name": "ingress"}], "clusters": [{"name": "app"}]}
     assert config["node"]["id"] == "orders"
+
+
+def test_histograms_are_merged_as_often_as_they_are_scraped() -> None:
+    bootstrap = build_bootstrap("orders", [], [], build_unix_address("orders-admin"))
+    assert bootstrap["stats_flush_interval"] == SCRAPE_INTERVAL
 
 
 def test_watchdogs_rarely_wake_up_idle_threads() -> None:
