@@ -17,7 +17,7 @@ MUTATIONS = (
     DetectableMutation(
         "Envoy does not check roles",
         "deploy/render_bootstrap.py",
-        {"substitute(values)": 'substitute(values).replace("regex: admin", "regex: .+")'},
+        {"for key, value in values.items()})": "for key, value in values.items()}).replace('\"admin\"', '\".+\"')"},
         f"{ERROR_TESTS}::test_operation_with_wrong_role_returns_403",
     ),
     DetectableMutation(
