@@ -1,9 +1,11 @@
-"""Outcome metric of handled messages: consumed, retried, waiting for a dependency, or dead."""
+"""Outcome metric of handled messages: consumed, retried, waiting for a dependency, or dead. Spans of messages."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pika.spec import BasicProperties
 
 from generated.events.consumers import NotificationsAlertsConsumer
@@ -20,6 +22,7 @@ from services.runtime.messaging.consumer import (
 )
 from services.runtime.messaging.events import MessageMetadata
 from services.runtime.messaging.topology import RETRY_DELAYS_S
+from services.runtime.telemetry import tracing
 from services.runtime.telemetry.histograms import DurationHistogram
 
 TYPE = "system.alert"
@@ -115,3 +118,32 @@ async def test_unknown_event_type_is_dead_lettered_and_recorded_as_other(measure
 async def test_unacknowledged_message_is_not_recorded(measured: Measured) -> None:
     await _process_message(cast(Channel, FakeChannel(connection_lost=True)), FailingConsumer(None), build_message())
     assert measured() == []
+
+
+class TracingConsumer(NotificationsAlertsConsumer):
+    """Consumer that records the trace context of its handler."""
+
+    def __init__(self) -> None:
+        self.traceparents: list[str] = []
+
+    async def on_system_alert(self, event: SystemAlert, delivery: MessageMetadata) -> None:
+        self.traceparents.append(tracing.get_context_headers()["traceparent"])
+
+
+@pytest.mark.parametrize("is_sampled", [True, False])
+async def test_span_of_a_message_is_a_child_of_its_producer(monkeypatch: pytest.MonkeyPatch, is_sampled: bool) -> None:
+    exporter, provider = InMemorySpanExporter(), tracing.build_tracer_provider("test", "test", 0)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "tracer", provider.get_tracer("test"))
+    trace_id, producer_id = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    traceparent = f"00-{trace_id}-{producer_id}-0{int(is_sampled)}"
+    consumer = TracingConsumer()
+    await _process_message(cast(Channel, FakeChannel()), consumer, build_message(traceparent=traceparent))
+    if not is_sampled:
+        assert (consumer.traceparents, exporter.get_finished_spans()) == ([traceparent], ())
+        return
+    (span,) = exporter.get_finished_spans()
+    assert span.context is not None
+    assert span.parent is not None
+    assert consumer.traceparents == [f"00-{trace_id}-{span.context.span_id:016x}-01"]
+    assert [f"{each.span_id:016x}" for each in (span.parent, span.links[0].context)] == [producer_id] * 2
