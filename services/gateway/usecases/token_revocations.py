@@ -54,7 +54,7 @@ class RevokedTokens:
         """Called at the first use after they have not been in use."""
         self._confirmed = asyncio.Event()
         self._revoked_at: dict[str, datetime] = {}
-        self._watchers: defaultdict[str, list[tuple[datetime, asyncio.Event]]] = defaultdict(list)
+        self._watchers: defaultdict[str, list[tuple[datetime, asyncio.Future[None]]]] = defaultdict(list)
 
     def load(self, revocations: Iterable[TokenRevocation]) -> None:
         """Add all stored revocations and remove those whose tokens have expired."""
@@ -74,9 +74,9 @@ class RevokedTokens:
         if current is not None and current >= revocation.revoked_at:
             return
         self._revoked_at[revocation.user_id] = revocation.revoked_at
-        for issued_at, event in self._watchers.get(revocation.user_id, ()):
-            if issued_at <= revocation.revoked_at:
-                event.set()
+        for issued_at, revoked in self._watchers.get(revocation.user_id, ()):
+            if issued_at <= revocation.revoked_at and not revoked.done():
+                revoked.set_result(None)
 
     def find_revocation(self, user_id: str, issued_at: datetime) -> datetime | None:
         """Return the time of the revocation that applies to a token, or None."""
@@ -117,16 +117,17 @@ class RevokedTokens:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Token revocations cannot be loaded.", retry_after=1) from error
 
     @contextmanager
-    def watch(self, principal: Principal) -> Iterator[asyncio.Event]:
-        """Yield an event that is set when the token is revoked."""
+    def watch(self, principal: Principal) -> Iterator[asyncio.Future[None]]:
+        """Yield a future that is done when the token is revoked."""
         self._record_use()
-        entry = (principal.issued_at, asyncio.Event())
+        revoked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (principal.issued_at, revoked)
         if self.find_revocation(principal.user_id, principal.issued_at) is not None:
-            entry[1].set()
+            revoked.set_result(None)
         watchers = self._watchers[principal.user_id]
         watchers.append(entry)
         try:
-            yield entry[1]
+            yield revoked
         finally:
             watchers.remove(entry)
             if not watchers:

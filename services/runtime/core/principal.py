@@ -115,5 +115,5 @@ class TokenRevocations(Protocol):
     async def require_valid(self, principal: Principal) -> None:
         """Raise an error for a revoked token. Raises ApiError: TOKEN_REVOKED, UPSTREAM_UNAVAILABLE."""
 
-    def watch(self, principal: Principal) -> AbstractContextManager[asyncio.Event]:
-        """Return an event that is set when the token is revoked."""
+    def watch(self, principal: Principal) -> AbstractContextManager[asyncio.Future[None]]:
+        """Return a future that is done when the token is revoked."""

@@ -1,8 +1,9 @@
 """ASGI endpoint of one operation, compiled from the OpenAPI document at startup."""
 
+import asyncio
 import inspect
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from opentelemetry import trace
@@ -37,7 +38,7 @@ from services.runtime.rest.responses import (
     encode_response,
     send_response,
 )
-from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_shutdown_event, stream_events
+from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_open_streams, stream_events
 from services.runtime.rest.types import Operation, Response, UploadForm
 from services.runtime.rpc.deadline import set_deadline_after
 
@@ -175,11 +176,17 @@ class CompiledOperation:
             send = add_private_headers(send)
         if principal is not None and self._token_revocations is not None:
             await self._token_revocations.require_valid(principal)
-        with ExitStack() as held:
-            if self._concurrency_limit is not None and principal is not None:
-                held.enter_context(self._concurrency_limit.hold(principal.user_id))
-            reserve = None if self._byte_budget is None else held.enter_context(self._byte_budget.open()).reserve
+        with (
+            self._hold_place(principal),
+            nullcontext() if self._byte_budget is None else self._byte_budget.open() as reservation,
+        ):
+            reserve = None if reservation is None else reservation.reserve
             await self._handle(scope, receive, send, principal, reserve)
+
+    def _hold_place(self, principal: Principal | None) -> AbstractContextManager[None]:
+        if self._concurrency_limit is None or principal is None:
+            return nullcontext()
+        return self._concurrency_limit.hold(principal.user_id)
 
     async def _handle(
         self,
@@ -239,17 +246,19 @@ class CompiledOperation:
     async def _stream_events(self, arguments: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
         """Send the handler's events, at most until the token expires or is revoked."""
         principal: Principal | None = arguments.get("principal")
-        with ExitStack() as stack:
-            revoked = None
-            if principal is not None and self._token_revocations is not None:
-                revoked = stack.enter_context(self._token_revocations.watch(principal))
+        with get_open_streams(scope).track() as shutdown, self._watch_revocation(principal) as revoked:
             await stream_events(
                 self._handler(**arguments),
                 receive,
                 send,
-                shutdown=get_shutdown_event(scope),
+                shutdown=shutdown,
                 revoked=revoked,
                 max_duration_s=None if principal is None else (principal.expires_at - now()).total_seconds(),
                 is_head_request=scope["method"] == "HEAD",
                 validate=None if self._response_validator is None else self._response_validator.validate_json,
             )
+
+    def _watch_revocation(self, principal: Principal | None) -> AbstractContextManager[asyncio.Future[None] | None]:
+        if principal is None or self._token_revocations is None:
+            return nullcontext()
+        return self._token_revocations.watch(principal)

@@ -1,13 +1,12 @@
 """Server of the REST application on a unix socket, with graceful shutdown."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.runtime.rest.server_sent_events import attach_shutdown_event
+from services.runtime.rest.server_sent_events import OpenStreams, attach_open_streams
 from services.runtime.sidecar.uvicorn_server import UvicornServer
 
 
@@ -19,16 +18,16 @@ async def serve_app(app: ASGIApp, socket_path: Path, *, grace_s: float) -> Async
 
     Raises SocketInUseError, and RuntimeError when the application does not start.
     """
-    shutdown = asyncio.Event()
+    streams = OpenStreams()
 
-    async def call_app_with_shutdown_event(scope: Scope, receive: Receive, send: Send) -> None:
-        attach_shutdown_event(scope, shutdown)
+    async def call_app_with_open_streams(scope: Scope, receive: Receive, send: Send) -> None:
+        attach_open_streams(scope, streams)
         await app(scope, receive, send)
 
-    server = UvicornServer(call_app_with_shutdown_event, socket_path, lifespan="on")
+    server = UvicornServer(call_app_with_open_streams, socket_path, lifespan="on")
     await server.start()
     try:
         yield
     finally:
-        shutdown.set()
+        streams.close_all()
         await server.stop(grace_s)

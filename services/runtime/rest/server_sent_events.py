@@ -1,8 +1,8 @@
 """Server-sent events: encoding, heartbeats, and the life cycle of an event stream."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -22,22 +22,49 @@ CLOCK_SKEW_S = 5.0
 HEARTBEAT_S = 15.0
 """Idle time after which a comment is sent, so that no proxy closes the connection as idle, in seconds."""
 
-_SHUTDOWN_EVENT_KEY = "runtime.shutdown_event"
+_OPEN_STREAMS_KEY = "runtime.open_streams"
 _HEARTBEAT = b":\n\n"
 _HEADERS = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
 
 _encode_json = msgspec.json.Encoder().encode
 
 
-def attach_shutdown_event(scope: Scope, shutdown: asyncio.Event) -> None:
-    """Store the server's shutdown event in the scope, for its event streams."""
-    scope.setdefault("extensions", {})[_SHUTDOWN_EVENT_KEY] = shutdown
+class OpenStreams:
+    """Registry of the open event streams of a server, which ends them when it shuts down."""
+
+    def __init__(self) -> None:
+        self._shutdowns: set[asyncio.Future[None]] = set()
+        self._is_closed = False
+
+    @contextmanager
+    def track(self) -> Iterator[asyncio.Future[None]]:
+        """Register one stream while the block runs. Yields a future that is done when the server shuts down."""
+        shutdown: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._shutdowns.add(shutdown)
+        if self._is_closed:
+            shutdown.set_result(None)
+        try:
+            yield shutdown
+        finally:
+            self._shutdowns.discard(shutdown)
+
+    def close_all(self) -> None:
+        """End all streams, and those that are opened later."""
+        self._is_closed = True
+        for shutdown in self._shutdowns:
+            if not shutdown.done():
+                shutdown.set_result(None)
 
 
-def get_shutdown_event(scope: Scope) -> asyncio.Event:
-    """Return the event stored by `attach_shutdown_event`, or one that is never set when no server stored any."""
-    shutdown: asyncio.Event = scope.get("extensions", {}).get(_SHUTDOWN_EVENT_KEY) or asyncio.Event()
-    return shutdown
+def attach_open_streams(scope: Scope, streams: OpenStreams) -> None:
+    """Store the server's registry in the scope, for its event streams."""
+    scope.setdefault("extensions", {})[_OPEN_STREAMS_KEY] = streams
+
+
+def get_open_streams(scope: Scope) -> OpenStreams:
+    """Return the registry stored by `attach_open_streams`, or one that is never closed when no server stored any."""
+    streams: OpenStreams | None = scope.get("extensions", {}).get(_OPEN_STREAMS_KEY)
+    return OpenStreams() if streams is None else streams
 
 
 def get_data_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -107,8 +134,8 @@ async def stream_events(
     receive: Receive,
     send: Send,
     *,
-    shutdown: asyncio.Event,
-    revoked: asyncio.Event | None = None,
+    shutdown: asyncio.Future[None],
+    revoked: asyncio.Future[None] | None = None,
     max_duration_s: float | None = None,
     heartbeat_s: float = HEARTBEAT_S,
     is_head_request: bool = False,
@@ -116,7 +143,8 @@ async def stream_events(
 ) -> None:
     """Send events until the iterator ends, the client disconnects, the server shuts down or `max_duration_s` passes.
 
-    They also end when `revoked`, the revocation of the client's token, is set.
+    They also end when `revoked`, the revocation of the client's token, is done. A future takes less memory than an
+    event with a task that waits for it.
 
     The response starts with the first event or heartbeat. An error before the start is raised, to be answered like any
     other. An error after the start aborts the connection, so that a client does not take a truncated stream for a
@@ -135,24 +163,24 @@ async def stream_events(
 
     async def pump() -> None:
         nonlocal has_events
-        async with AsyncExitStack() as stack:
-            if (close := getattr(events, "aclose", None)) is not None:
-                stack.push_async_callback(close)
+        try:
             async for event in events:
                 has_events = True
                 chunk = encode_event(event, validate)
                 if is_head_request:
                     return
                 await writer.write(chunk)
+        finally:
+            if (close := getattr(events, "aclose", None)) is not None:
+                await close()
 
     pump_task = asyncio.create_task(pump())
     heartbeat_task = asyncio.create_task(writer.send_heartbeats(heartbeat_s))
     disconnect_task = asyncio.create_task(_wait_for_disconnect(receive))
-    shutdown_task = asyncio.create_task(shutdown.wait())
-    revoked_task = asyncio.create_task((revoked or asyncio.Event()).wait())
-    tasks: set[asyncio.Task[Any]] = {pump_task, heartbeat_task, disconnect_task, shutdown_task, revoked_task}
+    tasks = (pump_task, heartbeat_task, disconnect_task)
+    ends = (*tasks, shutdown) if revoked is None else (*tasks, shutdown, revoked)
     try:
-        done, _ = await asyncio.wait(tasks, timeout=max_duration_s, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(ends, timeout=max_duration_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
@@ -165,9 +193,9 @@ async def stream_events(
     if disconnect_task in done:
         return
     if not writer.is_started and pump_task not in done:
-        if revoked_task in done:
+        if revoked in done:
             raise ApiError(Reason.TOKEN_REVOKED)
-        if shutdown_task in done:
+        if shutdown in done:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE, retry_after=error_status.UNAVAILABLE_RETRY_AFTER_S)
         raise ApiError(Reason.UNAUTHENTICATED)
     # The iterator ends at the token's expiry too, by the clock of another machine.

@@ -98,9 +98,9 @@ async def test_watcher_of_older_token_is_notified() -> None:
         revoked_tokens.watch(build_principal(NOW, "bob")) as other,
     ):
         revoked_tokens.add(TokenRevocation("ada", NOW))
-        assert [event.is_set() for event in (older, newer, other)] == [True, False, False]
+        assert [revoked.done() for revoked in (older, newer, other)] == [True, False, False]
         with revoked_tokens.watch(build_principal(NOW)) as late:
-            assert late.is_set()
+            assert late.done()
 
 
 @pytest.mark.parametrize("revoked_at", [NOW - SECOND, NOW + MAX_TOKEN_LIFETIME])

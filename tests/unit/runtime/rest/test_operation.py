@@ -85,10 +85,10 @@ class FakeTokenRevocations:
             raise ApiError(Reason.TOKEN_REVOKED)
 
     @contextmanager
-    def watch(self, principal: Principal) -> Iterator[asyncio.Event]:
-        event = asyncio.Event()
-        event.set()
-        yield event
+    def watch(self, principal: Principal) -> Iterator[asyncio.Future[None]]:
+        revoked = asyncio.get_running_loop().create_future()
+        revoked.set_result(None)
+        yield revoked
 
 
 def test_revoked_token_is_rejected_before_the_handler() -> None:

@@ -17,6 +17,7 @@ from services.runtime.rest.server import serve_app
 from services.runtime.rest.server_sent_events import (
     CLOCK_SKEW_S,
     HEARTBEAT_S,
+    OpenStreams,
     encode_event,
     get_data_schema,
     stream_events,
@@ -96,12 +97,12 @@ class FakeClient:
 
 class RunningStream(NamedTuple):
     client: FakeClient
-    shutdown: asyncio.Event
+    shutdown: asyncio.Future[None]
     task: asyncio.Task[None]
 
 
 def start_stream(events: AsyncIterator[Event[Any]], **options: Any) -> RunningStream:
-    client, shutdown = FakeClient(), asyncio.Event()
+    client, shutdown = FakeClient(), asyncio.get_running_loop().create_future()
     stream = stream_events(events, client.receive, client.send, shutdown=shutdown, **options)
     return RunningStream(client, shutdown, asyncio.create_task(stream))
 
@@ -234,7 +235,8 @@ async def test_client_disconnect_during_blocked_send_closes_iterator() -> None:
         await asyncio.Event().wait()
 
     client = FakeClient()
-    task = asyncio.create_task(stream_events(source(), client.receive, block, shutdown=asyncio.Event()))
+    shutdown = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(stream_events(source(), client.receive, block, shutdown=shutdown))
     await within_timeout(is_blocked.wait())
     client.disconnected.set()
     await within_timeout(task)
@@ -256,10 +258,20 @@ async def test_shutdown_completes_streams_immediately(tmp_path: Path) -> None:
         assert source.closed.is_set()
 
 
+async def test_stream_that_is_opened_during_shutdown_ends() -> None:
+    streams = OpenStreams()
+    with streams.track() as open_before:
+        assert not open_before.done()
+        streams.close_all()
+        assert open_before.done()
+        with streams.track() as open_after:
+            assert open_after.done()
+
+
 async def test_shutdown_before_first_event_raises_unavailable() -> None:
     source = EndlessEvents()
     _, shutdown, task = start_stream(source())
-    shutdown.set()
+    shutdown.set_result(None)
     with pytest.raises(ApiError) as raised:
         await within_timeout(task)
     assert (raised.value.reason, raised.value.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 1)
@@ -267,10 +279,10 @@ async def test_shutdown_before_first_event_raises_unavailable() -> None:
 
 
 async def test_revocation_of_token_completes_started_stream() -> None:
-    source, revoked = EndlessEvents("1"), asyncio.Event()
+    source, revoked = EndlessEvents("1"), asyncio.get_running_loop().create_future()
     client, _, task = start_stream(source(), revoked=revoked)
     await client.wait_for_body(lambda body: b"id: 1" in body)
-    revoked.set()
+    revoked.set_result(None)
     await within_timeout(task)
     assert client.is_complete
     assert source.closed.is_set()
@@ -280,7 +292,7 @@ async def test_heartbeats_are_sent_while_stream_is_idle() -> None:
     client, shutdown, task = start_stream(EndlessEvents()(), heartbeat_s=0.01)
     await client.wait_for_body(lambda body: body.count(b":\n\n") >= 3)
     assert client.body.replace(b":\n\n", b"") == b""
-    shutdown.set()
+    shutdown.set_result(None)
     await within_timeout(task)
     assert client.is_complete
     assert HEARTBEAT_S == 15
@@ -289,7 +301,7 @@ async def test_heartbeats_are_sent_while_stream_is_idle() -> None:
 async def test_heartbeats_are_not_sent_between_frequent_events() -> None:
     client, shutdown, task = start_stream(EndlessEvents("1", "2")(), heartbeat_s=60)
     await client.wait_for_body(lambda body: b"id: 2" in body)
-    shutdown.set()
+    shutdown.set_result(None)
     await within_timeout(task)
     assert client.body.decode() == ENCODED_EVENT.format("1") + ENCODED_EVENT.format("2")
 
