@@ -163,8 +163,9 @@ def test_killed_child_is_restarted(config: MeshConfig, start: Start) -> None:
 
 
 def test_python_module_is_forked_restarted_and_stopped(config: MeshConfig, start: Start) -> None:
-    """A `python -m` command is forked by `forked_process`, with the attributes of other children."""
-    (config.folder / "forked_module.py").write_text(str(stoppable_child("forked")["code"]), encoding="utf-8")
+    """Run deploy/local/supervisor/forked_process.py and deploy/local/supervisor/preloaded_libraries.py."""
+    code = f'import sys; assert "sqlalchemy" in sys.modules\n{stoppable_child("forked")["code"]}'
+    (config.folder / "forked_module.py").write_text(code, encoding="utf-8")
     command = [sys.executable, "-m", "forked_module", "argument"]
     supervisor = start([{"name": "forked", "command": command}], [stoppable_child("last")])
     before = get_pids(wait_until(lambda: read_state_in_phase(config, "ready")))["forked"]
