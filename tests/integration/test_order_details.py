@@ -1,5 +1,6 @@
 """Notes, addresses, tips and delivery fees of orders on real servers: storage, refunds and anonymisation."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from services.orders.usecases import OrderRequest
 from services.runtime.core.clock import now
 from services.runtime.core.ids import derive_id, generate_id
 from tests.integration.fixtures.orders import ADA, BASKET, Orders
+from tests.wait import wait_until_async
 
 ADDRESS = Address("1 Long Street", "Springfield", "US", postal_code="62701")
 
@@ -48,3 +50,24 @@ async def test_deletion_of_account_removes_address_and_note(orders: Orders) -> N
     await usecases.anonymise_customer(orders.repository, customer_id)
     [row] = await orders.execute_sql("SELECT * FROM orders WHERE id = %(id)s", id=order_id)
     assert (row["address"], row["note"], row["delivery_address"], row["tip_amount"]) == (None, None, "", 50)
+
+
+async def test_deletion_of_account_waits_for_an_order_that_becomes_final(orders: Orders) -> None:
+    customer_id = generate_id()
+    order_id = await create_order(orders, ADDRESS, customer_id)
+    async with orders.database.transaction() as transaction:
+        # As a transition that has started before the customer was deleted, and so does not see the deletion.
+        update = b"UPDATE orders SET status = 'cancelled' WHERE id = %(id)s"
+        await transaction.begin()
+        await transaction.connection.execute(update, {"id": order_id})
+        deletion = asyncio.create_task(usecases.anonymise_customer(orders.repository, customer_id))
+        await wait_until_async(lambda: is_blocked(orders))
+    await deletion
+    [row] = await orders.execute_sql("SELECT * FROM orders WHERE id = %(id)s", id=order_id)
+    assert (row["address"], row["note"], row["customer_name"]) == (None, None, None)
+
+
+async def is_blocked(orders: Orders) -> bool:
+    """Return whether a statement waits for a lock of another transaction."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(await orders.execute_sql(waiting))

@@ -181,6 +181,12 @@ _SELECT_AVAILABLE_DELIVERIES = Statement(
 _INSERT_ANONYMISED_CUSTOMER = Statement(
     postgresql.insert(anonymised_customers).values(customer_id=bindparam("customer_id")).on_conflict_do_nothing()
 )
+_LOCK_ORDERS_OF_CUSTOMER = Statement(
+    select(orders.c.id)
+    .where(orders.c.customer_id == bindparam("customer_id"))
+    .order_by(orders.c.id)
+    .with_for_update(key_share=True)
+)
 _ANONYMISE_ORDERS = Statement(
     update(orders)
     .where(
@@ -292,6 +298,10 @@ class PostgresOrderRepository(OrderRepository):
         self._transaction.defer(_SET_PARTNER_NOTIFIED_AT, order_id=order_id, partner_id=str(partner_id), notified_at=at)
 
     @override
-    async def anonymise_customer(self, customer_id: str) -> None:
+    async def add_anonymised_customer(self, customer_id: str) -> None:
         await self._transaction.execute(_INSERT_ANONYMISED_CUSTOMER, customer_id=customer_id)
+
+    @override
+    async def anonymise_final_orders(self, customer_id: str) -> None:
+        await self._transaction.fetch_all(_LOCK_ORDERS_OF_CUSTOMER, customer_id=customer_id)
         await self._transaction.execute(_ANONYMISE_ORDERS, customer_id=customer_id)
