@@ -142,6 +142,7 @@ async def test_database_users_alternate_without_a_failed_statement(
     servers: Servers, second_user: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     url = servers.settings("orders")["DATABASE_URL"]
+    await asyncio.to_thread(migrations.migrate, "orders", url)
     password = get_password(servers, "postgres-orders")
     second_user.execute("ALTER ROLE orders_b PASSWORD 'second'")
     count_rows = Statement(text("SELECT count(*) AS count FROM rotation_test"))
