@@ -1,4 +1,4 @@
-"""Prepared statements on a real PostgreSQL, and transactions of services.runtime.storage.transaction."""
+"""Prepared statements on a real PostgreSQL, and transactions of services.runtime.storage.transactions.transaction."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime

@@ -279,11 +279,10 @@ async def complete_order(repository: Repository, clock: Clock, principal: Princi
 
 async def anonymise_customer(repository: Repository, customer_id: str) -> None:
     """Remove a customer's personal data from final orders now, and from other orders once they become final."""
-    # Committed first: an order that becomes final concurrently is then found by its transition or below.
-    async with repository.unit_of_work() as unit:
-        await unit.orders.add_anonymised_customer(customer_id)
-    async with repository.unit_of_work() as unit:
-        await unit.orders.anonymise_final_orders(customer_id)
+    # The second transaction finds the orders that became final before the commit of the first.
+    for _ in range(2):
+        async with repository.unit_of_work() as unit:
+            await unit.orders.anonymise_customer(customer_id)
 
 
 async def record_history(history: HistoryRepository, entry: HistoryEntry) -> None:

@@ -71,11 +71,8 @@ class OrderRepository(Protocol):
     async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
         """Store when the order's partner acknowledged it; the earliest time is retained."""
 
-    async def add_anonymised_customer(self, customer_id: str) -> None:
-        """Remove the customer's personal data from orders that become final after this."""
-
-    async def anonymise_final_orders(self, customer_id: str) -> None:
-        """Remove the customer's personal data from final orders. Waits for transactions that change an order."""
+    async def anonymise_customer(self, customer_id: str) -> None:
+        """Remove the customer's personal data from final orders; once committed, also from those that become final."""
 
 
 class PaymentRepository(Protocol):

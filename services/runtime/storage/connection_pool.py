@@ -19,7 +19,7 @@ from psycopg.waiting import Ready, Wait
 from psycopg_pool import AsyncConnectionPool
 
 from services.runtime.config.postgres_conninfo import build_conninfo
-from services.runtime.storage.prepared_statements import PreparedStatements
+from services.runtime.storage.transactions.prepared_statements import PreparedStatements
 
 RECONNECT_TIMEOUT_S = 3.0
 """Seconds during which the pool retries with growing delays. A later request begins again without a delay.

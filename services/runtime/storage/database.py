@@ -12,7 +12,6 @@ from psycopg.rows import DictRow
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from services.runtime.storage.connection_pool import create_pool
-from services.runtime.storage.prepared_statements import PreparedStatements
 from services.runtime.storage.statements.statement import (
     DELETE_BATCH_SIZE,
     TIMESTAMPTZ,
@@ -22,7 +21,8 @@ from services.runtime.storage.statements.statement import (
     build_upsert,
 )
 from services.runtime.storage.statements.statement_operations import StatementOperations
-from services.runtime.storage.transaction import PooledTransaction, Transaction
+from services.runtime.storage.transactions.prepared_statements import PreparedStatements
+from services.runtime.storage.transactions.transaction import PooledTransaction, Transaction
 
 __all__ = (
     "DELETE_BATCH_SIZE",

@@ -8,7 +8,7 @@ from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.unit_of_work import IdempotentUnitOfWorkFactory, LocksRequired, UnitOfWorkFactory
 from services.runtime.storage.database import Database, Transaction
 from services.runtime.storage.idempotency import begin_idempotent_transaction
-from services.runtime.storage.optimistic_transaction import begin_optimistic_transaction
+from services.runtime.storage.transactions.optimistic_transaction import begin_optimistic_transaction
 
 
 class PostgresUnitOfWorkFactory[Unit](UnitOfWorkFactory[Unit]):

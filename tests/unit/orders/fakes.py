@@ -141,11 +141,8 @@ class FakeOrders(UserDict[str, Order]):
         notified = self.repository.notified
         notified[order_id] = min(at, notified.get(order_id, at))
 
-    async def add_anonymised_customer(self, customer_id: str) -> None:
+    async def anonymise_customer(self, customer_id: str) -> None:
         self.repository.anonymised_ids.append(customer_id)
-
-    async def anonymise_final_orders(self, customer_id: str) -> None:
-        assert customer_id in self.repository.anonymised_ids
 
 
 class FakePositions(UserDict[str, DelivererPosition]):

@@ -298,10 +298,7 @@ class PostgresOrderRepository(OrderRepository):
         self._transaction.defer(_SET_PARTNER_NOTIFIED_AT, order_id=order_id, partner_id=str(partner_id), notified_at=at)
 
     @override
-    async def add_anonymised_customer(self, customer_id: str) -> None:
+    async def anonymise_customer(self, customer_id: str) -> None:
         await self._transaction.execute(_INSERT_ANONYMISED_CUSTOMER, customer_id=customer_id)
-
-    @override
-    async def anonymise_final_orders(self, customer_id: str) -> None:
         await self._transaction.fetch_all(_LOCK_ORDERS_OF_CUSTOMER, customer_id=customer_id)
         await self._transaction.execute(_ANONYMISE_ORDERS, customer_id=customer_id)

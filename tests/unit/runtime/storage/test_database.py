@@ -17,8 +17,8 @@ from services.runtime.storage.database import (
     Statement,
     Transaction,
 )
-from services.runtime.storage.prepared_statements import StatementResult
 from services.runtime.storage.statements.statement_operations import StatementOperations
+from services.runtime.storage.transactions.prepared_statements import StatementResult
 
 orders = Table("orders", MetaData(), Column("id", Text, primary_key=True), Column("state", Text))
 lines = Table("lines", MetaData(), Column("order_id", Text))

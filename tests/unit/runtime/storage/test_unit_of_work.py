@@ -9,8 +9,8 @@ import pytest
 from services.runtime.core.idempotency import IdempotentResponse
 from services.runtime.core.unit_of_work import LocksRequired
 from services.runtime.storage.database import Database
-from services.runtime.storage.optimistic_transaction import OptimisticTransaction
 from services.runtime.storage.statements.statement_operations import StatementOperations
+from services.runtime.storage.transactions.optimistic_transaction import OptimisticTransaction
 from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 

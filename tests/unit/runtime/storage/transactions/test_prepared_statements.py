@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.runtime.storage.prepared_statements import convert_placeholders
+from services.runtime.storage.transactions.prepared_statements import convert_placeholders
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,12 @@ from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.core.unit_of_work import LocksRequired
 from services.runtime.storage.database import Database, Statement, build_batch_delete
-from services.runtime.storage.optimistic_transaction import OptimisticTransaction, begin_optimistic_transaction
-from services.runtime.storage.prepared_statements import StatementResult
 from services.runtime.storage.statements.statement_operations import StatementOperations
+from services.runtime.storage.transactions.optimistic_transaction import (
+    OptimisticTransaction,
+    begin_optimistic_transaction,
+)
+from services.runtime.storage.transactions.prepared_statements import StatementResult
 
 loans = Table("loans", MetaData(), Column("id", Text, primary_key=True), Column("state", Text))
 SELECT = Statement(select(loans).where(loans.c.id == bindparam("key")))

@@ -13,7 +13,6 @@ from psycopg_pool import AsyncConnectionPool
 
 from services.runtime.storage.connection_pool import EventLoopConnection
 from services.runtime.storage.database_errors import raise_api_error
-from services.runtime.storage.prepared_statements import PreparedStatements, StatementResult
 from services.runtime.storage.statements.combined_statements import (
     CombinedStatement,
     DeferredStatement,
@@ -23,6 +22,7 @@ from services.runtime.storage.statements.combined_statements import (
 )
 from services.runtime.storage.statements.statement import Statement
 from services.runtime.storage.statements.statement_operations import StatementOperations
+from services.runtime.storage.transactions.prepared_statements import PreparedStatements, StatementResult
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from psycopg import errors
 
 from services.runtime.core.unit_of_work import LocksRequired
 from services.runtime.storage.database import Database, Statement, Transaction
-from services.runtime.storage.prepared_statements import StatementResult
 from services.runtime.storage.statements.combined_statements import combine, combine_values, split_combinable
+from services.runtime.storage.transactions.prepared_statements import StatementResult
 
 CONFLICTS = (errors.DivisionByZero, errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
 """Errors of the combined statement if rows have changed since they were read, see `combine`."""

@@ -1,0 +1,1 @@
+"""Transactions with and without locks, and the execution of their statements."""
