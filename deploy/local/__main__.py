@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import errno
 import fcntl
+import os
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from deploy.local.demo import diagrams, scenarios
-from deploy.local.environment import remove_foreign_variables
+from deploy.local.environment import build_own_environment, remove_foreign_variables
 from deploy.local.infrastructure import services
 from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki import external_callers
@@ -147,6 +148,9 @@ def stop_mesh(config: MeshConfig) -> int:
 
 def run_supervisor(config: MeshConfig, scope: str) -> int:
     """Run the supervisor in this process; `up` starts it as a subprocess. Return the exit code."""
+    # Python processes are forked from a child of this process, which inherits both.
+    os.chdir(config.folder)
+    os.environ.update(build_own_environment(config))
     return asyncio.run(Supervisor(config, scope).run())
 
 
