@@ -142,7 +142,7 @@ class FakeOrders(UserDict[str, Order]):
         notified[order_id] = min(at, notified.get(order_id, at))
 
     async def anonymise_customer(self, customer_id: str) -> None:
-        self.repository.anonymised_ids.append(customer_id)
+        self.repository.anonymised_ids.add(customer_id)
 
 
 class FakePositions(UserDict[str, DelivererPosition]):
@@ -293,7 +293,7 @@ class FakeRepository(FakeTransactions):
         self.records = FakeRecords(self)
         self.alerts: set[tuple[str, str]] = set()
         self.notified: dict[str, datetime] = {}
-        self.anonymised_ids: list[str] = []
+        self.anonymised_ids: set[str] = set()
         self.is_leader = True
         self.reconciled_ids: list[str] = []
         self.locked_orders: list[str] = []

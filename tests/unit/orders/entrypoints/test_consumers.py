@@ -107,4 +107,4 @@ async def test_order_of_unreachable_partner_is_cancelled() -> None:
 async def test_orders_of_deleted_user_are_anonymised() -> None:
     repository = FakeRepository()
     await UsersConsumer(repository).on_user_deleted(v1.UserDeleted(user_id="ada"), build_delivery())
-    assert repository.anonymised_ids == ["ada"]
+    assert repository.anonymised_ids == {"ada"}
