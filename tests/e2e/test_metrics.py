@@ -30,7 +30,7 @@ from tests.poison_message import poison_message
 from tests.wait import wait_until
 
 OBSERVABILITY = ROOT / "generated/observability"
-CODE_NAMES = ("db_operation_name", "db_collection_name", "error_type")
+CODE_NAMES = ("db_operation_name", "db_collection_name", "db_response_status_code", "error_type")
 """Labels with names that are defined in code: commands, tables, collections, exception types and status codes."""
 
 BOUNDED_LABELS = ("currency", "server_address", "server_port")
