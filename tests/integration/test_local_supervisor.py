@@ -187,6 +187,24 @@ def test_python_module_is_forked_restarted_and_stopped(config: MeshConfig, start
     assert not is_running(after)
 
 
+def test_module_is_restarted_after_the_end_of_the_process_that_forked_it(config: MeshConfig, start: Start) -> None:
+    (config.folder / "forked_module.py").write_text(str(stoppable_child("forked")["code"]), encoding="utf-8")
+    start([{"name": "forked", "command": [sys.executable, "-m", "forked_module", "argument"]}])
+    before = get_pids(wait_until(lambda: read_state_in_phase(config, "ready")))["forked"]
+    assert len([*config.socket_dir.glob("pymp-*/listener-*")]) == 1
+    fork_server = psutil.Process(before).parent()
+    assert fork_server is not None
+    fork_server.kill()
+
+    def is_replaced() -> bool:
+        state = read_supervisor_state(config)
+        children = state.children if state else ()
+        return any(child.pid not in {None, before} and child.state == "ready" for child in children)
+
+    wait_until(is_replaced)
+    wait_until(lambda: not is_running(before))
+
+
 def test_supervisor_stops_while_a_module_is_forked(config: MeshConfig, start: Start) -> None:
     (config.folder / "forked_module.py").write_text("import time; time.sleep(60)", encoding="utf-8")
     supervisor = start([{"name": "forked", "command": [sys.executable, "-m", "forked_module"]}])

@@ -4,15 +4,27 @@ import asyncio
 import multiprocessing
 import os
 import runpy
+import shutil
+import signal
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from setproctitle import setproctitle
 
+from deploy.local.supervisor.process import get_start_time, signal_process_group
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["deploy.local.supervisor.preloaded_libraries"])
+
+
+def set_socket_folder(folder: Path) -> None:
+    """Set the folder of the socket by which processes are forked, and remove the one of a killed supervisor."""
+    for stale in folder.glob("pymp-*"):
+        shutil.rmtree(stale)
+    tempfile.tempdir = str(folder)
 
 
 class ForkedProcess:
@@ -22,6 +34,7 @@ class ForkedProcess:
         self._process = process
         self._exited = asyncio.Event()
         self.pid = process.pid or 0
+        self._start_time = get_start_time(self.pid)
         self.returncode: int | None = None
         asyncio.get_running_loop().add_reader(process.sentinel, self._record_exit)
 
@@ -35,8 +48,11 @@ class ForkedProcess:
         os.kill(self.pid, number)
 
     def _record_exit(self) -> None:
+        """Record the exit code. After the end of the process that forked it, the program still runs and is killed."""
         asyncio.get_running_loop().remove_reader(self._process.sentinel)
         self.returncode = self._process.exitcode
+        if self._start_time is not None:
+            signal_process_group(self.pid, self._start_time, signal.SIGKILL)
         self._process.close()
         self._exited.set()
 

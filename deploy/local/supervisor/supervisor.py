@@ -19,7 +19,7 @@ import httpx
 from deploy.local.infrastructure import services
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets
-from deploy.local.supervisor.forked_process import ForkedProcess, start_module
+from deploy.local.supervisor.forked_process import ForkedProcess, set_socket_folder, start_module
 from deploy.local.supervisor.process import ProcessSpec, get_start_time, signal_process_group
 from deploy.local.supervisor.stages import define_stages
 from deploy.local.supervisor.supervisor_state import (
@@ -82,6 +82,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_requested.set)
+        set_socket_folder(self._config.socket_dir)
         stages = (self._plan.define_stages or define_stages)(self._config, self._secrets, self._scope)
         self._supervisor_state.children = [self._create_process_state(process) for stage in stages for process in stage]
         supervision_tasks: list[list[asyncio.Task[None]]] = []
