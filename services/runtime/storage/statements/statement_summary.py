@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.functions import Function
 
 _INSERTION = re.compile(rb"\bINSERT INTO (\w+)")
-_CHANGE_OR_LOCK = re.compile(rb"\b(INSERT|UPDATE|DELETE|FOR SHARE|pg_(try_)?advisory_\w+)\b")
+_CHANGE_OR_LOCK = re.compile(rb"\b(INSERT|UPDATE|DELETE|FOR (KEY )?SHARE|pg_(try_)?advisory_\w+)\b")
 
 
 def find_inserted_tables(sql: bytes) -> frozenset[str]:

@@ -12,6 +12,7 @@ from services.runtime.storage.statements.statement_summary import find_inserted_
         (b"SELECT for_update FROM loans", True),
         (b"SELECT loans.id FROM loans FOR UPDATE SKIP LOCKED", False),
         (b"SELECT loans.id FROM loans FOR SHARE", False),
+        (b"SELECT loans.id FROM loans FOR KEY SHARE", False),
         (b"SELECT pg_advisory_xact_lock(1)", False),
         (b"SELECT pg_try_advisory_xact_lock(1)", False),
         (b"WITH added AS (INSERT INTO loans (id) VALUES (1)) SELECT added.id FROM added", False),
