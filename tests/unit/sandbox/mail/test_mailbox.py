@@ -46,7 +46,7 @@ async def receive(mailbox: Mailbox, content: bytes | str | None, *recipients: st
     ("text", "code"),
     [
         ("Welcome.\n\nYour code: Zx9-42_aB7\n", "Zx9-42_aB7"),
-        ("Dein Code:\r\n  4821-ab\r\n", "4821-ab"),
+        ("Ihr Code:\r\n  4821-ab\r\n", "4821-ab"),
         ("Your code is: 12345678.", "12345678"),
         ("Follow https://x.test/a?mode=verifyEmail&oobCode=Ab-1_9&lang=en\n\nCode: other", "Ab-1_9"),
         ("Here it is:\n\n   8421973\n\nDelivery", "8421973"),
