@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Set
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Any, NamedTuple
 
-import pika
 from opentelemetry.trace import SpanKind
 from pika.channel import Channel as PikaChannel
 from pika.spec import BasicProperties
 
 from services.runtime.messaging import metrics, topology
 from services.runtime.messaging.acknowledgements import Acknowledgements
+from services.runtime.messaging.event_frames import EventFrames
 from services.runtime.messaging.events import EXCHANGE, Envelope
 from services.runtime.messaging.publisher_confirms import ConfirmBatch, PublisherConfirms, PublishNacked
 from services.runtime.telemetry import tracing
@@ -57,6 +57,7 @@ class Channel:
         self._channel = channel
         self._open_channel = open_channel
         self._connection_lost = connection_lost
+        self._event_frames = EventFrames(channel.channel_number, channel.connection.params.frame_max)
         self._confirms = PublisherConfirms()
         self._acknowledgements = Acknowledgements(self._send_acknowledgement)
         self._loop = asyncio.get_running_loop()
@@ -136,46 +137,29 @@ class Channel:
 
         Its result is the ids of the events that reached no queue, although the contract defines queues for their type.
         """
-        batch = ConfirmBatch()
+        self._raise_if_closed()
+        if not self._channel.is_open:
+            raise BrokerUnavailable("channel closed")
+        started_at = CLOCK()
         with ExitStack() as spans:
-            started_at = CLOCK()
+            event_ids, frames = [], []
             for envelope in envelopes:
-                self._publish_one(envelope, batch, spans)
-            if not batch.is_empty:
+                event_ids.append(envelope.id)
+                frames.append(self._encode_event(envelope, spans))
+            if frames:
+                self._channel.connection.write(b"".join(frames))
                 spans.push(lambda kind, *_: metrics.record_publish(kind, CLOCK() - started_at))
-            return self._await_confirms(batch, spans.pop_all())
+            return self._await_confirms(self._confirms.register(event_ids), spans.pop_all())
 
-    def _publish_one(self, envelope: Envelope, batch: ConfirmBatch, spans: ExitStack) -> None:
-        """Publish one event in a producer span, which is a child of the envelope's trace context.
+    def _encode_event(self, envelope: Envelope, spans: ExitStack) -> bytes:
+        """Encode an event with the context of its producer span, which ends when `spans` is closed.
 
-        The message carries the context of the producer span. The span ends when `spans` is closed.
+        An unsampled trace has no spans, and its context is passed on unchanged.
         """
-        attributes = {
-            "messaging.system": "rabbitmq",
-            "messaging.operation.type": "send",
-            "messaging.operation.name": "publish",
-            "messaging.destination.name": EXCHANGE,
-            "messaging.rabbitmq.destination.routing_key": envelope.type,
-            "messaging.message.id": envelope.id,
-            **envelope.get_span_attributes(),
-        }
-        headers = envelope.to_headers() | spans.enter_context(
-            tracing.start_detached_span(
-                f"publish {envelope.type}", SpanKind.PRODUCER, envelope.trace_context, attributes
-            )
-        )
-        properties = BasicProperties(
-            content_type="application/protobuf",
-            delivery_mode=pika.DeliveryMode.Persistent,
-            message_id=envelope.id,
-            type=envelope.type,
-            timestamp=int(envelope.occurred_at.timestamp()),
-            headers=headers,
-        )
-        is_mandatory = envelope.type in topology.ROUTED_EVENT_TYPES
-        self._send_basic_publish(
-            envelope.exchange, envelope.type, envelope.payload, properties, batch, is_mandatory=is_mandatory
-        )
+        headers = envelope.to_headers()
+        if not tracing.is_unsampled(envelope.trace_context):
+            headers |= spans.enter_context(_start_producer_span(envelope))
+        return self._event_frames.encode(envelope, headers)
 
     async def republish(self, exchange: str, routing_key: str, message: Message, headers: dict[str, Any]) -> None:
         """Publish a received message again with additional headers, and wait for the confirm.
@@ -184,24 +168,11 @@ class Channel:
         """
         properties = message.properties
         properties.headers = strip_broker_headers(properties.headers) | headers
-        batch = ConfirmBatch()
-        self._send_basic_publish(exchange, routing_key, message.body, properties, batch, is_mandatory=True)
+        self._raise_if_closed()
+        self._channel.basic_publish(exchange, routing_key, message.body, properties, mandatory=True)
+        batch = self._confirms.register([properties.message_id])
         if await self._await_confirms(batch, ExitStack()):
             raise MessageUnroutable(f"message published to {exchange or routing_key} reached no queue")
-
-    def _send_basic_publish(
-        self,
-        exchange: str,
-        routing_key: str,
-        body: bytes,
-        properties: BasicProperties,
-        batch: ConfirmBatch,
-        *,
-        is_mandatory: bool,
-    ) -> None:
-        self._raise_if_closed()
-        self._channel.basic_publish(exchange, routing_key, body, properties, mandatory=is_mandatory)
-        self._confirms.register(batch, properties.message_id)
 
     async def _await_confirms(self, batch: ConfirmBatch, spans: ExitStack) -> Set[str]:
         with spans:
@@ -289,6 +260,20 @@ class Channel:
             raise _BrokerTimeout(f"no reply within {timeout} seconds")
         finally:
             task.cancel()
+
+
+def _start_producer_span(envelope: Envelope) -> AbstractContextManager[Mapping[str, str]]:
+    attributes = {
+        "messaging.system": "rabbitmq",
+        "messaging.operation.type": "send",
+        "messaging.operation.name": "publish",
+        "messaging.destination.name": EXCHANGE,
+        "messaging.rabbitmq.destination.routing_key": envelope.type,
+        "messaging.message.id": envelope.id,
+        **envelope.get_span_attributes(),
+    }
+    name = f"publish {envelope.type}"
+    return tracing.start_detached_span(name, SpanKind.PRODUCER, envelope.trace_context, attributes)
 
 
 def strip_broker_headers(headers: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -68,6 +68,10 @@ class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]  # pika has 
         self._write_buffer: list[bytes] = []
         super().__init__(*arguments, **options)
 
+    def write(self, frames: bytes) -> None:
+        """Write encoded frames after those that pika has written."""
+        self._adapter_emit_data(frames)
+
     @override
     def _adapter_emit_data(self, data: bytes) -> None:
         if not self._write_buffer:

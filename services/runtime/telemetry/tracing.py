@@ -97,6 +97,11 @@ def get_current_trace_id() -> str:
     return trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
 
 
+def is_unsampled(headers: Mapping[str, str]) -> bool:
+    """Return whether the headers are the valid context of an unsampled trace."""
+    return _UNSAMPLED_TRACEPARENT.fullmatch(headers.get("traceparent", "")) is not None
+
+
 def find_unsampled_parent(headers: Mapping[str, str]) -> Span | None:
     """Return the span of the caller if its trace is not sampled, or None.
 
@@ -183,13 +188,7 @@ def record_error(span: Span, error_type: str) -> None:
 def start_detached_span(
     name: str, kind: SpanKind, parent_headers: Mapping[str, str], attributes: Mapping[str, AttributeValue]
 ) -> Iterator[dict[str, str]]:
-    """Start a span that is not the current span, and yield its context as headers. Many such spans can be open.
-
-    For an unsampled parent no span is created and its headers are yielded.
-    """
-    if _UNSAMPLED_TRACEPARENT.fullmatch(parent_headers.get("traceparent", "")) is not None:
-        yield dict(parent_headers)
-        return
+    """Start a span that is not the current span, and yield its context as headers. Many such spans can be open."""
     span = tracer.start_span(name, propagate.extract(parent_headers), kind, attributes)
     headers: dict[str, str] = {}
     propagate.inject(headers, trace.set_span_in_context(span))

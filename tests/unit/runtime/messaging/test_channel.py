@@ -6,7 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock
 
+import pika
 import pytest
+from pika.frame import Header, Method, decode_frame
 from pika.spec import Basic
 
 from services.runtime.messaging.channel import BrokerUnavailable, Channel
@@ -18,11 +20,17 @@ type ChannelUnderTest = tuple["FakePikaChannel", Channel, asyncio.Future[None]]
 
 
 class FakePikaChannel:
-    """Accepts every message, and sends confirms only when a test calls `confirm`."""
+    """Accepts every message, and sends confirms only when a test calls `confirm`. It is its own connection."""
+
+    channel_number = 1
+    is_open = True
+    params = pika.ConnectionParameters()
 
     def __init__(self) -> None:
+        self.connection = self
         self.published: list[str] = []
         self.mandatory: list[bool] = []
+        self.headers: list[dict[str, str]] = []
         self.queued_tags: list[int] = []
         self.acknowledged: list[tuple[int, bool]] = []
 
@@ -33,9 +41,15 @@ class FakePikaChannel:
         self.on_confirm = on_confirm
         callback(None)
 
-    def basic_publish(self, _exchange: str, _key: str, _body: bytes, properties: Any, *, mandatory: bool) -> None:
-        self.published.append(properties.message_id)
-        self.mandatory.append(mandatory)
+    def write(self, frames: bytes) -> None:
+        while frames:
+            size, frame = decode_frame(frames)
+            frames = frames[size:]
+            if isinstance(frame, Method):
+                self.mandatory.append(frame.method.mandatory)
+            elif isinstance(frame, Header):
+                self.published.append(frame.properties.message_id)
+                self.headers.append(frame.properties.headers)
 
     def basic_qos(self, *, prefetch_count: int, callback: Any) -> None:
         assert prefetch_count
@@ -101,6 +115,24 @@ async def test_connection_loss_fails_pending_and_later_publish(channel_under_tes
         await confirmed
     with pytest.raises(BrokerUnavailable, match="connection lost"):
         channel.publish([build_envelope("b")])
+
+
+async def test_publish_on_a_closing_channel_fails(channel_under_test: ChannelUnderTest) -> None:
+    pika_channel, channel, _ = channel_under_test
+    pika_channel.is_open = False
+    with pytest.raises(BrokerUnavailable, match="channel closed"):
+        channel.publish([build_envelope("a")])
+    assert pika_channel.published == []
+
+
+async def test_event_of_unsampled_trace_carries_its_context(channel_under_test: ChannelUnderTest) -> None:
+    pika_channel, channel, _ = channel_under_test
+    context = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-00", "tracestate": "vendor=1"}
+    envelope = build_envelope("a")._replace(trace_context=context)
+    confirmed = channel.publish([envelope])
+    pika_channel.confirm(Basic.Ack, 1)
+    await confirmed
+    assert pika_channel.headers == [envelope.to_headers()]
 
 
 async def test_returned_events_are_the_result_of_publish(channel_under_test: ChannelUnderTest) -> None:

@@ -2,9 +2,11 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pika.spec import Basic
 
-from services.runtime.messaging.publisher_confirms import ConfirmBatch, PublisherConfirms, PublishNacked
+from services.runtime.messaging.publisher_confirms import PublisherConfirms, PublishNacked
 
 
 def frame(method: type, tag: int, *, multiple: bool = False) -> SimpleNamespace:
@@ -12,9 +14,8 @@ def frame(method: type, tag: int, *, multiple: bool = False) -> SimpleNamespace:
 
 
 async def test_batch_completes_when_all_its_messages_are_confirmed() -> None:
-    confirms, first, second = PublisherConfirms(), ConfirmBatch(), ConfirmBatch()
-    for batch in (first, second, first, second):
-        confirms.register(batch, "m")
+    confirms = PublisherConfirms()
+    first, second = confirms.register(["a", "b", "c"]), confirms.register(["d"])
 
     confirms.on_confirm(frame(Basic.Ack, 2))
     confirms.on_confirm(frame(Basic.Ack, 3, multiple=True))
@@ -28,10 +29,24 @@ async def test_batch_completes_when_all_its_messages_are_confirmed() -> None:
     assert confirms.confirm_count == 3
 
 
+@given(st.lists(st.integers(1, 4), min_size=1), st.data())
+async def test_batch_is_confirmed_by_acks_in_any_order(sizes: list[int], data: st.DataObject) -> None:
+    confirms = PublisherConfirms()
+    batches = [confirms.register(["m"] * size) for size in sizes]
+    tags_by_batch = {batch: range(sum(sizes[:n]) + 1, sum(sizes[: n + 1]) + 1) for n, batch in enumerate(batches)}
+    unconfirmed = set(range(1, sum(sizes) + 1))
+    while unconfirmed:
+        tag = data.draw(st.sampled_from(sorted(unconfirmed)))
+        is_multiple = data.draw(st.booleans())
+        confirms.on_confirm(frame(Basic.Ack, tag, multiple=is_multiple))
+        unconfirmed -= set(range(1, tag + 1)) if is_multiple else {tag}
+        for batch, tags in tags_by_batch.items():
+            assert batch.is_confirmed == unconfirmed.isdisjoint(tags)
+
+
 async def test_nack_fails_only_its_batch() -> None:
-    confirms, first, second = PublisherConfirms(), ConfirmBatch(), ConfirmBatch()
-    for batch in (first, first, second):
-        confirms.register(batch, "m")
+    confirms = PublisherConfirms()
+    first, second = confirms.register(["a", "b"]), confirms.register(["c"])
 
     confirms.on_confirm(frame(Basic.Nack, 1))
     confirms.on_confirm(frame(Basic.Ack, 3, multiple=True))
@@ -42,9 +57,8 @@ async def test_nack_fails_only_its_batch() -> None:
 
 
 async def test_returned_message_is_reported_only_by_its_batch() -> None:
-    confirms, first, second = PublisherConfirms(), ConfirmBatch(), ConfirmBatch()
-    for batch, message_id in ((first, "a"), (first, "b"), (second, "c")):
-        confirms.register(batch, message_id)
+    confirms = PublisherConfirms()
+    first, second = confirms.register(["a", "b"]), confirms.register(["c"])
 
     confirms.on_return("b")
     confirms.on_confirm(frame(Basic.Ack, 3, multiple=True))
@@ -54,8 +68,8 @@ async def test_returned_message_is_reported_only_by_its_batch() -> None:
 
 
 async def test_wait_can_be_repeated_after_timeout() -> None:
-    confirms, batch = PublisherConfirms(), ConfirmBatch()
-    confirms.register(batch, "m")
+    confirms = PublisherConfirms()
+    batch = confirms.register(["m"])
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(batch.wait(), 0.01)
 
@@ -64,4 +78,4 @@ async def test_wait_can_be_repeated_after_timeout() -> None:
 
 
 async def test_empty_batch_is_confirmed() -> None:
-    await ConfirmBatch().wait()
+    await PublisherConfirms().register([]).wait()

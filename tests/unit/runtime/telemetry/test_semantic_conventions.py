@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import AsyncMock
 
 import grpc
 import httpx
+import pika
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.semconv._incubating.metrics import messaging_metrics
@@ -126,16 +128,11 @@ def test_counted_messages_have_attributes_of_the_convention() -> None:
         assert_conforms(MESSAGING, attributes)
 
 
-class FakePikaChannel:
-    """Accepts every message without a confirm."""
-
-    def basic_publish(self, *_: object, mandatory: bool) -> None:
-        pass
-
-
 async def test_publish_span_has_attributes_of_the_convention(exporter: InMemorySpanExporter) -> None:
     connection_lost = asyncio.get_running_loop().create_future()
-    channel = Channel(cast(Any, FakePikaChannel()), connection_lost, AsyncMock())
+    connection = SimpleNamespace(params=pika.ConnectionParameters(), write=lambda _: None)
+    pika_channel = SimpleNamespace(channel_number=1, is_open=True, connection=connection)
+    channel = Channel(cast(Any, pika_channel), connection_lost, AsyncMock())
     envelope = Envelope("e1", "/orders", "orders.paid", "o1", datetime.now(UTC), {}, b"")
     publishing = asyncio.ensure_future(channel.publish([envelope]))
     await asyncio.sleep(0)
