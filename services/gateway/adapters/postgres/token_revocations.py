@@ -85,9 +85,13 @@ class TokenRevocationListener:
             tasks.create_task(self._listener.run())
             tasks.create_task(
                 run_periodically(
-                    POLL_INTERVAL_S, "loading token revocations", self._load_unless_listening, self._poll_trigger
+                    self._get_interval_s, "loading token revocations", self._load_unless_listening, self._poll_trigger
                 )
             )
+
+    def _get_interval_s(self) -> float:
+        """Return RELOAD_INTERVAL_S while listening: the loss of the connection triggers the next run."""
+        return RELOAD_INTERVAL_S if self._listener.is_listening else POLL_INTERVAL_S
 
     def _add(self, payload: str) -> None:
         notification = _decode_notification(payload)

@@ -47,3 +47,11 @@ async def test_revocations_are_polled_without_notifications_and_after_errors(
             database.rows.append(TokenRevocation("ben", NOW))
             await wait_until_async(lambda: revoked_tokens.find_revocation("ben", NOW), 2)
     assert "periodic job failed: loading token revocations" in caplog.text
+
+
+async def test_revocations_are_not_polled_while_notifications_are_received() -> None:
+    database: Any = FakeDatabase("postgresql://database.test/none")
+    listener = TokenRevocationListener(database, RevokedTokens(lambda: NOW), lambda: NOW)
+    assert listener._get_interval_s() == token_revocations.POLL_INTERVAL_S
+    listener._listener.is_listening = True
+    assert listener._get_interval_s() == token_revocations.RELOAD_INTERVAL_S
