@@ -6,13 +6,26 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from services.runtime.core import backoff
 from services.runtime.core.errors import ApiError
 
 log = logging.getLogger(__name__)
 
+EARLY_TIMER_S = 0.005
+"""Maximum time by which a timer of the event loop may end early, so that the run before was the one of that time."""
 
 _random = random.SystemRandom()
+_phase_s = _random.uniform(0, 3600)
+"""Random shift of the periodic jobs of this process, so that those of all processes do not run at the same time."""
+
+
+def compute_delay_s(interval_s: float) -> float:
+    """Return the seconds until the next run of a periodic job, at most its interval and EARLY_TIMER_S.
+
+    Jobs of a process with the same interval, or with multiples of it, run at the same time. An idle process therefore
+    wakes up less often.
+    """
+    delay_s = interval_s - (asyncio.get_running_loop().time() + _phase_s) % interval_s
+    return delay_s if delay_s > EARLY_TIMER_S else delay_s + interval_s
 
 
 def set_trigger_later(trigger: asyncio.Event, min_delay_s: float, max_delay_s: float) -> None:
@@ -26,7 +39,7 @@ async def run_periodically(
     work: Callable[[], Awaitable[int]],
     trigger: asyncio.Event | None = None,
 ) -> None:
-    """Repeat `work` until it returns 0, then again after about `interval_s` seconds, until cancelled.
+    """Repeat `work` until it returns 0, then again after `compute_delay_s(interval_s)` seconds, until cancelled.
 
     `interval_s` may be a function that returns the interval after each run. `work` returns the number of processed
     items. Setting `trigger` starts the next run without waiting for the interval. An exception is logged, an unexpected
@@ -44,5 +57,5 @@ async def run_periodically(
         except Exception:
             log.exception("periodic job failed: %s: unexpected error; retrying after the interval", name)
         with suppress(TimeoutError):
-            async with asyncio.timeout(backoff.apply_jitter(interval_s() if callable(interval_s) else interval_s)):
+            async with asyncio.timeout(compute_delay_s(interval_s() if callable(interval_s) else interval_s)):
                 await trigger.wait()

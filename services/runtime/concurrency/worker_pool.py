@@ -11,6 +11,7 @@ from functools import partial
 from typing import Protocol, Self
 
 from generated.problems import Reason
+from services.runtime.concurrency.periodic import compute_delay_s
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 
@@ -112,7 +113,7 @@ class WorkerPool[J: Job]:
         self._idle_context = copy_context()
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self.poll_interval_s):
+                async with asyncio.timeout(compute_delay_s(self.poll_interval_s)):
                     await self.wakeup.wait()
         finally:
             self._idle_context = None

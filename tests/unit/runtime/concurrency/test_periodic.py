@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from generated.problems import Reason
-from services.runtime.concurrency.periodic import run_periodically, set_trigger_later
+from services.runtime.concurrency.periodic import EARLY_TIMER_S, compute_delay_s, run_periodically, set_trigger_later
 from services.runtime.core.errors import ApiError
 from tests.wait import wait_until_async
 
@@ -120,3 +120,23 @@ async def test_later_trigger_is_set_after_its_delay() -> None:
     async with asyncio.timeout(5):
         await trigger.wait()
     assert loop.time() - started_at >= 0.02
+
+
+@pytest.mark.parametrize("interval_s", [0.5, 5.0, 60.0])
+async def test_jobs_with_multiples_of_an_interval_run_together(interval_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    delay_s, multiple_s = compute_delay_s(interval_s), compute_delay_s(3 * interval_s)
+    elapsed_s = loop.time() - now
+    assert EARLY_TIMER_S < delay_s <= interval_s + EARLY_TIMER_S
+    assert multiple_s >= delay_s - elapsed_s
+    remainder_s = (multiple_s - delay_s) % interval_s
+    assert min(remainder_s, interval_s - remainder_s) <= elapsed_s + 1e-6
+
+
+async def test_early_timer_waits_for_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "time", lambda: 100.0)
+    delay_s = compute_delay_s(5.0)
+    monkeypatch.setattr(loop, "time", lambda: 100.0 + delay_s - EARLY_TIMER_S / 2)
+    assert compute_delay_s(5.0) == pytest.approx(5.0 + EARLY_TIMER_S / 2)

@@ -255,7 +255,7 @@ async def test_error_is_logged_inside_trace() -> None:
 async def test_failed_claims_are_repeated(error: Exception, level: int, caplog: pytest.LogCaptureFixture) -> None:
     jobs = Jobs("a")
     jobs.claim_errors = [error, error]
-    async with running_pool(jobs, poll_interval_s=0):
+    async with running_pool(jobs, poll_interval_s=0.001):
         await jobs.wait_for_finished(1)
     assert [record.levelno for record in caplog.records] == [level, level]
 

@@ -46,10 +46,17 @@ class FakeTable:
         self.error: Exception | None = None
         self.report_insertion: Callable[[], None] = lambda: None
         self.transactions = 0
+        self.polls = 0
 
     def set_insertion_hook(self, table: str, hook: Callable[[], None]) -> None:
         assert table == "outbox"
         self.report_insertion = hook
+
+    async def fetch_one(self, _: object) -> int | None:
+        if self.error is not None:
+            raise self.error
+        self.polls += 1
+        return self.row_ids[0] if self.row_ids else None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["FakeTransaction"]:
@@ -230,6 +237,16 @@ async def test_event_after_pause_is_published_at_once_and_later_ones_together() 
         await wait_until_async(lambda: channel.event_ids == ["e1", "e2", "e3"], interval_s=0)
         assert loop.time() - started_at >= 0.2
     assert [[envelope.id for envelope in batch] for batch in channel.batches if batch] == [["e1"], ["e2", "e3"]]
+
+
+async def test_poll_without_events_begins_no_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "POLL_INTERVAL_S", 0.001)
+    table, channel = FakeTable([]), FakeChannel()
+    async with run_in_background(create_relay(table)._publish_loop(cast(Channel, channel))):
+        await wait_until_async(lambda: table.polls >= 2, interval_s=0)
+        assert table.transactions == 0
+        table.row_ids.append(1)  # of another process, which does not notify this one
+        await wait_until_async(lambda: channel.event_ids == ["e1"], interval_s=0)
 
 
 @pytest.mark.parametrize("failing_batch", [1, 2, 3])
