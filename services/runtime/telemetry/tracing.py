@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, contextmanager
 from opentelemetry import context, propagate, trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import (
     INVALID_SPAN,
@@ -27,6 +26,7 @@ from opentelemetry.util.types import AttributeValue
 
 from generated import mesh
 from services.runtime.telemetry.resource import build_resource
+from services.runtime.telemetry.span_export import IdleSpanProcessor
 
 tracer = trace.get_tracer(mesh.NAME)
 
@@ -57,7 +57,7 @@ def build_tracer_provider(service: str, environment: str, sample_percent: float)
         shutdown_on_exit=False,
     )
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        tracer_provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=1)))
+        tracer_provider.add_span_processor(IdleSpanProcessor(lambda: OTLPSpanExporter(timeout=1)))
     return tracer_provider
 
 
