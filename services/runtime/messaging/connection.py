@@ -21,6 +21,7 @@ from services.runtime.config.urls import list_broker_urls
 from services.runtime.core import backoff
 from services.runtime.messaging import topology
 from services.runtime.messaging.channel import BrokerUnavailable, Channel
+from services.runtime.messaging.heartbeats import HeartbeatResponder
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,10 @@ class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]  # pika has 
     def write(self, frames: bytes) -> None:
         """Write encoded frames after those that pika has written."""
         self._adapter_emit_data(frames)
+
+    @override
+    def _create_heartbeat_checker(self) -> HeartbeatResponder:
+        return HeartbeatResponder(self, self.params.heartbeat)
 
     @override
     def _adapter_emit_data(self, data: bytes) -> None:

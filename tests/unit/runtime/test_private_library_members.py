@@ -24,6 +24,7 @@ from google.cloud import storage
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import MetricReader
 from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.heartbeat import HeartbeatChecker
 from psycopg_pool import AsyncConnectionPool
 from pymemcache.client import base as memcached
 
@@ -96,6 +97,7 @@ def mentions(owner: object, text: str) -> bool:
 IDENTITY = "services/gateway/adapters/firebase_identity.py"
 STORAGE = "services/runtime/storage/object_storage.py"
 AMQP = "services/runtime/messaging/connection.py"
+HEARTBEATS = "services/runtime/messaging/heartbeats.py"
 CODEC = "services/runtime/rpc/codec.py"
 CONVERTERS = "services/runtime/rpc/compiled_converters.py"
 
@@ -109,6 +111,27 @@ PRIVATE_MEMBERS = [
             list(inspect.signature(AsyncioConnection._adapter_emit_data).parameters) == ["self", "data"]
             and mentions(pika.connection.Connection, "self._adapter_emit_data(")
         ),
+    ),
+    PrivateMember(
+        HEARTBEATS,
+        "pika",
+        "_adapter_remove_timeout",
+        lambda: mentions(HeartbeatChecker.stop, "self._connection._adapter_remove_timeout(self._send_timer)"),
+    ),
+    PrivateMember(
+        AMQP,
+        "pika",
+        "_create_heartbeat_checker",
+        lambda: mentions(pika.connection.Connection, "self._heartbeat_checker = self._create_heartbeat_checker()"),
+    ),
+    *(
+        PrivateMember(
+            HEARTBEATS,
+            "pika",
+            name,
+            lambda name=name: mentions(HeartbeatChecker, f"self.{name}"),  # type: ignore[misc]
+        )
+        for name in ("_connection", "_send_heartbeat", "_send_interval", "_send_timer")
     ),
     PrivateMember(IDENTITY, "firebase-admin", "_get_client", lambda: mentions(auth.create_user, "_get_client(app)")),
     PrivateMember(
