@@ -19,6 +19,13 @@ ADMIN = "app"
 CACHE_SIZE_GB = 0.25
 """Size of the storage engine's cache; by default it would be half of the memory."""
 
+IDLE_PARAMETERS = {
+    "diagnosticDataCollectionEnabled": "false",
+    "diagnosticDataCollectionPeriodMillis": "3600000",
+    "clientCursorMonitorFrequencySecs": "300",
+}
+"""Parameters of monitoring, without which an idle server wakes up more often."""
+
 REPLICA_SET = "documents"
 """Name of the replica set, if there are several servers."""
 
@@ -88,7 +95,6 @@ def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         "unixSocketPrefix": socket.parent,
         "wiredTigerCacheSizeGB": CACHE_SIZE_GB,
         "slowOpSampleRate": 0,  # the log entry of a slow operation contains its values, which may be personal data
-        "setParameter": "diagnosticDataCollectionEnabled=false",
         "journalCommitInterval": 500,  # milliseconds between flushes for which no acknowledged write waits
     }
 
@@ -103,6 +109,7 @@ def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             str(MONGOD),
             *("--auth", "--noscripting", "--quiet"),
             *(f"--{name}={value}" for name, value in options.items()),
+            *(f"--setParameter={name}={value}" for name, value in IDLE_PARAMETERS.items()),
         ],
         environment={},
         is_ready=is_ready,

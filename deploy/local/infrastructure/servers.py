@@ -194,8 +194,8 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         write_private(home / "definitions.json", json.dumps(build_broker_definitions(secrets)))
         (home / "env.conf").write_text("", encoding="utf-8")
         (home / "enabled_plugins").write_text("[].\n", encoding="utf-8")
-        # Interval in milliseconds at which each quorum queue updates its statistics.
-        (home / "advanced.config").write_text("[{rabbit, [{quorum_tick_interval, 60000}]}].\n", encoding="utf-8")
+        advanced_config = build_advanced_broker_config(is_single=len(config.list_addresses("RABBITMQ_PORT")) == 1)
+        (home / "advanced.config").write_text(advanced_config, encoding="utf-8")
         (home / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = {config.bind_address}:{port}\n"
             "distribution.listener.interface = 127.0.0.1\n"
@@ -223,6 +223,18 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         before_start=prepare,
         cleanup_command=["env", *(f"{key}={environment[key]}" for key in ("HOME", "ERL_EPMD_PORT")), "epmd", "-kill"],
     )
+
+
+def build_advanced_broker_config(*, is_single: bool) -> str:
+    """Return the intervals of RabbitMQ, in milliseconds as Erlang terms, that let an idle node wake up less often.
+
+    Each quorum queue updates its statistics once a minute. A single node does not send ten heartbeats a second, by
+    which the nodes of a cluster detect the failure of others.
+    """
+    applications = ["{rabbit, [{quorum_tick_interval, 60000}]}"]
+    if is_single:
+        applications.append("{aten, [{heartbeat_interval, 60000}, {poll_interval, 60000}]}")
+    return f"[{', '.join(applications)}].\n"
 
 
 def build_broker_definitions(secrets: Secrets) -> dict[str, object]:
