@@ -1,6 +1,7 @@
 """Local replies of Envoy as problem details, from the catalogue of reasons, with `detail` in the client's language."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from codegen.envoy.common import Config, build_extension
@@ -22,8 +23,11 @@ REASON_BY_STATUS = {
     503: "UPSTREAM_UNAVAILABLE",
     504: "UPSTREAM_TIMEOUT",
 }
-OTHER_STATUSES = ((500, "INTERNAL"), (400, "INVALID_REQUEST"))
-"""Lower bounds of the statuses that the contract does not have, with the reason whose status replaces them."""
+"""Reasons by the status of a reply. The status of INVALID_REQUEST replaces that of an unsupported method.
+
+Statuses that the contract does not have are replaced by 400 and 500.
+"""
+
 RETRY_AFTER_S = {429: "1", 503: "2"}
 """Seconds, for temporary errors."""
 
@@ -47,21 +51,32 @@ def _build_headers() -> list[Config]:
     ]
 
 
-def _choose_text(english: str, german: str) -> str:
-    """Return a format of one of two texts by the header Content-Language of the reply, which Envoy adds before."""
-    texts = (json.dumps(text, ensure_ascii=False).replace("%", r"\x25") for text in (german, english))
-    return f"%CEL({_IS_GERMAN} ? {' : '.join(texts)})%"
+def _choose_by_status(values: Mapping[int, str]) -> str:
+    """Return a CEL expression of a text by the status of the reply. The last one is that of all other statuses."""
+    *conditional, (_, last) = (
+        (status, json.dumps(text, ensure_ascii=False).replace("%", r"\x25")) for status, text in values.items()
+    )
+    return "".join(f"response.code == {status} ? {text} : " for status, text in conditional) + last
 
 
-def build_problem_body(reason: str, catalogue: dict[str, Any], status: int | str) -> Config:
-    """Return the body format of a reason."""
-    problem = catalogue[reason]
+def build_problem_body(reasons: Mapping[int, str], catalogue: dict[str, Any]) -> Config:
+    """Return the body format of the reasons of statuses.
+
+    The language of `detail` is that of the header Content-Language of the reply, which Envoy adds before.
+    """
+    problems = {status: catalogue[reason] for status, reason in reasons.items()}
+    german, english = (
+        _choose_by_status({status: problem["detail"][language] for status, problem in problems.items()})
+        for language in ("de", "en")
+    )
+    titles = _choose_by_status({status: problem["title"] for status, problem in problems.items()})
+    names = _choose_by_status(reasons)
     fields = {
-        "type": f"/problems/{reason}",
-        "title": problem["title"],
-        "status": status,
-        "detail": _choose_text(problem["detail"]["en"], problem["detail"]["de"]),
-        "reason": reason,
+        "type": f"/problems/%CEL({names})%",
+        "title": f"%CEL({titles})%",
+        "status": "%RESPONSE_CODE%",
+        "detail": f"%CEL({_IS_GERMAN} ? ({german}) : ({english}))%",
+        "reason": f"%CEL({names})%",
         "trace_id": "%RESP(X-TRACE-ID)%",
     }
     return {"content_type": "application/problem+json", "json_format": fields}
@@ -84,34 +99,43 @@ def _build_403_filter(filter_name: str) -> Config:
 
 
 def build_local_replies(catalogue: dict[str, Any]) -> Config:
-    """Return one mapper per status; statuses that the contract does not have are replaced.
+    """Return the mappers of local replies: one for all statuses of the contract, and one for each replaced status.
 
-    A 403 is sent by RBAC, by jwt_authn for a token with another audience, which is a 401 in the contract, and by the
-    HTTP codec for invalid requests, for example for an absolute `https://` URI without TLS.
+    Each mapper takes memory for the negotiation of the language. A 403 is sent by RBAC, by jwt_authn for a token with
+    another audience, which is a 401 in the contract, and by the HTTP codec for invalid requests, for example for an
+    absolute `https://` URI without TLS.
     """
-    audience = _build_mapper(_build_403_filter("jwt_authn"), "UNAUTHENTICATED", catalogue)
+    audience = _build_mapper(_build_403_filter("jwt_authn"), {401: "UNAUTHENTICATED"}, catalogue)
     audience["headers_to_add"].append(set_header("www-authenticate", 'Bearer error="invalid_token"'))
-    role = _build_mapper(_build_403_filter("rbac"), "FORBIDDEN", catalogue)
-    by_status = [
-        _build_mapper(_build_status_filter(status), reason, catalogue, RETRY_AFTER_S.get(status))
-        for status, reason in REASON_BY_STATUS.items()
-        if status != role["status_code"]
+    unchanged = {status: reason for status, reason in REASON_BY_STATUS.items() if catalogue[reason]["status"] == status}
+    filters = [
+        _build_403_filter("rbac") if status == 403 else _build_status_filter(status) for status in sorted(unchanged)
     ]
-    others = [_build_mapper(_build_status_filter(bound, "GE"), reason, catalogue) for bound, reason in OTHER_STATUSES]
+    invalid = [_build_status_filter(status) for status in REASON_BY_STATUS.keys() - unchanged.keys()]
+    invalid.append({"and_filter": {"filters": [_build_status_filter(400, "GE"), _build_status_filter(499, "LE")]}})
     return {
-        "mappers": [audience, role, *by_status, *others],
-        "body_format": build_problem_body("INTERNAL", catalogue, "%RESPONSE_CODE%"),
+        "mappers": [
+            audience,
+            _build_mapper({"or_filter": {"filters": filters}}, unchanged, catalogue),
+            _build_mapper({"or_filter": {"filters": invalid}}, {400: "INVALID_REQUEST"}, catalogue),
+            _build_mapper(_build_status_filter(500, "GE"), {500: "INTERNAL"}, catalogue),
+        ],
+        "body_format": build_problem_body({500: "INTERNAL"}, catalogue),
     }
 
 
-def _build_mapper(
-    reply_filter: Config, reason: str, catalogue: dict[str, Any], retry_after: str | None = None
-) -> Config:
-    status: int = catalogue[reason]["status"]
-    retry = [set_header("retry-after", retry_after, "ADD_IF_ABSENT")] if retry_after else []
-    return {
+def _build_mapper(reply_filter: Config, reasons: Mapping[int, str], catalogue: dict[str, Any]) -> Config:
+    """Return a mapper for replies with the reasons of their statuses. The status of a single reason replaces theirs."""
+    retry = {status: RETRY_AFTER_S[status] for status in reasons if status in RETRY_AFTER_S}
+    retry_after = f"%CEL({_choose_by_status(retry | {0: ''})})%"  # an empty header is not added
+    mapper: Config = {
         "filter": reply_filter,
-        "status_code": status,
-        "headers_to_add": [*retry, *_build_headers()],
-        "body_format_override": build_problem_body(reason, catalogue, status),
+        "headers_to_add": [
+            *([set_header("retry-after", retry_after, "ADD_IF_ABSENT")] if retry else ()),
+            *_build_headers(),
+        ],
+        "body_format_override": build_problem_body(reasons, catalogue),
     }
+    if len(reasons) == 1:
+        (mapper["status_code"],) = reasons
+    return mapper

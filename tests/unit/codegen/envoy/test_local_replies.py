@@ -1,5 +1,6 @@
 """Problem details of Envoy's local replies."""
 
+import re
 from typing import Any
 
 import pytest
@@ -12,22 +13,41 @@ from codegen.rest.problem_examples import SHARED_REASONS, TOKEN_REASONS
 from tests.unit.codegen.sample_contracts import create_openapi
 
 CATALOGUE: dict[str, Any] = create_openapi()["x-problems"]
-AUDIENCE, ROLE, *OTHERS = local_replies.build_local_replies(CATALOGUE)["mappers"]
-MAPPERS, BOUNDS = OTHERS[:-2], OTHERS[-2:]
-STATUSES = {status: CATALOGUE[reason]["status"] for status, reason in REASON_BY_STATUS.items()}
+MAPPERS = local_replies.build_local_replies(CATALOGUE)["mappers"]
+AUDIENCE, CONTRACT, INVALID, INTERNAL = MAPPERS
+COMPARE = {"EQ": int.__eq__, "GE": int.__ge__, "LE": int.__le__}
 
 
-def comparison(mapper: Config) -> Config:
-    config: Config = mapper["filter"]["status_code_filter"]["comparison"]
-    return config
+def is_matched(condition: Config, status: int, filter_name: str) -> bool:
+    """Evaluate the filter of a mapper for the reply of an HTTP filter."""
+    match condition:
+        case {"and_filter": {"filters": filters}}:
+            return all(is_matched(each, status, filter_name) for each in filters)
+        case {"or_filter": {"filters": filters}}:
+            return any(is_matched(each, status, filter_name) for each in filters)
+        case {"status_code_filter": {"comparison": {"op": operator, "value": value}}}:
+            return COMPARE[operator](status, value["default_value"])
+    details = re.match(
+        r"response\.code_details\.startsWith\('(\w+)'\)", condition["extension_filter"]["typed_config"]["expression"]
+    )
+    assert details is not None
+    return filter_name.startswith(details[1])
 
 
-def matched_status(mapper: Config) -> int:
-    status: int = comparison(mapper)["value"]["default_value"]
-    return status
+def find_mapper(status: int, filter_name: str = "") -> Config | None:
+    """Return the first mapper that matches a reply, which Envoy applies."""
+    return next((each for each in MAPPERS if is_matched(each["filter"], status, filter_name)), None)
 
 
-MAPPERS_BY_STATUS = {matched_status(mapper): mapper for mapper in MAPPERS} | {403: ROLE}
+def evaluate(text: str, status: int) -> str:
+    """Evaluate the format of a text that depends on the status of the reply."""
+    prefix, _, expression = text.removesuffix(")%").partition("%CEL(")
+    *conditional, last = expression.split(" : ")
+    for each in conditional:
+        condition, _, value = each.partition(" ? ")
+        if condition == f"response.code == {status}":
+            return prefix + value.strip('"')
+    return prefix + last.strip('"')
 
 
 def headers(mapper: Config) -> dict[str, str]:
@@ -39,35 +59,35 @@ def body(mapper: Config) -> Config:
     return fields
 
 
-def test_every_status_has_one_mapper() -> None:
-    assert len(MAPPERS_BY_STATUS) == len(MAPPERS) + 1
-    assert {comparison(mapper)["op"] for mapper in MAPPERS} == {"EQ"}
-    assert MAPPERS_BY_STATUS.keys() == REASON_BY_STATUS.keys()
-
-
-@pytest.mark.parametrize("status", REASON_BY_STATUS)
-def test_status_of_response_and_body_are_equal(status: int) -> None:
-    mapper = MAPPERS_BY_STATUS[status]
-    assert mapper["status_code"] == body(mapper)["status"] == STATUSES[status]
-    assert body(mapper)["reason"] == REASON_BY_STATUS[status]
+@pytest.mark.parametrize("status", [status for status in REASON_BY_STATUS if status not in (403, 501)])
+def test_reply_with_a_status_of_the_contract_has_its_reason(status: int) -> None:
+    mapper = find_mapper(status)
+    assert mapper is CONTRACT
+    assert "status_code" not in mapper
+    reason = REASON_BY_STATUS[status]
+    assert CATALOGUE[reason]["status"] == status
+    assert evaluate(body(mapper)["reason"], status) == reason
+    assert evaluate(body(mapper)["type"], status) == f"/problems/{reason}"
+    assert evaluate(body(mapper)["title"], status) == CATALOGUE[reason]["title"]
 
 
 @pytest.mark.parametrize("status", REASON_BY_STATUS)
 def test_only_temporary_errors_have_retry_after(status: int) -> None:
-    assert headers(MAPPERS_BY_STATUS[status]).get("retry-after") == {429: "1", 503: "2"}.get(status)
+    mapper = find_mapper(status, "rbac")
+    assert mapper is not None
+    assert evaluate(headers(mapper).get("retry-after", ""), status) == {429: "1", 503: "2"}.get(status, "")
 
 
-@pytest.mark.parametrize("status", REASON_BY_STATUS)
-def test_early_rejection_has_request_and_trace_id(status: int) -> None:
-    mapper = MAPPERS_BY_STATUS[status]
+@pytest.mark.parametrize("mapper", MAPPERS)
+def test_early_rejection_has_request_and_trace_id(mapper: Config) -> None:
     assert {"x-request-id", "x-trace-id", "traceresponse"} <= headers(mapper).keys()
-    early = [each for each in mapper["headers_to_add"] if each["header"]["key"] != "retry-after"]
+    early = [each for each in mapper["headers_to_add"] if each["header"]["key"] != "www-authenticate"]
     assert {each["append_action"] for each in early} == {"ADD_IF_ABSENT"}
 
 
 def test_generated_trace_ids_have_the_length_of_w3c() -> None:
     """START_TIME in nanoseconds has 19 digits, and its subsecond part has 9."""
-    values = headers(MAPPERS_BY_STATUS[400])
+    values = headers(CONTRACT)
     trace_id = values["x-trace-id"].replace(local_replies.START_TIME_NS, "1" * 19)
     response = values["traceresponse"].replace(local_replies.START_TIME_NS, "1" * 19)
     response = response.replace(local_replies.START_TIME_SUBSECOND_NS, "2" * 9)
@@ -77,40 +97,59 @@ def test_generated_trace_ids_have_the_length_of_w3c() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mapper", "filter_name", "reason", "status"),
-    [(AUDIENCE, "jwt_authn", "UNAUTHENTICATED", 401), (ROLE, "rbac", "FORBIDDEN", 403)],
+    ("filter_name", "status", "reason"),
+    [("jwt_authn", 401, "UNAUTHENTICATED"), ("rbac", 403, "FORBIDDEN"), ("", 400, "INVALID_REQUEST")],
 )
-def test_reason_of_a_403_depends_on_its_filter(mapper: Config, filter_name: str, reason: str, status: int) -> None:
-    status_filter, details_filter = mapper["filter"]["and_filter"]["filters"]
-    assert matched_status({"filter": status_filter}) == 403
-    expression = details_filter["extension_filter"]["typed_config"]["expression"]
-    assert f"response.code_details.startsWith('{filter_name}')" in expression
-    assert mapper["status_code"] == body(mapper)["status"] == status
-    assert body(mapper)["reason"] == reason
+def test_reason_of_a_403_depends_on_its_filter(filter_name: str, status: int, reason: str) -> None:
+    mapper = find_mapper(403, filter_name)
+    assert mapper is not None
+    assert mapper.get("status_code", 403) == status
+    assert evaluate(body(mapper)["reason"], status) == reason
     assert headers(mapper).get("www-authenticate") == ('Bearer error="invalid_token"' if status == 401 else None)
 
 
-def test_statuses_outside_the_contract_are_replaced() -> None:
-    replaced = [(comparison(mapper)["op"], matched_status(mapper), mapper["status_code"]) for mapper in BOUNDS]
-    assert replaced == [("GE", 500, 500), ("GE", 400, 400)]
-    assert [body(mapper)["reason"] for mapper in BOUNDS] == ["INTERNAL", "INVALID_REQUEST"]
-    assert STATUSES[501] == 400
+@pytest.mark.parametrize(
+    ("status", "replacing", "reason"),
+    [
+        (418, 400, "INVALID_REQUEST"),
+        (431, 400, "INVALID_REQUEST"),
+        (501, 400, "INVALID_REQUEST"),
+        (505, 500, "INTERNAL"),
+    ],
+)
+def test_statuses_outside_the_contract_are_replaced(status: int, replacing: int, reason: str) -> None:
+    mapper = find_mapper(status)
+    assert mapper is not None
+    assert mapper["status_code"] == replacing
+    assert evaluate(body(mapper)["reason"], replacing) == reason
+
+
+@pytest.mark.parametrize("status", [200, 301, 308])
+def test_reply_without_an_error_is_unchanged(status: int) -> None:
+    assert find_mapper(status) is None
 
 
 def test_body_contains_the_catalogue_entry() -> None:
-    problem_body = build_problem_body("NOT_FOUND", CATALOGUE, 404)
+    problem_body = build_problem_body({404: "NOT_FOUND"}, CATALOGUE)
     detail = problem_body["json_format"].pop("detail")
-    assert detail.endswith(r""" ? "100 \x25 'NOT_FOUND'." : "100\x25 NOT_FOUND.")%""")
+    assert detail.endswith(r""" ? ("100 \x25 'NOT_FOUND'.") : ("100\x25 NOT_FOUND."))%""")
     assert problem_body == {
         "content_type": "application/problem+json",
         "json_format": {
-            "type": "/problems/NOT_FOUND",
-            "title": "Title of NOT_FOUND",
-            "status": 404,
-            "reason": "NOT_FOUND",
+            "type": '/problems/%CEL("NOT_FOUND")%',
+            "title": '%CEL("Title of NOT_FOUND")%',
+            "status": "%RESPONSE_CODE%",
+            "reason": '%CEL("NOT_FOUND")%',
             "trace_id": "%RESP(X-TRACE-ID)%",
         },
     }
+
+
+def test_detail_depends_on_status_and_language() -> None:
+    detail = build_problem_body({404: "NOT_FOUND", 500: "INTERNAL"}, CATALOGUE)["json_format"]["detail"]
+    german = r'''response.code == 404 ? "100 \x25 'NOT_FOUND'." : "100 \x25 'INTERNAL'."'''
+    english = r'response.code == 404 ? "100\x25 NOT_FOUND." : "100\x25 INTERNAL."'
+    assert detail.endswith(f" ? ({german}) : ({english}))%")
 
 
 def test_reason_of_a_status_has_it_in_the_contract(repository_contracts: Contracts) -> None:
