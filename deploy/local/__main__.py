@@ -125,7 +125,7 @@ def _start_mesh(config: MeshConfig, scope: str) -> int:
         return 1
     with (config.ensure_subdirectory("logs") / "supervisor.log").open("ab") as log:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local", "supervise", "--only", scope],
+            [sys.executable, "-m", "deploy.local.supervisor", "--only", scope],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,
