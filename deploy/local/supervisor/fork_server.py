@@ -27,10 +27,10 @@ def prepare_fork_server() -> None:
     resource_tracker.ensure_running()  # a program as well
     start_program = util.spawnv_passfds
 
-    def start_server(_path: object, _arguments: object, descriptors: Sequence[int]) -> int:
+    def start_server(path: object, args: object, passfds: Sequence[int]) -> int:
         util.spawnv_passfds = start_program
         with parent:
-            socket.send_fds(parent, [b"\0"], [*descriptors])
+            socket.send_fds(parent, [b"\0"], [*passfds])
         return pid
 
     util.spawnv_passfds = start_server
