@@ -4,6 +4,7 @@
 local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["Content-Type"] = "application/json" }
 local extra = os.getenv("HEADER")
 if extra then headers["x-jwt-payload"] = extra end
+headers["traceparent"] = os.getenv("TRACEPARENT")
 local paths, index, basket = {}, 0, nil
 local checks, orders = {}, {}
 
