@@ -160,7 +160,8 @@ class JsonParser[Model]:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             message = "is not JSON"
             raise ApiError(Reason.INVALID_REQUEST, f"The body {message}.", errors=[FieldError("", message)]) from error
-        if exceeds_max_depth(body):
+        # A body cannot be deeper than its number of opening brackets, which is faster to count.
+        if raw.count(b"[") + raw.count(b"{") > MAX_JSON_DEPTH and exceeds_max_depth(body):
             raise ApiError(
                 Reason.INVALID_REQUEST, errors=[FieldError("", f"is nested deeper than {MAX_JSON_DEPTH} levels")]
             )

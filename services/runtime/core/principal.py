@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Protocol
 
 import msgspec
@@ -38,6 +39,9 @@ class _Claims(msgspec.Struct):
     email: Annotated[str, msgspec.Meta(max_length=320)] = ""
     email_verified: bool = False
 
+
+MAX_CACHED_PRINCIPALS = 512
+"""Maximum number of tokens whose claims are cached, as clients send the same token for an hour."""
 
 _decode_claims = msgspec.json.Decoder(_Claims).decode
 _MALFORMED = "malformed payload header from the sidecar"
@@ -75,29 +79,34 @@ class Principal:
         Raises ApiError: UNAUTHENTICATED for claims with other types, ranges or characters than the identity
         provider's. Raises ValueError for a malformed header, which only a faulty sidecar sends.
         """
-        encoded = payload.encode() if isinstance(payload, str) else payload
-        try:
-            raw = base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4))
-        except binascii.Error as error:
-            raise ValueError(_MALFORMED) from error
-        try:
-            claims = _decode_claims(raw)
-        except msgspec.ValidationError as error:
+        return _parse_principal(payload.encode() if isinstance(payload, str) else payload, token)
+
+
+@lru_cache(MAX_CACHED_PRINCIPALS)
+def _parse_principal(payload: bytes, token: str) -> Principal:
+    """Parse the payload header. Errors are not cached."""
+    try:
+        raw = base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4))
+    except binascii.Error as error:
+        raise ValueError(_MALFORMED) from error
+    try:
+        claims = _decode_claims(raw)
+    except msgspec.ValidationError as error:
+        raise ApiError(Reason.UNAUTHENTICATED) from error
+    except msgspec.DecodeError as error:
+        if _is_json(raw):
             raise ApiError(Reason.UNAUTHENTICATED) from error
-        except msgspec.DecodeError as error:
-            if _is_json(raw):
-                raise ApiError(Reason.UNAUTHENTICATED) from error
-            raise ValueError(_MALFORMED) from error
-        return cls(
-            user_id=claims.sub,
-            role=claims.role,
-            email=claims.email,
-            email_verified=claims.email_verified,
-            expires_at=datetime.fromtimestamp(claims.exp, UTC),
-            token=token,
-            issued_at=datetime.fromtimestamp(claims.iat, UTC),
-            authenticated_at=datetime.fromtimestamp(claims.auth_time, UTC),
-        )
+        raise ValueError(_MALFORMED) from error
+    return Principal(
+        user_id=claims.sub,
+        role=claims.role,
+        email=claims.email,
+        email_verified=claims.email_verified,
+        expires_at=datetime.fromtimestamp(claims.exp, UTC),
+        token=token,
+        issued_at=datetime.fromtimestamp(claims.iat, UTC),
+        authenticated_at=datetime.fromtimestamp(claims.auth_time, UTC),
+    )
 
 
 def require_role(principal: Principal, role: str) -> None:

@@ -92,3 +92,8 @@ def test_claims_with_unpaired_surrogates_are_unauthenticated(claims: dict[str, s
 def test_malformed_payload_raises_value_error(payload: str) -> None:
     with pytest.raises(ValueError, match="malformed payload header"):
         Principal.from_payload(payload)
+
+
+def test_equal_claims_with_different_tokens_have_their_own_token() -> None:
+    payload = encode_claims({"sub": "u1", "exp": 1767225600})
+    assert [Principal.from_payload(payload, token).token for token in ("a", "b", "a")] == ["a", "b", "a"]
