@@ -118,9 +118,8 @@ class ProblemDetailsMiddleware:
             if message["type"] == "http.response.start":
                 is_started = True
                 status = message["status"]
-                span.set_attribute("http.response.status_code", message["status"])
-                if message["status"] >= 500:
-                    tracing.record_error(span, str(message["status"]))
+                if span.is_recording():
+                    tracing.record_http_response(span, status, min_error_status=500)
             await send(message)
 
         with tracing.start_span(http_server.format_span_name(method), SpanKind.SERVER, parent, attributes) as span:
@@ -137,9 +136,12 @@ class ProblemDetailsMiddleware:
                 await send_problem(api_error, scope, send_and_record)
             finally:
                 operation = extensions.get(ROUTING_CONTEXT, http_server.UNMATCHED_OPERATION)
-                route = operation["http_route"]
-                span.set_attributes(http_server.build_route_attributes(route))
-                duration = http_server.bind_duration(operation["operation_id"], route, method, scheme)
+                operation_id, route = operation["operation_id"], operation["http_route"]
+                if span.is_recording():
+                    if route:
+                        span.update_name(operation_id)
+                    span.set_attributes(http_server.build_route_attributes(route))
+                duration = http_server.bind_duration(operation_id, route, method, scheme)
                 duration.record(status, CLOCK() - started_at)
 
 
@@ -147,7 +149,7 @@ def _read_headers(scope: Scope) -> tuple[dict[str, str], str]:
     """Return the trace context headers, and the scheme of the client's request to the edge."""
     parent, scheme = {}, scope.get("scheme", "http")
     for name, value in scope["headers"]:
-        if name.startswith(b"trace"):
+        if name in tracing.CONTEXT_HEADERS:
             parent[name.decode()] = value.decode("latin-1")
         elif name == b"x-forwarded-proto" and value == b"https":
             scheme = "https"

@@ -1,7 +1,7 @@
 """OpenTelemetry spans of gRPC calls, according to the semantic conventions for RPC."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 
 import grpc
@@ -31,29 +31,24 @@ def build_attributes(path: str) -> Mapping[str, str]:
     return {"rpc.system.name": "grpc", "rpc.method": path.removeprefix("/")}
 
 
-@contextmanager
-def start_server_span(path: str, metadata: Mapping[str, str]) -> Iterator[Span]:
+def start_server_span(path: str, metadata: Mapping[str, str]) -> AbstractContextManager[Span]:
     """Start a server span as the current span; its parent is the context in the caller's metadata.
 
     For an unsampled parent no span is created and the parent is yielded.
     """
     if (unsampled := tracing.find_unsampled_parent(metadata)) is not None:
-        with trace.use_span(unsampled, record_exception=False, set_status_on_exception=False):
-            yield unsampled
-        return
-    with TRACER.start_as_current_span(
+        return tracing.CurrentSpan(unsampled)
+    return TRACER.start_as_current_span(
         path.removeprefix("/"),
         context=propagate.extract(metadata),
         kind=SpanKind.SERVER,
         attributes=build_attributes(path),
         record_exception=False,
         set_status_on_exception=False,
-    ) as span:
-        yield span
+    )
 
 
-@contextmanager
-def start_client_span(path: str, metadata: dict[str, str]) -> Iterator[Span]:
+def start_client_span(path: str, metadata: dict[str, str]) -> AbstractContextManager[Span]:
     """Start a client span and inject its context into `metadata`.
 
     The span is not the current span, because in a generator that would leak into the consumer's context. In an
@@ -61,8 +56,12 @@ def start_client_span(path: str, metadata: dict[str, str]) -> Iterator[Span]:
     """
     if (unsampled := tracing.find_current_unsampled_span()) is not None:
         tracing.add_context_to(metadata)
-        yield unsampled
-        return
+        return nullcontext(unsampled)
+    return _start_recorded_client_span(path, metadata)
+
+
+@contextmanager
+def _start_recorded_client_span(path: str, metadata: dict[str, str]) -> Iterator[Span]:
     span = TRACER.start_span(path.removeprefix("/"), kind=SpanKind.CLIENT, attributes=build_attributes(path))
     propagate.inject(metadata, context=trace.set_span_in_context(span))
     try:
@@ -82,6 +81,8 @@ def end_client_span(span: Span, code: grpc.StatusCode) -> None:
 
 
 def _record_status(span: Span, code: grpc.StatusCode, is_error: bool) -> None:
+    if not span.is_recording():
+        return
     span.set_attribute("rpc.response.status_code", code.name)
     if is_error:
         span.set_attribute("error.type", code.name)
