@@ -33,10 +33,12 @@ from services.runtime.rest.response_cache import CachesByEvent
 from services.runtime.rest.response_validation import ResponseValidator
 from services.runtime.rest.responses import (
     SAFE_METHODS,
+    ResponseHeaders,
     add_private_headers,
     build_content_headers,
     encode_response,
     send_response,
+    wrap_private_send,
 )
 from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_open_streams, stream_events
 from services.runtime.rest.types import Operation, Response, UploadForm
@@ -54,7 +56,10 @@ REASONS_EXTENSION = "x-reasons"
 
 def get_header(headers: HeaderList, name: bytes) -> bytes | None:
     """Return the first header with the name, which is in lower case."""
-    return next((value for key, value in headers if key == name), None)
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
 
 
 def parse_principal(headers: HeaderList) -> Principal:
@@ -164,18 +169,17 @@ class CompiledOperation:
     async def _authenticate(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request with its principal, within the limits of the process."""
         headers: HeaderList = scope["headers"]
-        span = trace.get_current_span()
-        span.update_name(self._operation_id)
         timeout_ms = get_header(headers, _TIMEOUT_HEADER)
         has_deadline = timeout_ms is not None and timeout_ms.isdigit() and self._media_type != MEDIA_TYPE
         set_deadline_after(int(timeout_ms) / 1000 if timeout_ms and has_deadline else None)
         principal = None
         if self._requires_bearer or (self._takes_bearer and get_header(headers, _PAYLOAD_HEADER) is not None):
             principal = parse_principal(headers)
-        if self._takes_bearer:
-            send = add_private_headers(send)
         if principal is not None and self._token_revocations is not None:
             await self._token_revocations.require_valid(principal)
+        if self._byte_budget is None and self._concurrency_limit is None:
+            await self._handle(scope, receive, send, principal, None)
+            return
         with (
             self._hold_place(principal),
             nullcontext() if self._byte_budget is None else self._byte_budget.open() as reservation,
@@ -197,13 +201,11 @@ class CompiledOperation:
         reserve: Callable[[int], None] | None,
     ) -> None:
         headers: HeaderList = scope["headers"]
-        span = trace.get_current_span()
         cache_key, generation = (scope["path"], scope["query_string"]), 0
         if self._cache is not None:
             if (cached_body := self._cache.get(cache_key)) is not None:
-                await send_response(
-                    send, self._success_status, build_content_headers(cached_body, self._media_type), cached_body
-                )
+                cached_headers = build_content_headers(cached_body, self._media_type)
+                await self._send_response(send, self._success_status, cached_headers, cached_body)
                 return
             generation = self._cache.generation
         arguments: dict[str, Any] = {"principal": principal} if self._takes_principal else {}
@@ -218,8 +220,9 @@ class CompiledOperation:
                     {"webhook": parse_signed_request(headers, raw_body)} if self._requires_signature else {"body": body}
                 )
         arguments |= self._parameters.parse(scope["path_params"], scope["query_string"], headers)
-        for name in scope["path_params"].keys() & mesh.SPAN_PARAMETERS:
-            span.set_attribute(f"{mesh.NAME}.{name}", str(arguments[name]))
+        if scope["path_params"] and (span := trace.get_current_span()).is_recording():
+            for name in scope["path_params"].keys() & mesh.SPAN_PARAMETERS:
+                span.set_attribute(f"{mesh.NAME}.{name}", str(arguments[name]))
         if self._takes_forwarded_for:
             arguments["forwarded_for"] = (get_header(headers, b"x-forwarded-for") or b"").decode("latin-1")
         if self._media_type == MEDIA_TYPE:
@@ -241,11 +244,17 @@ class CompiledOperation:
             self._response_validator.validate(response, content)
         if self._cache is not None:
             self._cache.put(cache_key, content, generation)
-        await send_response(send, status, response_headers, content)
+        await self._send_response(send, status, response_headers, content)
+
+    async def _send_response(self, send: Send, status: int, headers: ResponseHeaders, body: bytes) -> None:
+        """Send a complete response, which is private if the operation has a caller."""
+        await send_response(send, status, add_private_headers(headers) if self._takes_bearer else headers, body)
 
     async def _stream_events(self, arguments: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
         """Send the handler's events, at most until the token expires or is revoked."""
         principal: Principal | None = arguments.get("principal")
+        if self._takes_bearer:
+            send = wrap_private_send(send)
         with get_open_streams(scope).track() as shutdown, self._watch_revocation(principal) as revoked:
             await stream_events(
                 self._handler(**arguments),

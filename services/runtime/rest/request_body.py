@@ -59,15 +59,18 @@ async def read_body(receive: Receive, max_bytes: int, reserve: Callable[[int], N
 
 def parse_media_type(headers: HeaderList) -> str:
     """Return the request's media type in lower case, without parameters."""
-    value = next((value for name, value in headers if name == b"content-type"), b"")
-    return value.split(b";", 1)[0].strip().lower().decode("latin-1")
+    for name, value in headers:
+        if name == b"content-type":
+            return value.split(b";", 1)[0].strip().lower().decode("latin-1")
+    return ""
 
 
 def has_content_coding(headers: HeaderList) -> bool:
     """Return whether the body is compressed or encoded otherwise (RFC 9110 8.4), which is not supported."""
-    return any(
-        name == b"content-encoding" and value.strip().lower() not in (b"", b"identity") for name, value in headers
-    )
+    for name, value in headers:
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            return True
+    return False
 
 
 def create_unsupported_media_type_error(*supported: str) -> ApiError:

@@ -15,6 +15,9 @@ JSON_MEDIA_TYPE = "application/json"
 NO_STORE = "private, no-store"
 """Cache policy of responses to one user."""
 
+_VARY = (b"vary", b"Authorization")
+_CACHE_CONTROL = (b"cache-control", NO_STORE.encode())
+
 type ResponseHeaders = list[tuple[bytes, bytes]]
 
 _encode_json = msgspec.json.Encoder().encode
@@ -57,18 +60,22 @@ async def send_response(send: Send, status: int, headers: ResponseHeaders, body:
     await send({"type": "http.response.body", "body": body})
 
 
-def add_private_headers(send: Send) -> Send:
-    """Return a `send` for responses to one user, which no cache may return to another user of the same client.
+def add_private_headers(headers: ResponseHeaders) -> ResponseHeaders:
+    """Return the headers of a response to one user, which no cache may return to another user of the same client.
 
-    It adds `Vary: Authorization`, and `Cache-Control: private, no-store` unless the response has a policy of its own.
+    They have `Vary: Authorization`, and `Cache-Control: private, no-store` unless the response has a policy of its own.
     """
+    if any(name == b"cache-control" for name, _ in headers):
+        return [*headers, _VARY]
+    return [*headers, _VARY, _CACHE_CONTROL]
+
+
+def wrap_private_send(send: Send) -> Send:
+    """Return a `send` for streams to one user, which adds the headers of a private response."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message["headers"], (b"vary", b"Authorization")]
-            if all(name != b"cache-control" for name, _ in headers):
-                headers.append((b"cache-control", NO_STORE.encode()))
-            message = {**message, "headers": headers}
+            message = {**message, "headers": add_private_headers(message["headers"])}
         await send(message)
 
     return send_with_headers
