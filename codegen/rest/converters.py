@@ -7,6 +7,7 @@ instead of that message.
 handlers only forward them and decoding a message object per item would dominate the cost of the request.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -162,8 +163,16 @@ class ConverterModule(FieldConverter):
         if matched.required and field.type == FieldDescriptor.TYPE_MESSAGE:
             source = self.render_required_message(owner, name)
         value = self.render_value_expression(pair, name, matched.schema, field, source)
+        if not matched.required and self.from_wire and self._is_text_never_empty(matched):
+            return f"{source} or UNSET"  # an absent field is empty, and HasField takes twice as long
         absent = f'not {owner}.HasField("{name}")' if self.from_wire else f"{source} is None"
         return value if matched.required else f"UNSET if {absent} else {value}"
+
+    def _is_text_never_empty(self, matched: MatchedField) -> bool:
+        """Return whether a field is a text, which the schema of its property does not allow to be empty."""
+        schema = self.contracts.resolve_reference(self.contracts.name, matched.schema)
+        is_nonempty = schema.get("minLength", 0) > 0 or not re.search(schema.get("pattern", ""), "")
+        return matched.field.type == FieldDescriptor.TYPE_STRING and is_nonempty
 
     def render_module(self, selected: Iterable[SchemaMessagePair]) -> str:
         """Render the module."""

@@ -334,7 +334,7 @@ class CatalogProduct(Struct, kw_only=True):
     description: str
     price: Annotated[int, Meta(description="Minor units.", ge=0, le=1000000000)]
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
-    picture_url: str | UnsetType = UNSET
+    picture_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     category: Category | UnsetType = UNSET
 
 
@@ -342,7 +342,7 @@ class Product(Struct, kw_only=True):
     id: Annotated[int, Meta(ge=1, le=9007199254740991)]
     title: str
     description: str
-    picture_url: str | UnsetType = UNSET
+    picture_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     category: Category | UnsetType = UNSET
 
 
@@ -1368,7 +1368,7 @@ class CatalogPartner(Struct, kw_only=True):
     address: str
     products: Annotated[list[CatalogProduct], Meta(max_length=50)]
     products_truncated: Annotated[bool, Meta(description="Whether the partner has more products.")]
-    picture_url: str | UnsetType = UNSET
+    picture_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     is_open: (
         Annotated[
             bool,
@@ -1402,7 +1402,7 @@ class Partner(Struct, kw_only=True):
     api_url: Annotated[str, Meta(description="Base URL of the partner's system.")]
     verified: Annotated[bool, Meta(description="Whether an admin has verified the partner.")]
     enabled: Annotated[bool, Meta(description="Whether a verified partner accepts orders.")]
-    picture_url: str | UnsetType = UNSET
+    picture_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     opening_hours: OpeningHours | UnsetType = UNSET
     delivery_fee: (
         Annotated[
@@ -1431,7 +1431,7 @@ class CreatedPartner(Struct, kw_only=True):
     api_url: str
     verified: bool
     enabled: bool
-    picture_url: str | UnsetType = UNSET
+    picture_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     opening_hours: OpeningHours | UnsetType = UNSET
     delivery_fee: (
         Annotated[

@@ -21,14 +21,14 @@ def catalog_partner(message: Wire) -> models.CatalogPartner:
         title=message.title,
         brand=message.brand,
         address=message.address,
-        picture_url=UNSET if not message.HasField("picture_url") else message.picture_url,
+        picture_url=message.picture_url or UNSET,
         products=[catalog_product(item) for item in message.products],
         products_truncated=message.products_truncated,
         is_open=UNSET if not message.HasField("is_open") else message.is_open,
         opens_at=UNSET if not message.HasField("opens_at") else parse_timestamp(message.opens_at),
         opening_hours=UNSET if not message.HasField("opening_hours") else opening_hours(message.opening_hours),
         delivery_fee=UNSET if not message.HasField("delivery_fee") else message.delivery_fee,
-        delivery_fee_currency=UNSET if not message.HasField("delivery_fee_currency") else message.delivery_fee_currency,
+        delivery_fee_currency=message.delivery_fee_currency or UNSET,
     )
 
 
@@ -38,10 +38,10 @@ def catalog_product(message: Wire) -> models.CatalogProduct:
         id=message.id,
         title=message.title,
         description=message.description,
-        picture_url=UNSET if not message.HasField("picture_url") else message.picture_url,
+        picture_url=message.picture_url or UNSET,
         price=message.price,
         currency=message.currency,
-        category=UNSET if not message.HasField("category") else message.category,
+        category=message.category or UNSET,
     )
 
 
@@ -51,8 +51,8 @@ def product(message: Wire) -> models.Product:
         id=message.id,
         title=message.title,
         description=message.description,
-        picture_url=UNSET if not message.HasField("picture_url") else message.picture_url,
-        category=UNSET if not message.HasField("category") else message.category,
+        picture_url=message.picture_url or UNSET,
+        category=message.category or UNSET,
     )
 
 
@@ -84,10 +84,10 @@ def partner(message: Wire) -> models.Partner:
         api_url=message.api_url,
         verified=message.verified,
         enabled=message.enabled,
-        picture_url=UNSET if not message.HasField("picture_url") else message.picture_url,
+        picture_url=message.picture_url or UNSET,
         opening_hours=UNSET if not message.HasField("opening_hours") else opening_hours(message.opening_hours),
         delivery_fee=UNSET if not message.HasField("delivery_fee") else message.delivery_fee,
-        delivery_fee_currency=UNSET if not message.HasField("delivery_fee_currency") else message.delivery_fee_currency,
+        delivery_fee_currency=message.delivery_fee_currency or UNSET,
     )
 
 
@@ -377,7 +377,7 @@ def notification(message: Wire) -> models.Notification:
     return models.Notification(
         id=message.id,
         event=message.event,
-        order_id=UNSET if not message.HasField("order_id") else message.order_id,
+        order_id=message.order_id or UNSET,
         agent_id=message.agent_id,
         title=message.title,
         body=message.body,

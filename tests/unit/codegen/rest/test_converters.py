@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from codegen.contracts import ContractError, Contracts
 from codegen.naming import to_snake_case
@@ -22,6 +23,7 @@ from generated.proto.delivery.orders.v1 import (
 )
 from generated.proto.delivery.orders.v1 import OrderStatus as Status
 from generated.proto.delivery.orders.v1 import RefundStatus as Refund
+from generated.proto.delivery.partners.v1 import ListProductsResponse, Product
 from generated.rest.delivery import convert, models, pages, requests
 from services.runtime.core.json_schema import compile_schema
 from services.runtime.rpc.codec import DecodeError, get_codec
@@ -135,6 +137,18 @@ def test_page_items_equal_single_conversion() -> None:
         make_order(status=Status.DELIVERED, payment_id="p1", pickup_address="", deliverer_id="user-2", paid_amount=200),
     ]
     assert convert_page(ListOrdersResponse(items=orders)).items == [convert.order(order) for order in orders]
+
+
+def test_empty_text_in_page_is_unset_only_if_schema_excludes_it() -> None:
+    order = convert_page(ListOrdersResponse(items=[make_order(cancel_reason="")])).items[0]
+    assert order.cancel_reason == ""
+    empty = ListProductsResponse(items=[Product(id=1, picture_url="", category="")])
+    full = ListProductsResponse(items=[Product(id=1, picture_url="/p", category="soups")])
+    products = [
+        get_codec().decode_with(ListProductsResponse, get_codec().encode(page), pages.product_page).items[0]
+        for page in (empty, full)
+    ]
+    assert [(each.picture_url, each.category) for each in products] == [(UNSET, UNSET), ("/p", "soups")]
 
 
 def test_message_without_required_field_raises_error() -> None:
