@@ -15,10 +15,11 @@ from bench.results import Row, compute_ratios, create_informational_row, require
 from tests.wait import wait_until
 
 BASELINE, GATEWAY, CACHING_GATEWAY = "FastAPI", "gateway", "gateway with response cache"
+GATEWAY_ARGUMENTS = ("bench.isolated_gateway_app:app", "--http=services.runtime.sidecar.http1_protocol:Http1Protocol")
 APPS = {
-    BASELINE: ("bench.baselines.fastapi_with_stubs:app", {}),
-    GATEWAY: ("bench.isolated_gateway_app:app", {}),
-    CACHING_GATEWAY: ("bench.isolated_gateway_app:app", {"RESPONSE_CACHE": "1"}),
+    BASELINE: (("bench.baselines.fastapi_with_stubs:app",), {}),
+    GATEWAY: (GATEWAY_ARGUMENTS, {}),
+    CACHING_GATEWAY: (GATEWAY_ARGUMENTS, {"RESPONSE_CACHE": "1"}),
 }
 LIST_CATALOG, CHECK_ORDER = "list of 20 partners × 10 products", "validated POST of checkOrder"
 MIN_RATIO, MIN_CACHED_RATIO = 3, 5
@@ -40,8 +41,8 @@ def run(repeats: int, seconds: int) -> list[Row]:
     rows: list[Row] = []
     with ProcessGroup(STATE_DIR / "gateways.log") as processes:
         gateways = {}
-        for port, (name, (app, environment)) in enumerate(APPS.items(), start=FIRST_BASELINE_PORT + 50):
-            gateways[name] = (port, processes.start(*UVICORN_COMMAND, f"--port={port}", app, **environment))
+        for port, (name, (arguments, environment)) in enumerate(APPS.items(), start=FIRST_BASELINE_PORT + 50):
+            gateways[name] = (port, processes.start(*UVICORN_COMMAND, f"--port={port}", *arguments, **environment))
             wait_until(lambda port=port: _is_responding(port), 30, description=name)  # type: ignore[misc]
         for workload, environment in wrk_environments.items():
             targets = [

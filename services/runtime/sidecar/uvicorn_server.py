@@ -8,6 +8,7 @@ from typing import Literal, override
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.runtime.sidecar.http1_protocol import Http1Protocol
 from services.runtime.sidecar.unix_sockets import remove_stale_socket
 
 KEEP_ALIVE_S = 120
@@ -48,7 +49,7 @@ class UvicornServer:
         self._config = uvicorn.Config(
             app,
             uds=str(socket_path),
-            http="httptools",
+            http=Http1Protocol,
             lifespan=lifespan,
             log_config=None,
             access_log=False,
