@@ -84,7 +84,8 @@ class RpcServer:
         handlers: dict[str, UnaryHandler] = {HEALTH_CHECK_PATH: build_health_handler(self._health)}
         for servicer in self._servicers:
             handlers |= servicer.build_unary_handlers(self._page_tokens)
-        return UvicornServer(UnaryApp(handlers), get_unary_socket_path(self._socket_path), lifespan="off")
+        path = get_unary_socket_path(self._socket_path)
+        return UvicornServer(UnaryApp(handlers), path, lifespan="off", cancel_on_disconnect=True)
 
 
 def bind_socket(server: grpc.aio.Server, path: Path) -> None:

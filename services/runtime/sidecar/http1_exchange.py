@@ -41,16 +41,16 @@ class Exchange:
         self.body = b""
         """Part of the body that was received and not read."""
         self.is_body_complete = self.is_started = self.is_complete = False
-        """Whether the body was received, and the response started and completed."""
+        """True once the body was received, the response started and completed."""
         self._connection = connection
         self._is_body_read = self._is_chunked = False
         self._head = b""
-        self._wake_up: asyncio.Future[None] | None = None
+        self._notified: asyncio.Future[None] | None = None
 
-    def wake(self) -> None:
+    def notify(self) -> None:
         """Let `receive` check for a body or a disconnection."""
-        if self._wake_up is not None and not self._wake_up.done():
-            self._wake_up.set_result(None)
+        if self._notified is not None and not self._notified.done():
+            self._notified.set_result(None)
 
     async def receive(self) -> Message:
         """Return the next part of the body. After the response or a disconnection, return the disconnection."""
@@ -60,8 +60,8 @@ class Exchange:
                 self._is_body_read = self.is_body_complete
                 self._connection.resume_reading()
                 return {"type": "http.request", "body": body, "more_body": not self.is_body_complete}
-            self._wake_up = asyncio.get_running_loop().create_future()
-            await self._wake_up
+            self._notified = asyncio.get_running_loop().create_future()
+            await self._notified
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
@@ -88,7 +88,7 @@ class Exchange:
         if is_last:
             self.is_complete = True
             self._connection.end_exchange(self)
-            self.wake()
+            self.notify()
 
     def _format_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """Return the status line and the headers. Without a length, the body is chunked."""

@@ -7,7 +7,7 @@ completely is started at once, without a turn of the event loop.
 
 import asyncio
 import logging
-from typing import Any, cast
+from typing import Any, cast, override
 from urllib.parse import unquote
 
 import httptools
@@ -45,6 +45,7 @@ class Http1Protocol(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._exchange: Exchange | None = None
         self._unstarted: Exchange | None = None
+        self._task: asyncio.Task[None] | None = None
         self._is_ignoring = self._is_draining = False
         self._idle_since = self._loop.time()
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -69,7 +70,7 @@ class Http1Protocol(asyncio.Protocol):
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         if self._exchange is not None:
-            self._exchange.wake()
+            self._exchange.notify()
 
     def shutdown(self) -> None:
         """Close the connection after the request in progress."""
@@ -93,12 +94,12 @@ class Http1Protocol(asyncio.Protocol):
             return
         exchange, self._unstarted = self._unstarted, None
         if exchange is not None:
-            task = asyncio.Task(self._run(exchange), loop=self._loop, eager_start=True)
-            if not task.done():
-                self._server_state.tasks.add(task)
-                task.add_done_callback(self._server_state.tasks.discard)
+            self._task = asyncio.Task(self._run(exchange), loop=self._loop, eager_start=True)
+            if not self._task.done():
+                self._server_state.tasks.add(self._task)
+                self._task.add_done_callback(self._server_state.tasks.discard)
         elif self._exchange is not None:
-            self._exchange.wake()
+            self._exchange.notify()
 
     def on_message_begin(self) -> None:
         """Begin a request. A pipelined one is ignored: the connection is closed, and the client repeats it."""
@@ -193,7 +194,7 @@ class Http1Protocol(asyncio.Protocol):
         self._close()
 
     def _close_if_idle(self) -> None:
-        """Close the connection if it was unused for the keep-alive timeout, or check later."""
+        """Close the connection if it was unused for its maximum time, or check later."""
         idle_s = self._loop.time() - self._idle_since if self._exchange is None else 0.0
         if idle_s < self._keep_alive_s:
             self._idle_timer = self._loop.call_later(self._keep_alive_s - idle_s, self._close_if_idle)
@@ -203,3 +204,15 @@ class Http1Protocol(asyncio.Protocol):
     def _close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+class CancellingHttp1Protocol(Http1Protocol):
+    """Connection whose end cancels the application of the request in progress."""
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel the application."""
+        is_in_progress = self._exchange is not None
+        super().connection_lost(exc)
+        if is_in_progress and self._task is not None:
+            self._task.cancel()

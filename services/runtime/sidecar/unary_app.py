@@ -31,7 +31,7 @@ class UnaryApp:
         self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one call. Its deadline and a cancellation by the caller end the handler."""
+        """Serve one call. Its deadline ends the handler, and so does the server when the caller disconnects."""
         body, headers, status = b"", [CONTENT_TYPE_HEADER], HTTPStatus.OK
         metadata = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
@@ -54,17 +54,13 @@ class UnaryApp:
         if (value := metadata.get("grpc-timeout")) is not None:
             timeout_s = grpc_messages.parse_timeout_s(value)
         try:
-            async with asyncio.timeout(timeout_s) as deadline:
+            async with asyncio.timeout(timeout_s):
                 data = grpc_messages.decode_frame(await _read_body(receive), metadata.get("grpc-encoding", "identity"))
-                watcher = asyncio.create_task(_expire_on_disconnect(receive, deadline))
-                try:
-                    return await handler(data, metadata, timeout_s)
-                finally:
-                    watcher.cancel()
+                return await handler(data, metadata, timeout_s)
         except TimeoutError:
             raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "deadline exceeded") from None
         except asyncio.CancelledError:
-            # The shutdown cancels calls that outlast its grace period.
+            # The server cancels calls of disconnected callers, and those that outlast the grace period of its shutdown.
             raise StatusError(grpc.StatusCode.CANCELLED, "service is shutting down") from None
 
 
@@ -80,9 +76,3 @@ async def _read_body(receive: Receive) -> bytes:
             raise grpc_messages.build_size_error()
         if not message["more_body"]:
             return bytes(body)
-
-
-async def _expire_on_disconnect(receive: Receive, deadline: asyncio.Timeout) -> None:
-    """Let the deadline expire as soon as the sidecar closes the connection, which cancels the call."""
-    await receive()
-    deadline.reschedule(asyncio.get_running_loop().time())

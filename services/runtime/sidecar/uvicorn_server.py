@@ -8,7 +8,7 @@ from typing import Literal, override
 import uvicorn
 from starlette.types import ASGIApp
 
-from services.runtime.sidecar.http1_protocol import Http1Protocol
+from services.runtime.sidecar.http1_protocol import CancellingHttp1Protocol, Http1Protocol
 from services.runtime.sidecar.unix_sockets import remove_stale_socket
 
 KEEP_ALIVE_S = 120
@@ -42,14 +42,24 @@ class EventServer(uvicorn.Server):
 
 
 class UvicornServer:
-    """Server of one application on a unix socket that only its owner may open, with graceful shutdown."""
+    """Server of one application on a unix socket that only its owner may open, with graceful shutdown.
 
-    def __init__(self, app: ASGIApp, socket_path: Path, *, lifespan: Literal["on", "off"]) -> None:
+    With `cancel_on_disconnect`, the end of a connection cancels the request in progress.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        socket_path: Path,
+        *,
+        lifespan: Literal["on", "off"],
+        cancel_on_disconnect: bool = False,
+    ) -> None:
         self._socket_path = socket_path
         self._config = uvicorn.Config(
             app,
             uds=str(socket_path),
-            http=Http1Protocol,
+            http=CancellingHttp1Protocol if cancel_on_disconnect else Http1Protocol,
             lifespan=lifespan,
             log_config=None,
             access_log=False,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from services.runtime.sidecar.http1_protocol import MAX_BUFFERED_BYTES, Http1Protocol
+from services.runtime.sidecar.http1_protocol import MAX_BUFFERED_BYTES, CancellingHttp1Protocol, Http1Protocol
 from tests.wait import wait_until_async
 
 REQUEST = b"POST /a%20b?x=1 HTTP/1.1\r\nHost: app\r\nX-Name: Value\r\nContent-Length: 4\r\n\r\nbody"
@@ -46,11 +46,16 @@ class RecordingTransport(asyncio.Transport):
 class Client:
     """Connection to an application."""
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Any], keep_alive_s: float = 5) -> None:
+    def __init__(
+        self,
+        app: Callable[[Scope, Receive, Send], Any],
+        keep_alive_s: float = 5,
+        protocol: type[Http1Protocol] = Http1Protocol,
+    ) -> None:
         config = uvicorn.Config(app, http=Http1Protocol, lifespan="off", timeout_keep_alive=cast(int, keep_alive_s))
         config.load()
         self.state = ServerState()
-        self.protocol = Http1Protocol(config, self.state, {})
+        self.protocol = protocol(config, self.state, {})
         self.transport = RecordingTransport()
         self.protocol.connection_made(self.transport)
 
@@ -214,6 +219,27 @@ async def test_application_receives_disconnection(is_writing_paused: bool) -> No
     await client.wait_for_response()
     assert messages == [{"type": "http.disconnect"}]
     assert (client.transport.data, client.state.connections) == (b"", set())
+
+
+@pytest.mark.parametrize("protocol", [Http1Protocol, CancellingHttp1Protocol])
+async def test_only_cancelling_protocol_cancels_application_at_disconnection(protocol: type[Http1Protocol]) -> None:
+    proceed, ends = asyncio.Event(), []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await proceed.wait()
+            ends.append("completed")
+        except asyncio.CancelledError:
+            ends.append("cancelled")
+            raise
+
+    client = Client(app, protocol=protocol)
+    client.protocol.data_received(REQUEST)
+    client.protocol.connection_lost(None)
+    await asyncio.sleep(0)
+    proceed.set()
+    await client.wait_for_response()
+    assert ends == ["cancelled" if protocol is CancellingHttp1Protocol else "completed"]
 
 
 async def test_error_before_the_response_is_an_internal_error() -> None:
