@@ -5,8 +5,8 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, override
 
 from pymemcache.client.base import Client, PooledClient
@@ -147,33 +147,34 @@ class Memcached:
         A fast command is cheaper than a thread, so commands run on the event loop. After a slow or failed command they
         run in threads until one is fast again.
         """
-        with self._start_operation(operation):
-            if self._is_fast:
-                return self._run_timed(command)
-            return await asyncio.to_thread(self._run_timed, command)
+        try:
+            with self._get_operation(operation).measure():
+                if self._is_fast:
+                    return self._run_timed(command)
+                return await asyncio.to_thread(self._run_timed, command)
+        except (MemcacheError, OSError) as error:
+            raise self.create_unavailable_error() from error
 
     async def execute_sequence[T](self, operation: str, commands: Callable[[CacheClient], T]) -> T:
         """Run a function of several commands in a thread. Raises ApiError: UPSTREAM_UNAVAILABLE.
 
         The function runs again if a node fails, so that a counter may be incremented twice.
         """
-        with self._start_operation(operation):
-            return await asyncio.to_thread(self._run, commands)
+        try:
+            with self._get_operation(operation).measure():
+                return await asyncio.to_thread(self._run, commands)
+        except (MemcacheError, OSError) as error:
+            raise self.create_unavailable_error() from error
 
     def create_unavailable_error(self) -> ApiError:
         """Return the error for a server that does not respond or rejects a command."""
         return ApiError(Reason.UPSTREAM_UNAVAILABLE, f"The {self._description} is unavailable.", retry_after=2)
 
-    @contextmanager
-    def _start_operation(self, operation: str) -> Iterator[None]:
+    def _get_operation(self, operation: str) -> DatabaseOperation:
         measured = self._operations.get(operation)
         if measured is None:
             measured = self._operations[operation] = DatabaseOperation("memcached", "", operation, self._collection)
-        try:
-            with measured.measure():
-                yield
-        except (MemcacheError, OSError) as error:
-            raise self.create_unavailable_error() from error
+        return measured
 
     def _run_timed[T](self, command: Callable[[CacheClient], T]) -> T:
         started, self._is_fast = time.monotonic(), False
