@@ -13,7 +13,7 @@ from sqlalchemy import Text, bindparam, func, literal, select
 from generated.problems import Reason
 from services.runtime.config.postgres_conninfo import build_conninfo
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.connection_pool import EventLoopConnection
+from services.runtime.storage.connection_pool import WATCH_INTERVAL_S, EventLoopConnection, _Watch
 from services.runtime.storage.database import Database, Statement
 from tests.fault_proxy import FaultProxy
 from tests.integration.fixtures.servers import Servers
@@ -200,3 +200,20 @@ async def test_socket_is_not_registered_after_failed_rollback(url: str) -> None:
                 await terminate_backend(url, connection.info.backend_pid)
                 raise _Rollback
         assert not asyncio.get_running_loop().remove_reader(descriptor)
+
+
+async def test_timer_of_waiting_statements_ends_with_them(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks: list[float] = []
+    check_all = _Watch._check_all
+
+    def count_check(watch: _Watch) -> None:
+        checks.append(time.monotonic())
+        check_all(watch)
+
+    monkeypatch.setattr(_Watch, "_check_all", count_check)
+    await database.fetch_one(SLOW_PID)
+    assert checks
+    checks.clear()
+    await get_pid(database)
+    await asyncio.sleep(2 * WATCH_INTERVAL_S)
+    assert not checks

@@ -58,7 +58,7 @@ An event is published without delay if none was published within this time.
 POLL_INTERVAL_S = 5.0
 """Seconds between polls without an insertion, for rows of other processes that these have not published."""
 
-DECLARE_INTERVAL_S = 30.0
+DECLARE_INTERVAL_S = 60.0
 """Seconds between declarations of the service's queues and bindings, which restore those that were deleted."""
 
 RETRY_INTERVAL_S = 1.0

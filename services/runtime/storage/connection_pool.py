@@ -54,7 +54,7 @@ class _Watch:
     def __init__(self) -> None:
         self._waiting: set[EventLoopConnection] = set()
         self._waiting_since_last: set[EventLoopConnection] = set()
-        self._is_running = False
+        self._timer: asyncio.TimerHandle | None = None
 
     @classmethod
     def get(cls) -> "_Watch":
@@ -64,23 +64,22 @@ class _Watch:
     def add(self, connection: "EventLoopConnection") -> None:
         """Check the socket of the connection once in each interval until `discard` is called."""
         self._waiting.add(connection)
-        if not self._is_running:
-            self._is_running = True
-            asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._check_all)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._check_all)
 
     def discard(self, connection: "EventLoopConnection") -> None:
-        """End the watch of the connection."""
+        """End the watch of the connection. Without waiting connections, the timer does not wake up the process."""
         self._waiting.discard(connection)
         self._waiting_since_last.discard(connection)
+        if not self._waiting and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _check_all(self) -> None:
-        self._is_running = False
+        self._timer = asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._check_all)
         for connection in self._waiting_since_last:
             connection.check_socket()
         self._waiting_since_last = self._waiting.copy()
-        if self._waiting:
-            self._is_running = True
-            asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._check_all)
 
 
 class EventLoopConnection(AsyncConnection[DictRow]):

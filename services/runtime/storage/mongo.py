@@ -28,7 +28,10 @@ _DUPLICATE_KEY = 11000
 """MongoDB error code."""
 
 HEARTBEAT_INTERVAL_S = 3
-"""Interval of the checks of a server; also the minimum interval of pymongo's other periodic tasks."""
+"""Interval of the checks of a server."""
+
+MAINTENANCE_INTERVAL_S = 30
+"""Interval of the task that closes abandoned cursors and unused connections, which pymongo runs once a second."""
 
 
 class _IntDecoder(TypeDecoder):
@@ -100,7 +103,8 @@ class _EventExecutor(periodic_executor.AsyncPeriodicExecutor):
     """
 
     def __init__(self, interval: float, min_interval: float, target: Any, name: str | None = None) -> None:
-        super().__init__(max(interval, HEARTBEAT_INTERVAL_S), min_interval, target, name)
+        interval_s = interval if interval >= HEARTBEAT_INTERVAL_S else MAINTENANCE_INTERVAL_S
+        super().__init__(interval_s, min_interval, target, name)
         self._wakeup = asyncio.Event()
 
     @override

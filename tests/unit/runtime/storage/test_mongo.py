@@ -209,7 +209,7 @@ async def test_periodic_task_of_client_is_woken_up_after_the_minimum_interval() 
 
 
 async def test_periodic_tasks_of_client_have_a_minimum_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mongo, "HEARTBEAT_INTERVAL_S", 0.1)
+    monkeypatch.setattr(mongo, "MAINTENANCE_INTERVAL_S", 0.1)
     task = RecordedTask()
     executor = periodic_executor.AsyncPeriodicExecutor(0.001, 0, task.run)
     executor.open()
