@@ -22,6 +22,7 @@ from bench import (
     sse,
 )
 from bench.mesh import run_mesh_with_catalog
+from bench.processes import stop_on_signals
 from bench.results import Row
 
 
@@ -80,6 +81,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument("parts", nargs="*", choices=[*BENCHMARKS, "page", []])
     arguments = parser.parse_args()
+    stop_on_signals()
     for part in arguments.parts or BENCHMARKS:
         if part != "page":
             started_at = time.monotonic()

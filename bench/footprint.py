@@ -29,27 +29,32 @@ def measure_demo_s(mesh: Mesh) -> float:
     return time.monotonic() - started_at
 
 
+def measure_idle_memory_mb(mesh: Mesh) -> float:
+    """Return the memory of the supervisor of a running mesh and of all its processes."""
+    state = read_running_state(mesh.config)
+    if state is None:
+        raise RuntimeError("the mesh is not running")
+    pids = [state.pid, *(child.pid for child in state.children if child.pid)]
+    tree = {
+        process.pid for pid in pids for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))
+    }
+    return measure_pss_mb([*tree])
+
+
 def run() -> list[Row]:
     """Measure `make demo` three times from a clean state and three times on a running mesh."""
     cold, warm, memory = [], [], []
-    for _ in range(3):
-        mesh = Mesh()
+    mesh = Mesh()
+    try:
+        for _ in range(3):
+            mesh.run_local("down")
+            shutil.rmtree(STATE_DIR, ignore_errors=True)
+            STATE_DIR.mkdir(parents=True)
+            cold.append(measure_demo_s(mesh))
+            warm.append(measure_demo_s(mesh))
+            memory.append(measure_idle_memory_mb(mesh))
+    finally:
         mesh.run_local("down")
-        shutil.rmtree(STATE_DIR, ignore_errors=True)
-        STATE_DIR.mkdir(parents=True)
-        cold.append(measure_demo_s(mesh))
-        warm.append(measure_demo_s(mesh))
-        report = read_running_state(mesh.config)
-        if report is None:
-            raise RuntimeError("the mesh is not running")
-        pids = [report.pid, *(child.pid for child in report.children if child.pid)]
-        tree = {
-            process.pid
-            for pid in pids
-            for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))
-        }
-        memory.append(measure_pss_mb([*tree]))
-    mesh.run_local("down")
     return [
         require_at_most("system: `make demo` from a clean state, downloads excluded", 120, cold, "s"),
         require_at_most("system: `make demo` on a running mesh", 15, warm, "s"),

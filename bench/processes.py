@@ -1,13 +1,27 @@
 """Processes of the benchmarks, each in its own session, terminated together."""
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 from typing import Self
 
 from bench.paths import ROOT
+
+
+def stop_on_signals() -> None:
+    """Exit on the first SIGTERM or SIGINT, so that context managers stop their processes. Ignore further ones."""
+
+    def stop_once(number: int, _: FrameType | None) -> None:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, stop_once)
 
 
 class ProcessGroup:
