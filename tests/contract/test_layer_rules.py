@@ -167,6 +167,10 @@ PERMITTED_TRANSACTIONS = {
 """Functions of adapters that open a transaction, named in docs/architecture.md: it holds a lock and changes nothing."""
 
 
+OPENERS = ("transaction", "unit_of_work", "idempotent_unit_of_work", "run_optimistically", "run_idempotently")
+"""Methods that open a transaction."""
+
+
 def find_transactions(tree: ast.AST) -> list[str]:
     """Return the functions that open a transaction of the database."""
     return [
@@ -176,7 +180,7 @@ def find_transactions(tree: ast.AST) -> list[str]:
         for call in ast.walk(function)
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)
-        and call.func.attr in ("transaction", "unit_of_work", "idempotent_unit_of_work", "run_optimistically")
+        and call.func.attr in OPENERS
         and not function.name.endswith("unit_of_work")
     ]
 

@@ -99,6 +99,6 @@ async def test_confirmed_order_enters_each_file_once_and_is_encoded_once(
         assert files.keys() >= ENTRY_POINTS
         # The operation of a unit of work is called by the shared library, so its use case is entered again.
         repeated = [file for file, count in files.items() if count > 1]
-        assert repeated == (["orders/usecases/orders.py"] if key is None else [])
+        assert repeated == ["orders/usecases/orders.py"]
         assert encoded.count("CreateOrderResponse") == 1
     cache.close()

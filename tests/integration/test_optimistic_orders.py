@@ -13,12 +13,14 @@ from generated.problems import Reason
 from services.orders import usecases
 from services.orders.adapters.postgres.orders import PostgresOrderRepository
 from services.orders.domain.orders import Order, OrderStatus
+from services.orders.usecases import OrderRequest
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import generate_id
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
+from services.runtime.core.ids import derive_id, generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.storage.database import Transaction
-from tests.integration.fixtures.orders import ADA, Orders
+from tests.integration.fixtures.orders import ADA, BASKET, Orders
 
 DELIVERER = Principal("bob", "deliverer", "", True, now())
 
@@ -61,6 +63,17 @@ async def test_life_of_an_order_begins_no_transaction(orders: Orders, transactio
         (4, OrderStatus.DELIVERING),
         (5, OrderStatus.DELIVERED),
     ]
+
+
+async def test_confirmation_with_key_begins_no_transaction(orders: Orders, transactions: list[str]) -> None:
+    key, request = IdempotencyKey("ada", "confirmOrder", generate_id(), b"request"), OrderRequest(generate_id(), BASKET)
+    response = await usecases.create_order(
+        orders.repository, now, derive_id, ADA, request, key, lambda order, _: order.id.encode()
+    )
+    assert transactions == []
+    assert response == IdempotentResponse(derive_id(request.check_id).encode())
+    rows = await orders.execute_sql("SELECT response FROM idempotency_keys WHERE key = %(key)s", key=key.key)
+    assert [bytes(row["response"]) for row in rows] == [response.data]
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from generated.problems import Reason
 from generated.proto.delivery.orders import v1
@@ -89,12 +91,12 @@ async def test_repeated_key_returns_first_response_after_order_changed(orders: O
     assert (repeated.order, repeated.payment) == (first.order, first.payment)
 
 
-async def test_response_is_encoded_once_per_key(orders: Orders) -> None:
+async def test_repeated_key_returns_the_first_encoded_response(orders: Orders) -> None:
     key, request = IdempotencyKey("ada", "confirmOrder", generate_id(), b""), OrderRequest(generate_id(), ORDER_BASKET)
     encoded: list[str] = []
 
     def encode(order: Order, bank: Bank) -> bytes:
-        encoded.append(f"{order.id} {bank.id}")
+        encoded.append(f"{len(encoded)} {order.id} {bank.id}")
         return encoded[-1].encode()
 
     first, repeated = [
@@ -102,7 +104,6 @@ async def test_response_is_encoded_once_per_key(orders: Orders) -> None:
     ]
     assert (first.data, first.replayed) == (encoded[0].encode(), False)
     assert repeated == IdempotentResponse(first.data, replayed=True)
-    assert len(encoded) == 1
 
 
 async def test_key_is_bound_to_one_request_of_one_user(rpc: OrdersRpc) -> None:
@@ -135,6 +136,63 @@ async def test_concurrent_confirmations_with_same_key_create_one_order(orders: O
     assert {error.reason for error in errors} <= {Reason.IDEMPOTENCY_KEY_BUSY}
     assert [response.replayed for response in responses].count(False) == 1
     assert (await orders.execute_sql("SELECT count(*) AS n FROM orders"))[0]["n"] == before + 1
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(requests=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2, max_size=6))
+async def test_concurrent_confirmations_agree_by_key_and_check(
+    orders: Orders, rpc: OrdersRpc, requests: list[tuple[int, int]]
+) -> None:
+    keys, checks = [[generate_id() for _ in range(2)] for _ in range(2)]
+    named = [(keys[key], checks[check]) for key, check in requests]
+
+    async def confirm(key: str, check_id: str) -> v1.CreateOrderResponse:
+        # Requests that are busy are repeated, as clients do.
+        while True:
+            try:
+                return await create_order(rpc, build_order_request(key, check_id), ADA)
+            except ApiError as error:
+                if error.reason is not Reason.IDEMPOTENCY_KEY_BUSY:
+                    raise
+
+    results = await asyncio.gather(*(confirm(*each) for each in named), return_exceptions=True)
+    assert {each.reason for each in results if isinstance(each, ApiError)} <= {Reason.IDEMPOTENCY_KEY_REUSED}
+    for key in {key for key, _ in named}:
+        responses = [
+            (check_id, each)
+            for (other_key, check_id), each in zip(named, results, strict=True)
+            if other_key == key and not isinstance(each, BaseException)
+        ]
+        assert len({check_id for check_id, _ in responses}) == 1, "a key belongs to one request"
+        assert len({each.order.id for _, each in responses if each.order}) == 1
+        assert [each.replayed for _, each in responses].count(False) == 1
+    stored = await orders.execute_sql(
+        "SELECT orders.check_id, orders.id, count(order_transitions.*) AS transitions FROM orders"
+        " JOIN order_transitions ON order_transitions.order_id = orders.id"
+        " WHERE orders.check_id = ANY (%(checks)s) GROUP BY orders.id",
+        checks=checks,
+    )
+    confirmed = {each.order.id for each in results if isinstance(each, v1.CreateOrderResponse) and each.order}
+    assert {row["id"] for row in stored} == confirmed
+    assert len({row["check_id"] for row in stored}) == len(stored)
+    assert {row["transitions"] for row in stored} == {1}
+
+
+async def test_request_with_locks_fails_if_one_without_locks_stored_a_response(orders: Orders, rpc: OrdersRpc) -> None:
+    request, subject = build_order_request(generate_id()), generate_id()
+    key = IdempotencyKey("ada", "confirmOrder", request.idempotency_key or "", b"request")
+
+    async def insert_alert() -> None:
+        async with idempotency.begin_idempotent_transaction(orders.database, key) as (transaction, response):
+            await transaction.connection.execute(
+                b"INSERT INTO alerts (subject, reason, at) VALUES (%(subject)s, 'X', now())", {"subject": subject}
+            )
+            response.data = b"response"
+            assert not (await create_order(rpc, request, ADA)).replayed
+
+    assert (await get_error(insert_alert())).reason is Reason.IDEMPOTENCY_KEY_BUSY
+    assert await orders.execute_sql("SELECT 1 FROM alerts WHERE subject = %(subject)s", subject=subject) == []
+    assert (await create_order(rpc, request, ADA)).replayed
 
 
 async def test_second_request_while_first_is_in_progress_is_rejected(orders: Orders) -> None:

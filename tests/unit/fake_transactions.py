@@ -62,6 +62,14 @@ class FakeTransactions:
             if key is not None:
                 self.responses[key] = response.data
 
+    async def run_idempotently(
+        self, key: IdempotencyKey | None, operation: Callable[[Self], Awaitable[bytes]]
+    ) -> IdempotentResponse:
+        async with self.idempotent_unit_of_work(key) as (unit, response):
+            if not response.replayed:
+                response.data = await operation(unit)
+        return response
+
     async def publish(self, event: object) -> None:
         self.events.append(event)
 

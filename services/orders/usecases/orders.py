@@ -65,12 +65,7 @@ async def create_order(
     async def create(unit: UnitOfWork) -> bytes:
         return encode(*await _create_or_find_order(unit, clock, derive_id, principal, request))
 
-    if key is None:
-        return IdempotentResponse(await repository.run_optimistically(create))
-    async with repository.idempotent_unit_of_work(key) as (unit, response):
-        if not response.replayed:
-            response.data = await create(unit)
-    return response
+    return await repository.run_idempotently(key, create)
 
 
 async def _create_or_find_order(

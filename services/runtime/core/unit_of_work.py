@@ -34,6 +34,14 @@ class IdempotentUnitOfWorkFactory[Unit](UnitOfWorkFactory[Unit], Protocol):
     ) -> AbstractAsyncContextManager[tuple[Unit, IdempotentResponse]]:
         """Open a unit of work with the response of an earlier request with the key, or an empty one, to be set."""
 
+    async def run_idempotently(
+        self, key: IdempotencyKey | None, operation: Callable[[Unit], Awaitable[bytes]]
+    ) -> IdempotentResponse:
+        """Run an operation that returns a response as `run_optimistically` does, with a key at most once.
+
+        Return its response, or that of an earlier request with the key.
+        """
+
 
 class OptimisticUnitOfWork(Protocol):
     """One transaction, with locks unless it is opened by `UnitOfWorkFactory.run_optimistically`."""

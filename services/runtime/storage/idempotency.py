@@ -1,7 +1,8 @@
 """Idempotency keys: a repeated request with the same key returns the stored response of the first, for 24 hours.
 
 A key belongs to one user and one operation. The response is stored in the transaction that makes the changes, so that
-both are committed together. While the transaction runs, an advisory lock rejects other requests with the same key.
+both are committed together. The primary key allows one response per key: a concurrent transaction that stores another
+one fails. In transactions with locks, an advisory lock also rejects other requests before they do their work twice.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     select,
 )
+from sqlalchemy.dialects.postgresql import insert
 
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.errors import ApiError, FieldError
@@ -33,8 +35,8 @@ from services.runtime.storage.database import (
     Database,
     Statement,
     Transaction,
+    bind_columns,
     build_batch_delete,
-    build_upsert,
 )
 
 TTL = timedelta(hours=24)
@@ -76,7 +78,17 @@ _FIND = Statement(
         _table.c.at > bindparam("since"),
     )
 )
-_SAVE = build_upsert(_table)
+_insertion = insert(_table).values(bind_columns(_table))
+_INSERT = Statement(_insertion)
+_SAVE = Statement(
+    _insertion.on_conflict_do_update(
+        index_elements=list(_table.primary_key.columns),
+        set_={column.name: _insertion.excluded[column.name] for column in _table.c if not column.primary_key},
+        where=_table.c.at <= bindparam("since"),
+    )
+)
+"""Inserts a response, or replaces an expired one."""
+
 _DELETE_EXPIRED = build_batch_delete(_table, _table.c.at <= bindparam("before"))
 
 
@@ -125,6 +137,11 @@ async def begin_idempotent_transaction(
     raise api_error
 
 
+def add_response(transaction: Transaction, key: IdempotencyKey, response: bytes) -> None:
+    """Store the response of a request in an optimistic transaction, which fails if the key has a response."""
+    transaction.defer(_INSERT, **_build_row(key, None, response))
+
+
 async def delete_expired(database: Database) -> int:
     """Delete a batch of expired keys. Return their number; 0 if no expired key is left."""
     return await database.execute(_DELETE_EXPIRED, before=datetime.now(UTC) - TTL)
@@ -155,16 +172,22 @@ async def _find(transaction: Transaction, key: IdempotencyKey) -> bytes | None:
 
 
 async def _save(transaction: Transaction, key: IdempotencyKey, error_reason: str | None, response: bytes) -> None:
-    await transaction.execute(
-        _SAVE,
-        actor=key.actor,
-        operation=key.operation,
-        key=key.key,
-        fingerprint=_hash_request(key),
-        error_reason=error_reason,
-        response=response,
-        at=datetime.now(UTC),
-    )
+    """Store a response. Raises IDEMPOTENCY_KEY_BUSY if a request without locks has stored one since `_find`."""
+    row = _build_row(key, error_reason, response)
+    if not await transaction.execute(_SAVE, **row, since=datetime.now(UTC) - TTL):
+        raise ApiError(Reason.IDEMPOTENCY_KEY_BUSY, retry_after=1)
+
+
+def _build_row(key: IdempotencyKey, error_reason: str | None, response: bytes) -> dict[str, Any]:
+    return {
+        "actor": key.actor,
+        "operation": key.operation,
+        "key": key.key,
+        "fingerprint": _hash_request(key),
+        "error_reason": error_reason,
+        "response": response,
+        "at": datetime.now(UTC),
+    }
 
 
 def _hash_request(key: IdempotencyKey) -> bytes:

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import override
 
+from services.runtime.core.errors import ApiError
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.unit_of_work import IdempotentUnitOfWorkFactory, LocksRequired, UnitOfWorkFactory
 from services.runtime.storage.database import Database, Transaction
-from services.runtime.storage.idempotency import begin_idempotent_transaction
+from services.runtime.storage.idempotency import add_response, begin_idempotent_transaction
 from services.runtime.storage.transactions.optimistic_transaction import begin_optimistic_transaction
 
 
@@ -43,3 +44,22 @@ class PostgresIdempotentUnitOfWorkFactory[Unit](PostgresUnitOfWorkFactory[Unit],
     ) -> AsyncIterator[tuple[Unit, IdempotentResponse]]:
         async with begin_idempotent_transaction(self._database, key) as (transaction, response):
             yield self._build_unit(transaction), response
+
+    @override
+    async def run_idempotently(
+        self, key: IdempotencyKey | None, operation: Callable[[Unit], Awaitable[bytes]]
+    ) -> IdempotentResponse:
+        if key is None:
+            return IdempotentResponse(await self.run_optimistically(operation))
+        with suppress(LocksRequired):
+            async with begin_optimistic_transaction(self._database) as transaction:
+                try:
+                    data = await operation(self._build_unit(transaction))
+                except ApiError as error:
+                    raise LocksRequired("an earlier response replaces the error, or the error is stored") from error
+                add_response(transaction, key, data)
+            return IdempotentResponse(data)
+        async with self.idempotent_unit_of_work(key) as (unit, response):
+            if not response.replayed:
+                response.data = await operation(unit)
+        return response

@@ -59,7 +59,10 @@ class FakeDatabase:
 
     async def execute(self, statement: Any, **values: Any) -> int:
         if statement is idempotency._SAVE:
-            self.keys[values["actor"], values["operation"], values["key"]] = values
+            key, since = (values["actor"], values["operation"], values["key"]), values.pop("since")
+            if key in self.keys and self.keys[key]["at"] > since:
+                return 0
+            self.keys[key] = values
             return 1
         before = values["before"]
         expired = [key for key, row in self.keys.items() if row["at"] <= before]
@@ -118,6 +121,16 @@ async def test_concurrent_request_is_rejected_and_can_be_retried(database: FakeD
     assert (raised.value.reason, raised.value.retry_after) == (Reason.IDEMPOTENCY_KEY_BUSY, 1)
     assert database.effects == []
     await database.run(KEY._replace(key="k2"))
+
+
+async def test_response_of_a_concurrent_request_without_locks_is_not_replaced(database: FakeDatabase) -> None:
+    async def run_beside_another_request() -> None:
+        async with begin_idempotent_transaction(cast(Database, database), KEY):
+            database.keys[KEY[:3]] = idempotency._build_row(KEY, None, b"first")
+
+    with pytest.raises(ApiError) as raised:
+        await run_beside_another_request()
+    assert (raised.value.reason, raised.value.retry_after) == (Reason.IDEMPOTENCY_KEY_BUSY, 1)
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -6,8 +6,11 @@ from typing import Any, cast
 
 import pytest
 
-from services.runtime.core.idempotency import IdempotentResponse
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.unit_of_work import LocksRequired
+from services.runtime.storage import unit_of_work
 from services.runtime.storage.database import Database
 from services.runtime.storage.statements.statement_operations import StatementOperations
 from services.runtime.storage.transactions.optimistic_transaction import OptimisticTransaction
@@ -92,6 +95,67 @@ async def test_error_without_locks_is_not_repeated() -> None:
     with pytest.raises(ValueError, match="unit without locks"):
         await create_factory(database).run_optimistically(operation)
     assert database.ends == []
+
+
+KEY = IdempotencyKey("u1", "startLoan", "k1", b"request")
+
+
+@pytest.fixture
+def locked_responses(monkeypatch: pytest.MonkeyPatch) -> list[IdempotentResponse]:
+    """Responses of transactions with locks, which begin with those that are stored."""
+    responses = [IdempotentResponse()]
+
+    @asynccontextmanager
+    async def begin(database: Any, key: IdempotencyKey) -> AsyncIterator[tuple[str, IdempotentResponse]]:
+        assert key is KEY
+        async with database.transaction() as transaction:
+            yield transaction, responses[-1]
+
+    monkeypatch.setattr(unit_of_work, "begin_idempotent_transaction", begin)
+    return responses
+
+
+@pytest.fixture
+def added_responses(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Responses that are added without locks."""
+    responses: list[bytes] = []
+    monkeypatch.setattr(unit_of_work, "add_response", lambda _, key, data: responses.append(data))
+    return responses
+
+
+async def run_with_key(database: FakeDatabase, key: IdempotencyKey | None, failure: Exception | None = None) -> str:
+    async def operation(unit: str) -> bytes:
+        if failure is not None and unit == "unit without locks":
+            raise failure
+        return unit.encode()
+
+    response = await create_factory(database).run_idempotently(key, operation)
+    return f"{response.data.decode()}{' replayed' if response.replayed else ''}"
+
+
+async def test_request_without_key_stores_no_response(added_responses: list[bytes]) -> None:
+    assert await run_with_key(FakeDatabase(), None) == "unit without locks"
+    assert added_responses == []
+
+
+async def test_new_key_stores_its_response_without_locks(added_responses: list[bytes]) -> None:
+    database = FakeDatabase()
+    assert await run_with_key(database, KEY) == "unit without locks"
+    assert (added_responses, database.ends) == ([b"unit without locks"], [])
+
+
+@pytest.mark.parametrize("failure", [LocksRequired(), ApiError(Reason.BANK_UNAVAILABLE)])
+async def test_request_that_fails_without_locks_is_repeated_with_locks(
+    locked_responses: list[IdempotentResponse], added_responses: list[bytes], failure: Exception
+) -> None:
+    database = FakeDatabase()
+    assert await run_with_key(database, KEY, failure) == "unit 0"
+    assert (added_responses, database.ends) == ([], ["committed"])
+
+
+async def test_stored_response_replaces_an_error_without_locks(locked_responses: list[IdempotentResponse]) -> None:
+    locked_responses.append(IdempotentResponse(b"stored", replayed=True))
+    assert await run_with_key(FakeDatabase(), KEY, ApiError(Reason.BANK_UNAVAILABLE)) == "stored replayed"
 
 
 async def test_idempotent_unit_of_work_without_key_has_empty_response() -> None:
