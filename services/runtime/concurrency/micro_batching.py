@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import NamedTuple
 
@@ -24,7 +25,8 @@ class MicroBatcher[Item, Result]:
     A failed batch is repeated item by item, so that a failing item does not affect the others. It is not repeated if
     the error is UPSTREAM_UNAVAILABLE.
 
-    With `delay_s`, a batch that is not full starts that many seconds later, so that items submitted meanwhile share it.
+    With `delay_s`, a batch starts that many seconds later, or when it is full, so that items submitted meanwhile share
+    it.
     """
 
     def __init__(
@@ -39,11 +41,14 @@ class MicroBatcher[Item, Result]:
         self._delay_s = delay_s
         self._pending: list[_PendingItem[Item, Result]] = []
         self._task: asyncio.Task[None] | None = None
+        self._full = asyncio.Event()
 
     async def submit(self, item: Item) -> Result:
         """Return the result for one item, or raise the exception of `handler` for it."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._pending.append(_PendingItem(item, future, copy_context()))
+        if len(self._pending) >= self._max_batch_size:
+            self._full.set()
         if self._task is None:
             self._start_batch()
         return await future
@@ -55,7 +60,10 @@ class MicroBatcher[Item, Result]:
     async def _run_batch(self) -> None:
         try:
             if self._delay_s and len(self._pending) < self._max_batch_size:
-                await asyncio.sleep(self._delay_s)
+                self._full.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._delay_s):
+                        await self._full.wait()
             batch, self._pending = self._pending[: self._max_batch_size], self._pending[self._max_batch_size :]
             await self._process([pending for pending in batch if not pending.future.done()])
         finally:

@@ -69,6 +69,17 @@ async def test_full_batch_is_not_delayed() -> None:
     assert handler.batch_sizes == [3]
 
 
+async def test_delayed_batch_starts_when_it_is_full() -> None:
+    handler = DoublingHandler()
+    batcher = MicroBatcher(handler, 3, delay_s=60)
+    async with asyncio.timeout(5):
+        first = asyncio.create_task(batcher.submit(0))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert await asyncio.gather(first, batcher.submit(1), batcher.submit(2)) == [0, 2, 4]
+    assert handler.batch_sizes == [3]
+
+
 async def test_upstream_unavailable_fails_batch_without_retry() -> None:
     handler = DoublingHandler(unavailable=True)
     batcher = MicroBatcher(handler)
