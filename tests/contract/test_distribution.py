@@ -16,6 +16,7 @@ from services.orders.adapters.postgres import (
     banks,
     deliverer_positions,
     orders,
+    partner_acknowledgements,
     payments,
     reconciliation,
     refunds,
@@ -28,7 +29,7 @@ from services.runtime.storage.database import Statement
 from tests.scale_document import REPLICATED, find_names, iter_rows, read_distribution
 
 MODULES = (
-    *(banks, deliverer_positions, orders, payments, reconciliation, refunds, repository),
+    *(banks, deliverer_positions, orders, partner_acknowledgements, payments, reconciliation, refunds, repository),
     *(inbox, outbox, idempotency, advisory_lock),
 )
 ONE_SHARD, ALL_SHARDS, CHANGES, LOCKS = "One shard", "All shards", "Changes", "Locks and notifications"

@@ -26,6 +26,7 @@ from services.runtime.messaging.events import MessageMetadata
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.rpc.codec import get_codec
 from services.runtime.storage import mongo
+from services.runtime.storage.database import Database, Statement
 from tests.integration.fixtures.orders import ADA, Orders
 from tests.integration.test_orders_payments import FakePaymentSystem, list_event_types, send_all_refunds
 
@@ -407,6 +408,33 @@ async def test_partner_acknowledgement_is_idempotent_and_commutative(orders: Ord
         MessageMetadata(consumer.QUEUE, generate_id(), "partners.notified", order_id, first_at, 2),
     )
     assert (await orders.get_order(order_id)).version == 2
+
+
+async def test_concurrent_acknowledgements_of_partners_are_stored_together(
+    orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_ids = [await orders.place_order() for _ in range(3)]
+    first_at = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    statements: list[bytes] = []
+    execute = Database.execute
+
+    async def record(self: Database, statement: Statement, **values: Any) -> int:
+        statements.append(statement.sql)
+        return await execute(self, statement, **values)
+
+    monkeypatch.setattr(Database, "execute", record)
+    await asyncio.gather(
+        *(
+            usecases.record_partner_notified(orders.repository, order_id, partner_id, first_at + timedelta(hours=hour))
+            for order_id in order_ids
+            for partner_id, hour in ((1, 2), (1, 1), (1, 3), (2, 0))
+        )
+    )
+    assert len(statements) == 1
+    rows = await orders.execute_sql(
+        "SELECT DISTINCT partner_notified_at FROM orders WHERE id = ANY (%(ids)s)", ids=order_ids
+    )
+    assert rows == [{"partner_notified_at": first_at + timedelta(hours=1)}]
 
 
 async def test_repeated_callback_with_deleted_webhook_id_returns_payment_result(

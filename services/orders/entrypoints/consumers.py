@@ -1,5 +1,7 @@
 """Event consumers of orders."""
 
+from typing import ClassVar
+
 from generated.events.consumers import (
     OrdersHistoryConsumer,
     OrdersPartnersConsumer,
@@ -31,7 +33,12 @@ from services.runtime.messaging.events import MalformedEvent, MessageMetadata
 
 
 class HistoryConsumer(OrdersHistoryConsumer):
-    """Writes status changes to the order history, keyed by version: idempotent, and independent of delivery order."""
+    """Writes status changes to the order history, keyed by version: idempotent, and independent of delivery order.
+
+    Many messages at a time, since entries are stored in batches.
+    """
+
+    PREFETCH: ClassVar[int] = 100
 
     def __init__(self, history: HistoryRepository) -> None:
         self._history = history
@@ -72,7 +79,9 @@ class HistoryConsumer(OrdersHistoryConsumer):
 
 
 class PaymentsConsumer(OrdersPaymentsConsumer):
-    """Writes recorded payments to the document store."""
+    """Writes recorded payments to the document store, many at a time, since they are stored in batches."""
+
+    PREFETCH: ClassVar[int] = 100
 
     def __init__(self, history: HistoryRepository) -> None:
         self._history = history
@@ -115,7 +124,12 @@ class ReadinessConsumer(OrdersReadinessConsumer):
 
 
 class PartnersConsumer(OrdersPartnersConsumer):
-    """Processes the result of order calls to partners."""
+    """Processes the result of order calls to partners.
+
+    Many messages at a time, since acknowledgements are stored in batches.
+    """
+
+    PREFETCH: ClassVar[int] = 200
 
     def __init__(self, repository: Repository, clock: Clock) -> None:
         self._repository = repository

@@ -208,8 +208,7 @@ async def mark_order_ready(
 
 async def record_partner_notified(repository: Repository, order_id: str, partner_id: int, at: datetime) -> None:
     """Record when the partner acknowledged the order. The earliest time wins, so order and repeats do not matter."""
-    async with repository.unit_of_work() as unit:
-        await unit.orders.record_partner_notified(order_id, partner_id, at)
+    await repository.record_partner_notified(order_id, partner_id, at)
 
 
 async def cancel_order_for_unreachable_partner(

@@ -68,9 +68,6 @@ class OrderRepository(Protocol):
     async def list_unpaid_for_update(self, before: datetime, size: int) -> Sequence[Order]:
         """Lock and return pending orders created before that time; orders locked by others are skipped."""
 
-    async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
-        """Store when the order's partner acknowledged it; the earliest time is retained."""
-
     async def anonymise_customer(self, customer_id: str) -> None:
         """Remove the customer's personal data from final orders; once committed, also from those that become final."""
 
@@ -150,6 +147,9 @@ class Repository(IdempotentUnitOfWorkFactory[UnitOfWork], Protocol):
     positions: EntityReader[str, DelivererPosition]
     banks: BankReader
     refunds: RefundReader
+
+    async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
+        """Store when the order's partner acknowledged it, without a unit of work; the earliest time is retained."""
 
 
 class HistoryRepository(Protocol):

@@ -137,10 +137,6 @@ class FakeOrders(UserDict[str, Order]):
         entries = self.repository.transitions
         return [entry for entry in entries if entry.order_id == order_id and entry.version > after]
 
-    async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
-        notified = self.repository.notified
-        notified[order_id] = min(at, notified.get(order_id, at))
-
     async def anonymise_customer(self, customer_id: str) -> None:
         self.repository.anonymised_ids.add(customer_id)
 
@@ -297,6 +293,9 @@ class FakeRepository(FakeTransactions):
         self.is_leader = True
         self.reconciled_ids: list[str] = []
         self.locked_orders: list[str] = []
+
+    async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
+        self.notified[order_id] = min(at, self.notified.get(order_id, at))
 
     async def register_alert(self, subject: str, reason: str, at: datetime) -> bool:
         is_new = (subject, reason) not in self.alerts

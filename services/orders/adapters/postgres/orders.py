@@ -126,15 +126,6 @@ _UPDATE_FINAL_ORDER = _build_transition(
     )
 )
 """Also removes the personal data of a deleted customer."""
-_SET_PARTNER_NOTIFIED_AT = Statement(
-    update(orders)
-    .where(
-        orders.c.id == bindparam("order_id"),
-        orders.c.partner["id"].astext == bindparam("partner_id", type_=Text),
-        or_(orders.c.partner_notified_at.is_(None), orders.c.partner_notified_at > bindparam("notified_at")),
-    )
-    .values(partner_notified_at=bindparam("notified_at"))
-)
 _SELECT_TRANSITIONS = Statement(
     select(order_transitions)
     .where(order_transitions.c.order_id == bindparam("order_id"), order_transitions.c.version > bindparam("after"))
@@ -292,10 +283,6 @@ class PostgresOrderRepository(OrderRepository):
             order_from_row(row)
             for row in await self._transaction.fetch_all(_SELECT_UNPAID_ORDERS_FOR_UPDATE, before=before, size=size)
         ]
-
-    @override
-    async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
-        self._transaction.defer(_SET_PARTNER_NOTIFIED_AT, order_id=order_id, partner_id=str(partner_id), notified_at=at)
 
     @override
     async def anonymise_customer(self, customer_id: str) -> None:

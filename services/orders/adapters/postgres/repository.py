@@ -14,6 +14,7 @@ from services.orders.adapters.postgres.deliverer_positions import (
     PostgresDelivererPositionRepository,
 )
 from services.orders.adapters.postgres.orders import PostgresOrderReader, PostgresOrderRepository
+from services.orders.adapters.postgres.partner_acknowledgements import Acknowledgement, PostgresAcknowledgementStore
 from services.orders.adapters.postgres.payments import PostgresPaymentRepository
 from services.orders.adapters.postgres.refunds import PostgresRefundReader, PostgresRefundRepository
 from services.orders.adapters.postgres.tables import alerts
@@ -85,3 +86,8 @@ class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[UnitOfWork], Reposi
         self.positions = PostgresDelivererPositionReader(database)
         self.banks = PostgresBankReader(database)
         self.refunds = PostgresRefundReader(database)
+        self._acknowledgements = PostgresAcknowledgementStore(database)
+
+    @override
+    async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
+        await self._acknowledgements.record(Acknowledgement(order_id, partner_id, at))
