@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 MAX_BATCH_SIZE = 50
 """Maximum number of documents per bulk write."""
 
+BATCH_DELAY_S = 0.02
+"""Delay in which further documents join a bulk write, since a relay publishes the events of orders in batches."""
+
 _HISTORY_FIELDS = [field.name for field in fields(HistoryEntry)]
 _PAYMENT_FIELDS = [field.name for field in fields(PaymentRecord)]
 
@@ -30,8 +33,8 @@ class MongoHistoryRepository(ReconciliationHistory):
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._history = database["history"]
         self._payments = database["payments"]
-        self._history_batcher = MicroBatcher(self._save_history_entries, MAX_BATCH_SIZE)
-        self._payment_batcher = MicroBatcher(self._save_payments, MAX_BATCH_SIZE)
+        self._history_batcher = MicroBatcher(self._save_history_entries, MAX_BATCH_SIZE, delay_s=BATCH_DELAY_S)
+        self._payment_batcher = MicroBatcher(self._save_payments, MAX_BATCH_SIZE, delay_s=BATCH_DELAY_S)
 
     @override
     async def save_history_entry(self, entry: HistoryEntry) -> None:
