@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import httpx
 import idna
@@ -80,8 +80,11 @@ def build_url(base_url: str, path: str) -> httpx.URL:
 
 
 def add_query(url: str, parameters: Mapping[str, str | int]) -> str:
-    """Return the URL with query parameters added; those of other names are retained."""
-    return str(httpx.URL(url).copy_merge_params(parameters))
+    """Return a normalised URL with query parameters added; those of other names are retained."""
+    # `copy_merge_params` of httpx takes ten times as long.
+    parts = urlsplit(url)
+    retained = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in parameters]
+    return urlunsplit(parts._replace(query=urlencode([*retained, *parameters.items()])))
 
 
 def _is_valid_host(host: str) -> bool:

@@ -1,7 +1,11 @@
 """Base URLs of third parties: validation and joining."""
 
+from urllib.parse import parse_qsl, urlencode
+
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.runtime.outbound import base_url
 
@@ -89,6 +93,23 @@ def test_path_joined_to_invalid_url_raises(base: str) -> None:
 )
 def test_query_parameters_are_added_to_url(url: str, expected: str) -> None:
     assert base_url.add_query(url, {"order_id": "a+b", "amount": 1}) == expected
+
+
+QUERY_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+
+
+@given(
+    base=st.sampled_from(["https://bank.example", "https://bank.example/", "http://bank.example:8080/a%20b/pay"]),
+    query=st.lists(st.tuples(st.sampled_from(["a", "b", "ü"]), QUERY_TEXTS)),
+    parameters=st.dictionaries(st.sampled_from(["a", "c"]) | QUERY_TEXTS, QUERY_TEXTS, min_size=1),
+)
+def test_added_query_parameters_replace_those_of_their_name(
+    base: str, query: list[tuple[str, str]], parameters: dict[str, str]
+) -> None:
+    added = base_url.add_query(f"{base}?{urlencode(query)}" if query else base, parameters)
+    path, _, encoded = added.partition("?")
+    retained = [(name, value) for name, value in query if name not in parameters]
+    assert (path, parse_qsl(encoded, keep_blank_values=True)) == (base, [*retained, *parameters.items()])
 
 
 @pytest.mark.parametrize(
