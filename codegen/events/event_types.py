@@ -107,9 +107,12 @@ def create_payload_imports(events: Sequence[Event], own_names: Iterable[str]) ->
 
 
 def render_subject_expression(event: Event) -> str:
-    """Render the expression of the CloudEvents subject; it is empty if a sub-message is absent."""
+    """Render the expression of the CloudEvents subject; it is empty if a sub-message is absent.
+
+    It compares with None, since the truth value of a message compares all of its fields.
+    """
     *path, last = map(get_attribute_name, event.subject.split("."))
-    guard = " and ".join(f"event.{'.'.join(path[: i + 1])}" for i in range(len(path)))
+    guard = " and ".join(f"event.{'.'.join(path[: i + 1])} is not None" for i in range(len(path)))
     value = ".".join(["event", *path, last])
     return f"{value} if {guard} else ''" if guard else value
 

@@ -55,7 +55,7 @@ ORDER_CREATED: EventType[OrderCreated] = EventType(
     OrderCreated,
     "orders",
     ("orders.history",),
-    lambda event: event.order.order_id if event.order else "",
+    lambda event: event.order.order_id if event.order is not None else "",
 )
 """An order was confirmed and awaits payment."""
 
@@ -64,7 +64,7 @@ ORDER_PAID: EventType[OrderPaid] = EventType(
     OrderPaid,
     "orders",
     ("orders.history", "partners.calls", "notifications.orders"),
-    lambda event: event.order.order_id if event.order else "",
+    lambda event: event.order.order_id if event.order is not None else "",
 )
 """An order was paid."""
 
@@ -78,7 +78,7 @@ ORDER_READY: EventType[OrderReady] = EventType(
     OrderReady,
     "orders",
     ("orders.history", "notifications.orders"),
-    lambda event: event.order.order_id if event.order else "",
+    lambda event: event.order.order_id if event.order is not None else "",
 )
 """An order is ready and awaits a deliverer."""
 
@@ -87,7 +87,7 @@ ORDER_ASSIGNED: EventType[OrderAssigned] = EventType(
     OrderAssigned,
     "orders",
     ("orders.history", "notifications.orders"),
-    lambda event: event.order.order_id if event.order else "",
+    lambda event: event.order.order_id if event.order is not None else "",
 )
 """An order was assigned to a deliverer."""
 
@@ -96,7 +96,7 @@ ORDER_DELIVERED: EventType[OrderDelivered] = EventType(
     OrderDelivered,
     "orders",
     ("orders.history", "notifications.orders"),
-    lambda event: event.order.order_id if event.order else "",
+    lambda event: event.order.order_id if event.order is not None else "",
 )
 """An order was delivered."""
 
@@ -105,7 +105,7 @@ ORDER_CANCELLED: EventType[OrderCancelled] = EventType(
     OrderCancelled,
     "orders",
     ("orders.history", "partners.calls", "notifications.orders"),
-    lambda event: event.order.order_id if event.order else "",
+    lambda event: event.order.order_id if event.order is not None else "",
 )
 """An order was cancelled before its delivery; the paid amount is refunded."""
 
@@ -114,7 +114,7 @@ ORDER_EXPIRED: EventType[OrderExpired] = EventType(
     OrderExpired,
     "orders",
     ("orders.history", "notifications.orders"),
-    lambda event: event.order.order_id if event.order else "",
+    lambda event: event.order.order_id if event.order is not None else "",
 )
 """An order was not paid in time."""
 

@@ -47,7 +47,8 @@ def test_constant_is_named_after_the_message() -> None:
         (
             DELETED,
             "'notes.deleted', NoteDeleted, 'notes', ('archive.history',), "
-            "lambda event: event.note.owner.user_id if event.note and event.note.owner else '', "
+            "lambda event: event.note.owner.user_id"
+            " if event.note is not None and event.note.owner is not None else '', "
             "priority_queue='archive.urgent'",
         ),
         (SENT, "'mail.sent', MailSent, 'mail', (), lambda event: event.note_id"),
@@ -77,8 +78,8 @@ def test_each_producer_has_a_union_of_its_events() -> None:
     ("subject", "expression"),
     [
         ("order_id", "event.order_id"),
-        ("order.id", "event.order.id if event.order else ''"),
-        ("a.b.c", "event.a.b.c if event.a and event.a.b else ''"),
+        ("order.id", "event.order.id if event.order is not None else ''"),
+        ("a.b.c", "event.a.b.c if event.a is not None and event.a.b is not None else ''"),
     ],
 )
 def test_subject_is_empty_if_a_sub_message_is_absent(subject: str, expression: str) -> None:
