@@ -32,7 +32,7 @@ class DeferredStatement[S: DataModification](NamedTuple):
 
 
 class CombinedStatement(NamedTuple):
-    """Statement with the effects of several, which returns the array `row_counts` with the number of rows of each."""
+    """Statement with the effects of several."""
 
     sql: bytes
     operation: str
@@ -42,25 +42,38 @@ class CombinedStatement(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def combine(statements: tuple[DataModification, ...], must_change: tuple[bool, ...] = ()) -> CombinedStatement:
+def combine(statements: tuple[DataModification, ...]) -> CombinedStatement:
     """Combine statements, which do not see each other's changes and must not change the same rows.
+
+    The result is the array `row_counts` with the number of rows of each.
+    """
+    counts = b", ".join(b"(SELECT count(*) FROM s%d)" % index for index in range(len(statements)))
+    return _combine(statements, [True] * len(statements), b"ARRAY[%b] AS row_counts" % counts)
+
+
+@lru_cache(maxsize=256)
+def combine_with_conditions(
+    statements: tuple[DataModification, ...], must_change: tuple[bool, ...]
+) -> CombinedStatement:
+    """Combine statements as `combine`, without counts of rows, which take a seventh of the time.
 
     If one with `must_change` changes no row, the combined statement fails with DivisionByZero and changes nothing.
     """
+    conditions = [b"1 / (SELECT count(*) FROM s%d)" % index for index, each in enumerate(must_change) if each]
+    return _combine(statements, must_change, b", ".join(conditions) or b"1")
+
+
+def _combine(statements: Sequence[DataModification], are_counted: Sequence[bool], result: bytes) -> CombinedStatement:
     expressions: list[bytes] = []
-    for index, statement in enumerate(statements):
+    for index, (statement, is_counted) in enumerate(zip(statements, are_counted, strict=True)):
         sql = _PARAMETER.sub(rb"%%(p%d_\1)s" % index, statement.sql)
         *cte, modification = _END_OF_CTE.split(sql, maxsplit=1)
-        returning = b"" if b" RETURNING " in modification else b" RETURNING 1"
+        returning = b" RETURNING 1" if is_counted and b" RETURNING " not in modification else b""
         expressions += [each.removeprefix(b"WITH ") + b")" for each in cte]
         expressions.append(b"s%d AS (%b%b)" % (index, modification, returning))
-    counts = b", ".join(
-        b"(SELECT count(*)%b FROM s%d)" % (b" / least(count(*), 1)" if each else b"", index)
-        for index, each in enumerate(must_change or (False,) * len(statements))
-    )
     summaries = dict.fromkeys(f"{statement.operation} {statement.collection}" for statement in statements)
     return CombinedStatement(
-        b"WITH %b SELECT ARRAY[%b] AS row_counts" % (b", ".join(expressions), counts),
+        b"WITH %b SELECT %b" % (b", ".join(expressions), result),
         statements[0].operation,
         statements[0].collection,
         " ".join(summaries),

@@ -7,11 +7,15 @@ from psycopg import errors
 
 from services.runtime.core.unit_of_work import LocksRequired
 from services.runtime.storage.database import Database, Statement, Transaction
-from services.runtime.storage.statements.combined_statements import combine, combine_values, split_combinable
+from services.runtime.storage.statements.combined_statements import (
+    combine_values,
+    combine_with_conditions,
+    split_combinable,
+)
 from services.runtime.storage.transactions.prepared_statements import StatementResult
 
 CONFLICTS = (errors.DivisionByZero, errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
-"""Errors of the combined statement if rows have changed since they were read, see `combine`."""
+"""Errors of the combined statement if rows have changed since they were read, see `combine_with_conditions`."""
 
 
 class OptimisticTransaction(Transaction):
@@ -40,7 +44,7 @@ class OptimisticTransaction(Transaction):
             raise LocksRequired("writes on one table need several statements")
         for group in groups:
             must_change = tuple(each.missing_row_error is not None for each in group)
-            combined = combine(tuple(each.statement for each in group), must_change)
+            combined = combine_with_conditions(tuple(each.statement for each in group), must_change)
             try:
                 await self._execute(combined, combine_values(group), prepare=True)
             except CONFLICTS as error:

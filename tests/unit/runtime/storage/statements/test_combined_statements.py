@@ -9,6 +9,7 @@ from services.runtime.storage.statements.combined_statements import (
     DeferredStatement,
     combine,
     combine_values,
+    combine_with_conditions,
     split_combinable,
 )
 
@@ -44,10 +45,15 @@ def test_combined_statement_separates_parameters_and_counts_rows() -> None:
 
 
 def test_combined_statement_fails_if_a_part_that_must_change_rows_does_not() -> None:
-    sql = " ".join(combine((UPDATE, INSERT), (True, False)).sql.decode().split())
-    assert sql.endswith(
-        "SELECT ARRAY[(SELECT count(*) / least(count(*), 1) FROM s0), (SELECT count(*) FROM s1)] AS row_counts"
+    sql = " ".join(combine_with_conditions((UPDATE, INSERT), (True, False)).sql.decode().split())
+    assert sql == (
+        "WITH s0 AS (UPDATE orders SET state=%(p0_state)s::VARCHAR WHERE orders.id = %(p0_key)s::VARCHAR RETURNING 1),"
+        " s1 AS (INSERT INTO outbox (id) VALUES (%(p1_key)s::VARCHAR)) SELECT 1 / (SELECT count(*) FROM s0)"
     )
+
+
+def test_combined_statement_without_conditions_counts_no_rows() -> None:
+    assert combine_with_conditions((INSERT, INSERT), (False, False)).sql.endswith(b") SELECT 1")
 
 
 def test_cte_of_combined_statement_is_on_the_top_level() -> None:
