@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
-from sqlalchemy import Integer, Text, bindparam, func, literal, select, text
+from sqlalchemy import BigInteger, Integer, Text, bindparam, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from generated.problems import Reason
@@ -33,6 +33,7 @@ ECHO = Statement(
     )
 )
 DIVIDE = Statement(select((10 / bindparam("divisor", type_=Integer)).label("quotient")))
+ECHO_LIST = Statement(select(bindparam("numbers", type_=ARRAY(BigInteger)).label("numbers")))
 CREATE = Statement(text("CREATE TEMP TABLE numbers (number int)"))
 INSERT = Statement(text("INSERT INTO numbers SELECT generate_series(1, :count)"))
 COUNT_PREPARED = Statement(
@@ -71,6 +72,12 @@ async def test_statement_is_prepared_once_for_the_same_types(database: Database)
     assert await count_prepared(database) == 2
     await echo(database, dict.fromkeys(VALUES))
     assert await count_prepared(database) == 3
+
+
+async def test_statement_is_prepared_once_for_lists_of_any_numbers(database: Database) -> None:
+    for numbers in ([1], [-1, 2**15], [2**31, None], [2**63 - 1], [], [None]):
+        assert await database.fetch_one(ECHO_LIST, numbers=numbers) == {"numbers": numbers}
+    assert await count_prepared(database) == 1
 
 
 async def test_rollback_does_not_deallocate_statements(database: Database) -> None:

@@ -6,7 +6,7 @@ another statement. Here, both are done once per statement and connection.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, override
 
 import psycopg
 from psycopg.abc import PQGen
@@ -14,8 +14,25 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
+from psycopg.types.array import ListDumper
 
 _PLACEHOLDER = re.compile(rb"%(?:%|\((?P<name>\w+)\)s)")
+
+
+class _UntypedListDumper(ListDumper):
+    """Converter of lists to arrays of an unknown type, which PostgreSQL determines.
+
+    That of psycopg finds the smallest type of the elements, which takes longer than the conversion. A statement is then
+    prepared for each type of numbers.
+    """
+
+    @override
+    def get_key(self, obj: list[Any], format: PyFormat) -> type:
+        return self.cls
+
+    @override
+    def upgrade(self, obj: list[Any], format: PyFormat) -> Self:
+        return self
 
 
 class StatementResult(NamedTuple):
@@ -56,6 +73,7 @@ class PreparedStatements:
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], *, may_prepare: bool = True) -> None:
         self._connection = connection
+        connection.adapters.register_dumper(list, _UntypedListDumper)
         self._may_prepare = may_prepare
         self._statements: dict[bytes, _Statement] = {}
         self._prepared_count = 0
