@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
+from services.runtime.telemetry import tracing
 
 MAX_BATCH_SIZE = 200
 """Default maximum number of items in a batch."""
@@ -17,6 +18,7 @@ class _PendingItem[Item, Result](NamedTuple):
     item: Item
     future: asyncio.Future[Result]
     context: Context
+    is_sampled: bool
 
 
 class MicroBatcher[Item, Result]:
@@ -24,6 +26,8 @@ class MicroBatcher[Item, Result]:
 
     A failed batch is repeated item by item, so that a failing item does not affect the others. It is not repeated if
     the error is UPSTREAM_UNAVAILABLE.
+
+    The spans of a batch belong to the trace of its first item, or to that of another one if only that is sampled.
 
     With `delay_s`, a batch starts that many seconds later, or when it is full, so that items submitted meanwhile share
     it.
@@ -46,7 +50,7 @@ class MicroBatcher[Item, Result]:
     async def submit(self, item: Item) -> Result:
         """Return the result for one item, or raise the exception of `handler` for it."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._pending.append(_PendingItem(item, future, copy_context()))
+        self._pending.append(_PendingItem(item, future, copy_context(), tracing.is_current_sampled()))
         if len(self._pending) >= self._max_batch_size:
             self._full.set()
         if self._task is None:
@@ -54,7 +58,6 @@ class MicroBatcher[Item, Result]:
         return await future
 
     def _start_batch(self) -> None:
-        # The spans of the whole batch belong to the trace of its first item.
         self._task = asyncio.create_task(self._run_batch(), context=self._pending[0].context)
 
     async def _run_batch(self) -> None:
@@ -65,11 +68,18 @@ class MicroBatcher[Item, Result]:
                     async with asyncio.timeout(self._delay_s):
                         await self._full.wait()
             batch, self._pending = self._pending[: self._max_batch_size], self._pending[self._max_batch_size :]
-            await self._process([pending for pending in batch if not pending.future.done()])
+            await self._process_in_sampled_trace([pending for pending in batch if not pending.future.done()])
         finally:
             self._task = None
         if self._pending:
             self._start_batch()
+
+    async def _process_in_sampled_trace(self, batch: Sequence[_PendingItem[Item, Result]]) -> None:
+        sampled = next((pending for pending in batch if pending.is_sampled), None)
+        if sampled is None or tracing.is_current_sampled():
+            await self._process(batch)
+        else:
+            await asyncio.create_task(self._process(batch), context=sampled.context)
 
     async def _process(self, batch: Sequence[_PendingItem[Item, Result]]) -> None:
         if not batch:

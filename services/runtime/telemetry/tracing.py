@@ -147,6 +147,12 @@ def find_unsampled_parent(headers: Mapping[str, str]) -> Span | None:
     return _UnsampledSpan(parent_headers)
 
 
+def is_current_sampled() -> bool:
+    """Return whether the current trace is sampled."""
+    span = trace.get_current_span()
+    return not isinstance(span, _UnsampledSpan) and span.get_span_context().trace_flags.sampled
+
+
 def find_current_unsampled_span() -> Span | None:
     """Return the current span if its trace is not sampled, or None."""
     span = trace.get_current_span()

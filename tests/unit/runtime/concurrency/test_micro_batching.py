@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from generated.problems import Reason
 from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.core.errors import ApiError
+from services.runtime.telemetry import tracing
 
 
 class DoublingHandler:
@@ -78,6 +79,26 @@ async def test_delayed_batch_starts_when_it_is_full() -> None:
             await asyncio.sleep(0)
         assert await asyncio.gather(first, batcher.submit(1), batcher.submit(2)) == [0, 2, 4]
     assert handler.batch_sizes == [3]
+
+
+@pytest.mark.parametrize(
+    ("sampled", "expected"), [("000", 0), ("100", 0), ("010", 1), ("011", 1), ("001", 2), ("111", 0)]
+)
+async def test_batch_belongs_to_the_first_sampled_trace_else_the_first(sampled: str, expected: int) -> None:
+    traces: list[str] = []
+
+    async def record_trace(items: Sequence[int]) -> Sequence[int]:
+        traces.append(tracing.get_current_trace_id())
+        return items
+
+    batcher = MicroBatcher(record_trace)
+
+    async def submit(index: int) -> int:
+        with tracing.attach_context({"traceparent": f"00-{index + 1:032x}-{'b' * 16}-0{sampled[index]}"}):
+            return await batcher.submit(index)
+
+    assert await asyncio.gather(*map(submit, range(3))) == [0, 1, 2]
+    assert traces == [f"{expected + 1:032x}"]
 
 
 async def test_upstream_unavailable_fails_batch_without_retry() -> None:
