@@ -11,9 +11,9 @@ from pika.spec import BasicProperties
 
 from services.runtime.messaging import metrics, topology
 from services.runtime.messaging.acknowledgements import Acknowledgements
-from services.runtime.messaging.event_frames import EventFrames
 from services.runtime.messaging.events import EXCHANGE, Envelope
-from services.runtime.messaging.publisher_confirms import ConfirmBatch, PublisherConfirms, PublishNacked
+from services.runtime.messaging.publishing.event_frames import EventFrames
+from services.runtime.messaging.publishing.publisher_confirms import ConfirmBatch, PublisherConfirms, PublishNacked
 from services.runtime.telemetry import tracing
 from services.runtime.telemetry.histograms import CLOCK
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pika.spec import Basic
 
-from services.runtime.messaging.publisher_confirms import PublisherConfirms, PublishNacked
+from services.runtime.messaging.publishing.publisher_confirms import PublisherConfirms, PublishNacked
 
 
 def frame(method: type, tag: int, *, multiple: bool = False) -> SimpleNamespace:

@@ -12,8 +12,8 @@ from pika.exceptions import ShortStringTooLong
 from pika.spec import FRAME_END_SIZE, FRAME_HEADER_SIZE, Basic
 
 from services.runtime.messaging import topology
-from services.runtime.messaging.event_frames import EventFrames
 from services.runtime.messaging.events import Envelope
+from services.runtime.messaging.publishing.event_frames import EventFrames
 
 MAX_FRAME_BYTES = 4096
 MAX_BODY_BYTES = MAX_FRAME_BYTES - FRAME_HEADER_SIZE - FRAME_END_SIZE

@@ -1,0 +1,1 @@
+"""Frames of published events, and the confirms of the broker."""
