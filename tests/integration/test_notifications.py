@@ -201,7 +201,7 @@ async def test_account_mail_is_sent_and_code_is_not_stored(harness: Notification
     notification = await harness.wait_for_notification(user, event)
     assert (notification.status, notification.agent_id, notification.body) == (Status.SENT, "mails", "")
     [mail] = await harness.get_mails(to)
-    assert (mail["subject"], mail["code"]) == ("Setze ein neues Passwort", code)
+    assert (mail["subject"], mail["code"]) == ("Wählen Sie ein neues Passwort", code)
     assert await harness.history.find(HistoryFilter(user_id=user), 10, None, include_mails=False) == []
     assert code not in str(notification)
 
