@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -98,11 +98,11 @@ class PartnerOffers(NamedTuple):
     offers: Mapping[int, Offer]
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogEntry:
+class CatalogEntry(NamedTuple):
     """A partner with its products, by id; each has id, title, description, picture_url, category, price and currency.
 
-    `opens_at` is the time of the next opening of a closed partner, `sort_title` the key of the order by title.
+    `opens_at` is the time of the next opening of a closed partner, `sort_title` the key of the order by title. A page
+    has many entries, and a named tuple is created in a fraction of the time of a frozen dataclass.
     """
 
     id: int
@@ -122,8 +122,8 @@ class CatalogEntry:
     def with_opening_at(self, moment: datetime) -> "CatalogEntry":
         """Return the entry with the state of its opening hours at a moment."""
         if self.opening_hours is None or self.opening_hours.is_open(moment):
-            return replace(self, is_open=True, opens_at=None)
-        return replace(self, is_open=False, opens_at=self.opening_hours.find_opening(moment))
+            return self if self.is_open else self._replace(is_open=True, opens_at=None)
+        return self._replace(is_open=False, opens_at=self.opening_hours.find_opening(moment))
 
 
 @dataclass(frozen=True, slots=True)

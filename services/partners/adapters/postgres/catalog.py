@@ -52,6 +52,10 @@ _PARTNER_COLUMNS = [
 _CATALOG_COLUMNS = [products.c[name] for name in ("id", "title", "description", "picture_url", "category")]
 
 
+def _read_opening_hours(value: dict[str, Any] | None) -> OpeningHours | None:
+    return None if value is None else msgspec.convert(value, OpeningHours)
+
+
 def build_like_pattern(text: str) -> str:
     """Return the LIKE pattern of texts that contain this text, with wildcards escaped."""
     escaped = text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
@@ -237,7 +241,7 @@ class PostgresCatalogReader(CatalogReader):
                 picture_url=row.picture_url,
                 products=row.products[:MAX_PRODUCTS_PER_ENTRY],
                 products_truncated=len(row.products) > MAX_PRODUCTS_PER_ENTRY,
-                opening_hours=msgspec.convert(row.opening_hours, OpeningHours | None),
+                opening_hours=_read_opening_hours(row.opening_hours),
                 sort_title=row.sort_title,
                 delivery_fee=row.delivery_fee,
                 delivery_fee_currency=row.delivery_fee_currency,
