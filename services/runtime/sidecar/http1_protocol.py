@@ -157,7 +157,7 @@ class Http1Protocol(asyncio.Protocol):
 
     def resume_reading(self) -> None:
         """Read again after a part of the body was read."""
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def pause_writing(self) -> None:
