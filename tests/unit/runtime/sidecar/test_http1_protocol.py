@@ -167,6 +167,22 @@ async def test_body_after_complete_response_is_discarded() -> None:
     assert client.transport.data == rejection * 2
 
 
+async def test_response_before_the_end_of_an_unread_body_resumes_reading() -> None:
+    proceed = asyncio.Event()
+
+    async def reject(scope: Scope, receive: Receive, send: Send) -> None:
+        await proceed.wait()
+        await respond(send, b"", 413)
+
+    client = Client(reject)
+    client.protocol.data_received(b"POST / HTTP/1.1\r\nContent-Length: 300000\r\n\r\n")
+    client.protocol.data_received(bytes(MAX_BUFFERED_BYTES + 1))
+    states = [client.transport.is_paused]
+    proceed.set()
+    await client.wait_for_response()
+    assert [*states, client.transport.is_paused] == [True, False]
+
+
 async def test_unread_body_pauses_reading() -> None:
     proceed, sizes = asyncio.Event(), []
 
