@@ -8,6 +8,7 @@ import httpx
 
 from deploy import render_bootstrap
 from deploy.drain import start_draining
+from deploy.local.infrastructure.local_http import NO_AUTHORITIES, TIMEOUT_S
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.supervisor.process import ProcessSpec
 
@@ -41,10 +42,13 @@ def open_admin_client(config: MeshConfig, name: str) -> httpx.Client:
     variable = f"{name.upper()}_ADMIN_PORT"
     if variable in config.ports:
         return httpx.Client(
-            base_url=f"http://{config.bind_address}:{config.get_port(variable)}", trust_env=False, timeout=1
+            base_url=f"http://{config.bind_address}:{config.get_port(variable)}",
+            verify=NO_AUTHORITIES,
+            trust_env=False,
+            timeout=TIMEOUT_S,
         )
-    transport = httpx.HTTPTransport(uds=str(config.socket_dir / f"{name}-admin.sock"))
-    return httpx.Client(base_url="http://admin", transport=transport, trust_env=False, timeout=1)
+    transport = httpx.HTTPTransport(uds=str(config.socket_dir / f"{name}-admin.sock"), verify=NO_AUTHORITIES)
+    return httpx.Client(base_url="http://admin", transport=transport, trust_env=False, timeout=TIMEOUT_S)
 
 
 def define_sidecar(config: MeshConfig, name: str) -> ProcessSpec:

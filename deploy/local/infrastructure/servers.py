@@ -12,12 +12,12 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pika
 import psycopg
 from psycopg import sql
 
 from deploy.local.environment import build_own_environment
+from deploy.local.infrastructure.local_http import is_successful
 from deploy.local.mesh_config import SERVICES, MeshConfig
 from deploy.local.pki.secrets import Secrets, write_private
 from deploy.local.supervisor.process import ProcessSpec
@@ -288,7 +288,7 @@ def define_object_storage(config: MeshConfig) -> ProcessSpec:
 
     def is_ready() -> bool:
         url = f"http://{config.bind_address}:{port}/storage/v1/b/{BUCKET}"
-        return httpx.get(url, trust_env=False, timeout=1).status_code == 200
+        return is_successful(url)
 
     return ProcessSpec(
         name="storage",

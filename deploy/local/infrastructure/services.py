@@ -5,9 +5,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-import httpx
-
 from deploy.local.environment import build_own_environment
+from deploy.local.infrastructure.local_http import is_successful
 from deploy.local.infrastructure.memcached import build_memcached_server
 from deploy.local.infrastructure.mongodb import build_documents_url
 from deploy.local.infrastructure.servers import BUCKET, build_broker_url
@@ -131,7 +130,7 @@ def define_sandbox(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
     """Define the sandbox."""
 
     def is_ready() -> bool:
-        return httpx.get(f"{config.sandbox_url}/healthz", trust_env=False, timeout=1).is_success
+        return is_successful(f"{config.sandbox_url}/healthz")
 
     return ProcessSpec(
         name="sandbox",

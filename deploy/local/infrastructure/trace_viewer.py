@@ -3,8 +3,7 @@
 import os
 import sys
 
-import httpx
-
+from deploy.local.infrastructure.local_http import is_successful
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.supervisor.process import ProcessSpec
 
@@ -13,7 +12,7 @@ def define_trace_viewer(config: MeshConfig) -> ProcessSpec:
     """Define the trace viewer, which receives spans on the OTLP ports."""
 
     def is_ready() -> bool:
-        return httpx.get(f"{config.traces_url}/api/services", trust_env=False, timeout=1).is_success
+        return is_successful(f"{config.traces_url}/api/services")
 
     limits = {name: os.environ[name] for name in ("TRACE_STORE_MB",) if name in os.environ}
     ports = ["TRACES_PORT", "OTLP_PORT", "OTLP_HTTP_PORT"]
