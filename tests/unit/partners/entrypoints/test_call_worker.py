@@ -116,7 +116,7 @@ async def test_error_of_one_call_is_one_failed_attempt(
 async def test_worker_continues_after_database_outage(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(call_worker, "POLL_INTERVAL_S", 0)
+    monkeypatch.setattr(call_worker, "POLL_INTERVAL_S", 0.05)
 
     class UnavailableOnce(FakeRepository):
         failures = 1
