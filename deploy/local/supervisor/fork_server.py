@@ -5,9 +5,10 @@ By default, `multiprocessing` starts it as another program, which imports the li
 
 import os
 import socket
+import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker, util
+from typing import NoReturn
 
 from setproctitle import setproctitle
 
@@ -36,13 +37,12 @@ def prepare_fork_server() -> None:
     util.spawnv_passfds = start_server
 
 
-def _run_server(connection: socket.socket) -> None:
+def _run_server(connection: socket.socket) -> NoReturn:
     """Wait for the socket and the pipe of the fork server, run it and exit."""
     setproctitle("deploy.local fork server")
     with connection:
         _, descriptors, _, _ = socket.recv_fds(connection, 1, 2)
     if descriptors:  # otherwise the supervisor has ended
         listener, alive = descriptors
-        with suppress(SystemExit):
-            forkserver.main(listener, alive, preload=[])
-    os._exit(0)
+        forkserver.main(listener, alive, preload=[])
+    sys.exit()
