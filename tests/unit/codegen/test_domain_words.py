@@ -35,7 +35,8 @@ EXCEPTIONS = {
 """Permitted tokens by pattern of the file, with the reason."""
 
 AMQP_TERMS = re.compile(
-    r"\w*delivery_(tag|mode)\b|confirm_delivery|DeliveryMode|FLAG_DELIVERY_MODE|[Dd]elivery tags?\b|\bdelivery: MessageMetadata"
+    r"\w*delivery_(tag|mode)\b|confirm_delivery|DeliveryMode|[Dd]elivery tags?\b|\bdelivery: MessageMetadata"
+    r"|FLAG_DELIVERY_MODE"
     r"|\b(x-)?delivery-(attempt|dead-at|dead-reason|limit|outages|replays)\b|\b_UNLIMITED_DELIVERIES\b"
     r"|\bdeliveries of\b|\bcounts as a delivery\b|\bDelivery is unordered\b"
 )
