@@ -46,7 +46,7 @@ class Http1Protocol(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._unstarted: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
-        self._is_ignoring = self._is_draining = False
+        self._is_pipelined = self._is_draining = False
         self._idle_since = self._loop.time()
         self._idle_timer: asyncio.TimerHandle | None = None
         self.resumed: asyncio.Event | None = None
@@ -84,11 +84,10 @@ class Http1Protocol(asyncio.Protocol):
         """Parse a part of a request. The application starts when the headers are complete."""
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            log.warning("request for another protocol; serving it with HTTP/1.1")
-        except httptools.HttpParserError as error:
-            log.warning("malformed request: %s; closing the connection", error)
-            if self._exchange is None:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            # The body of a request for another protocol is not parsed.
+            log.warning("malformed request: %r; closing the connection", error)
+            if self._exchange is self._unstarted:
                 self.write(_BAD_REQUEST)
             self._close()
             return
@@ -103,7 +102,7 @@ class Http1Protocol(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Begin a request. A pipelined one is ignored: the connection is closed, and the client repeats it."""
-        self._is_ignoring = self._exchange is not None
+        self._is_pipelined = self._exchange is not None
         if self._exchange is not None:
             self._exchange.is_persistent = False
         self._url, self._headers = b"", []
@@ -118,8 +117,9 @@ class Http1Protocol(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Create the exchange."""
-        if self._is_ignoring:
+        if self._is_pipelined:
             return
+        headers, self._headers = self._headers, []  # the parser also reports trailers as headers
         raw_path, _, query = self._url.partition(b"?")
         path = raw_path.decode("latin-1")
         scope = {
@@ -131,7 +131,7 @@ class Http1Protocol(asyncio.Protocol):
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw_path,
             "query_string": query,
-            "headers": self._headers,
+            "headers": headers,
             "state": self._app_state.copy(),
         }
         is_persistent = self._parser.should_keep_alive() and not self._is_draining
@@ -139,7 +139,7 @@ class Http1Protocol(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Add a part of the body, which is discarded if the response is complete."""
-        if self._exchange is None or self._is_ignoring:
+        if self._exchange is None or self._is_pipelined:
             return
         self._exchange.body += body
         if len(self._exchange.body) > MAX_BUFFERED_BYTES and self._transport is not None:
@@ -147,7 +147,7 @@ class Http1Protocol(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Complete the body."""
-        if self._exchange is not None and not self._is_ignoring:
+        if self._exchange is not None and not self._is_pipelined:
             self._exchange.is_body_complete = True
 
     def write(self, data: bytes) -> None:
@@ -161,11 +161,11 @@ class Http1Protocol(asyncio.Protocol):
             self._transport.resume_reading()
 
     def pause_writing(self) -> None:
-        """Let responses wait."""
+        """Suspend responses, since the write buffer is full."""
         self.resumed = asyncio.Event()
 
     def resume_writing(self) -> None:
-        """Let responses continue."""
+        """Resume responses."""
         if self.resumed is not None:
             self.resumed.set()
             self.resumed = None
@@ -174,18 +174,20 @@ class Http1Protocol(asyncio.Protocol):
         """Wait for the next request, or close the connection."""
         self._exchange = None
         self._idle_since = self._loop.time()
-        if not exchange.is_persistent:
-            self._close()
-        elif not exchange.is_body_complete:
+        if exchange.is_persistent:
             self.resume_reading()
+        else:
+            self._close()
 
     async def _run(self, exchange: Exchange) -> None:
         """Run the application. An error ends the connection, so that no truncated response seems to be complete."""
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
-        # Outermost handler, which the shutdown cancels.
-        except BaseException as error:
-            log.error("request failed: %s %s", exchange.scope["method"], exchange.scope["path"], exc_info=error)
+        except asyncio.CancelledError:
+            log.warning("request cancelled: %s %s", exchange.scope["method"], exchange.scope["path"])
+        # Outermost handler: the next request of the connection is independent of this one.
+        except Exception:
+            log.exception("request failed: %s %s", exchange.scope["method"], exchange.scope["path"])
         if exchange.is_complete or self.is_closed:
             return
         if not exchange.is_started:

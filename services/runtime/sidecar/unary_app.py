@@ -61,7 +61,7 @@ class UnaryApp:
             raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "deadline exceeded") from None
         except asyncio.CancelledError:
             # The server cancels calls of disconnected callers, and those that outlast the grace period of its shutdown.
-            raise StatusError(grpc.StatusCode.CANCELLED, "service is shutting down") from None
+            raise StatusError(grpc.StatusCode.CANCELLED, "call cancelled") from None
 
 
 async def _read_body(receive: Receive) -> bytes:

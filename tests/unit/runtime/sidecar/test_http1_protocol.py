@@ -146,9 +146,17 @@ async def test_pipelined_request_is_not_served_and_closes_connection() -> None:
         assert (count, client.transport.is_closed) == (1, True)
 
 
-async def test_malformed_request_is_rejected_and_closes_connection() -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n",
+        b"POST / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 4\r\n\r\nbody",
+    ],
+)
+async def test_malformed_request_is_rejected_and_closes_connection(data: bytes) -> None:
     client = Client(echo)
-    client.protocol.data_received(b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")
+    client.protocol.data_received(data)
     assert client.transport.data.startswith(b"HTTP/1.1 400 ")
     assert client.transport.is_closed
     assert not client.state.tasks
@@ -181,6 +189,36 @@ async def test_response_before_the_end_of_an_unread_body_resumes_reading() -> No
     proceed.set()
     await client.wait_for_response()
     assert [*states, client.transport.is_paused] == [True, False]
+
+
+async def test_response_to_a_complete_unread_body_resumes_reading() -> None:
+    async def reject(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, b"", 413)
+
+    client = Client(reject)
+    size = MAX_BUFFERED_BYTES + 1
+    client.protocol.data_received(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (size, bytes(size)))
+    assert (client.transport.data.count(b" 413 "), client.transport.is_paused) == (1, False)
+    client.protocol.data_received(REQUEST)
+    assert client.transport.data.count(b" 413 ") == 2
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+async def test_trailer_is_no_header(parts: int) -> None:
+    """A trailer could otherwise pretend to be a header of the sidecar."""
+    scopes: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await respond(send, await read_body(receive))
+
+    client = Client(app)
+    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    rest = b"4\r\nbody\r\n0\r\nX-Jwt-Payload: forged\r\n\r\n"
+    for data in [head + rest] if parts == 1 else [head, rest]:
+        client.protocol.data_received(data)
+    assert await client.wait_for_response() == RESPONSE
+    assert scopes[0]["headers"] == [(b"transfer-encoding", b"chunked")]
 
 
 async def test_unread_body_pauses_reading() -> None:
