@@ -125,8 +125,9 @@ def _start_mesh(config: MeshConfig, scope: str) -> int:
         return 1
     with (config.ensure_subdirectory("logs") / "supervisor.log").open("ab") as log:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local.supervisor", "--only", scope],
-            cwd=ROOT,
+            [sys.executable, "-P", "-m", "deploy.local.supervisor", "--only", scope],
+            cwd=config.folder,
+            env=os.environ | build_own_environment(config) | {"DELIVERY_STATE": str(config.folder)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -148,9 +149,6 @@ def stop_mesh(config: MeshConfig) -> int:
 
 def run_supervisor(config: MeshConfig, scope: str) -> int:
     """Run the supervisor in this process; `up` starts it as a subprocess. Return the exit code."""
-    # Python processes are forked from a child of this process, which inherits both.
-    os.chdir(config.folder)
-    os.environ.update(build_own_environment(config))
     return asyncio.run(Supervisor(config, scope).run())
 
 

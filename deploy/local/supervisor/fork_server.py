@@ -30,8 +30,11 @@ def prepare_fork_server() -> None:
 
     def start_server(path: object, args: object, passfds: Sequence[int]) -> int:
         util.spawnv_passfds = start_program
-        with parent:
-            socket.send_fds(parent, [b"\0"], [*passfds])
+        try:
+            with parent:
+                socket.send_fds(parent, [b"\0"], [*passfds])
+        except BrokenPipeError:  # the fork was killed
+            return start_program(path, args, passfds)
         return pid
 
     util.spawnv_passfds = start_server

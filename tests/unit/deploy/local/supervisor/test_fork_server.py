@@ -69,6 +69,19 @@ run_process()
     assert "colorsys" not in second["modules"]
 
 
+def test_fork_server_is_started_as_a_program_if_the_fork_was_killed_before_its_use() -> None:
+    statements = """
+fork = list_children()[0]
+print(fork, flush=True)
+os.kill(fork, signal.SIGKILL)
+os.waitid(os.P_PID, fork, os.WEXITED | os.WNOWAIT)
+run_process()
+"""
+    fork, report = run_program(statements)
+    assert report["parent"] != fork
+    assert "colorsys" not in report["modules"]
+
+
 def test_unused_fork_server_exits_with_the_program() -> None:
     """It has the standard output of the program, for whose end `run_program` waits."""
     assert run_program("") == []
