@@ -51,12 +51,18 @@ def _build_headers() -> list[Config]:
     ]
 
 
-def _choose_by_status(values: Mapping[int, str]) -> str:
-    """Return a CEL expression of a text by the status of the reply. The last one is that of all other statuses."""
-    *conditional, (_, last) = (
-        (status, json.dumps(text, ensure_ascii=False).replace("%", r"\x25")) for status, text in values.items()
-    )
-    return "".join(f"response.code == {status} ? {text} : " for status, text in conditional) + last
+def _choose_by_status(values: Mapping[int, str], default: str | None = None) -> str:
+    """Return a CEL expression of a text by the status of the reply.
+
+    All other statuses have the default, or the last text.
+    """
+    texts = {status: _format_string(text) for status, text in values.items()}
+    otherwise = texts.popitem()[1] if default is None else _format_string(default)
+    return "".join(f"response.code == {status} ? {text} : " for status, text in texts.items()) + otherwise
+
+
+def _format_string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("%", r"\x25")
 
 
 def build_problem_body(reasons: Mapping[int, str], catalogue: dict[str, Any]) -> Config:
@@ -127,7 +133,7 @@ def build_local_replies(catalogue: dict[str, Any]) -> Config:
 def _build_mapper(reply_filter: Config, reasons: Mapping[int, str], catalogue: dict[str, Any]) -> Config:
     """Return a mapper for replies with the reasons of their statuses. The status of a single reason replaces theirs."""
     retry = {status: RETRY_AFTER_S[status] for status in reasons if status in RETRY_AFTER_S}
-    retry_after = f"%CEL({_choose_by_status(retry | {0: ''})})%"  # an empty header is not added
+    retry_after = f"%CEL({_choose_by_status(retry, default='')})%"  # an empty header is not added
     mapper: Config = {
         "filter": reply_filter,
         "headers_to_add": [

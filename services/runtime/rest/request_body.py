@@ -67,10 +67,9 @@ def parse_media_type(headers: HeaderList) -> str:
 
 def has_content_coding(headers: HeaderList) -> bool:
     """Return whether the body is compressed or encoded otherwise (RFC 9110 8.4), which is not supported."""
-    for name, value in headers:
-        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            return True
-    return False
+    return any(
+        name == b"content-encoding" and value.strip().lower() not in (b"", b"identity") for name, value in headers
+    )
 
 
 def create_unsupported_media_type_error(*supported: str) -> ApiError:

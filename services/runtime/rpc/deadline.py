@@ -25,8 +25,4 @@ def compute_effective_timeout_s(*timeouts_s: float | None) -> float | None:
 
 
 def _find_shortest(*timeouts_s: float | None) -> float | None:
-    shortest_s = None
-    for timeout_s in timeouts_s:
-        if timeout_s is not None and (shortest_s is None or timeout_s < shortest_s):
-            shortest_s = timeout_s
-    return shortest_s
+    return min((timeout_s for timeout_s in timeouts_s if timeout_s is not None), default=None)
