@@ -1,5 +1,6 @@
 """Event consumers of orders."""
 
+import asyncio
 from typing import ClassVar
 
 from generated.events.consumers import (
@@ -30,6 +31,9 @@ from services.orders.domain.payments import PaymentOutcome, PaymentRecord
 from services.orders.usecases.ports import HistoryRepository, Repository
 from services.runtime.core.clock import Clock
 from services.runtime.messaging.events import MalformedEvent, MessageMetadata
+
+MAX_CONCURRENT_CANCELLATIONS = 16
+"""Maximum concurrent cancellations of a process. Each has a transaction, and waits for a connection of the pool."""
 
 
 class HistoryConsumer(OrdersHistoryConsumer):
@@ -126,7 +130,7 @@ class ReadinessConsumer(OrdersReadinessConsumer):
 class PartnersConsumer(OrdersPartnersConsumer):
     """Processes the result of order calls to partners.
 
-    Many messages at a time, since acknowledgements are stored in batches.
+    Many messages at a time, since acknowledgements are stored in batches. Cancellations are not, and are limited.
     """
 
     PREFETCH: ClassVar[int] = 200
@@ -134,6 +138,7 @@ class PartnersConsumer(OrdersPartnersConsumer):
     def __init__(self, repository: Repository, clock: Clock) -> None:
         self._repository = repository
         self._clock = clock
+        self._cancellations = asyncio.Semaphore(MAX_CONCURRENT_CANCELLATIONS)
 
     async def on_partner_notified(self, event: PartnerNotified, delivery: MessageMetadata) -> None:
         """Record when the partner's system acknowledged the order."""
@@ -143,15 +148,16 @@ class PartnersConsumer(OrdersPartnersConsumer):
 
     async def on_partner_unreachable(self, event: PartnerUnreachable, delivery: MessageMetadata) -> None:
         """Cancel and refund the order. Idempotent by event id."""
-        await usecases.cancel_order_for_unreachable_partner(
-            self._repository,
-            self._clock,
-            self.QUEUE,
-            delivery.event_id,
-            event.order_id,
-            event.partner_id,
-            event.reason,
-        )
+        async with self._cancellations:
+            await usecases.cancel_order_for_unreachable_partner(
+                self._repository,
+                self._clock,
+                self.QUEUE,
+                delivery.event_id,
+                event.order_id,
+                event.partner_id,
+                event.reason,
+            )
 
 
 class UsersConsumer(OrdersUsersConsumer):

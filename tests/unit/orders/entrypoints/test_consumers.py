@@ -1,13 +1,16 @@
 """Event consumers of orders: history entries, payments, partner events and deleted users."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from generated.proto.delivery.events import v1
+from services.orders import usecases
 from services.orders.domain.orders import HistoryEntry, OrderStatus
 from services.orders.domain.payments import PaymentOutcome, PaymentRecord
 from services.orders.entrypoints.consumers import (
+    MAX_CONCURRENT_CANCELLATIONS,
     HistoryConsumer,
     PartnersConsumer,
     PaymentsConsumer,
@@ -18,6 +21,7 @@ from services.orders.usecases.event_factory import build_payment_recorded
 from services.runtime.messaging.events import MalformedEvent, MessageMetadata
 from tests.unit.fake_transactions import NOW
 from tests.unit.orders.fakes import FakeHistory, FakeRepository, build_order
+from tests.wait import wait_until_async
 
 SNAPSHOT = v1.OrderSnapshot(order_id="o1", version=3, actor="bank:visa", at=NOW)
 RECORD = PaymentRecord("visa", "p1", "o1", 250, "USD", PaymentOutcome.OVERPAID, 50, NOW)
@@ -102,6 +106,30 @@ async def test_order_of_unreachable_partner_is_cancelled() -> None:
     )
     assert repository.orders["o1"].status is OrderStatus.CANCELLED
     assert repository.processed_events == {(PartnersConsumer.QUEUE, "e1")}
+
+
+async def test_concurrent_cancellations_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = max_running = finished = 0
+    released = asyncio.Event()
+
+    async def cancel(*_: object) -> None:
+        nonlocal running, max_running, finished
+        running += 1
+        max_running = max(max_running, running)
+        await released.wait()
+        running -= 1
+        finished += 1
+
+    monkeypatch.setattr(usecases, "cancel_order_for_unreachable_partner", cancel)
+    repository = FakeRepository()
+    consumer = PartnersConsumer(repository, repository.clock)
+    event = v1.PartnerUnreachable(order_id="o1", partner_id=1, reason="410")
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        for _ in range(PartnersConsumer.PREFETCH):
+            tasks.create_task(consumer.on_partner_unreachable(event, build_delivery()))
+        await wait_until_async(lambda: running >= MAX_CONCURRENT_CANCELLATIONS, 5, 0)
+        released.set()
+    assert (max_running, finished) == (MAX_CONCURRENT_CANCELLATIONS, PartnersConsumer.PREFETCH)
 
 
 async def test_orders_of_deleted_user_are_anonymised() -> None:
