@@ -76,6 +76,8 @@ class PublisherConfirms:
         delivery_tag, acked = frame.method.delivery_tag, isinstance(frame.method, Basic.Ack)
         if not frame.method.multiple:
             self._unconfirmed.pop(delivery_tag).track_confirmed(acked=acked)
+            if not self._unconfirmed:
+                self._first_unconfirmed_tag = self._last_delivery_tag + 1
             return
         for tag in range(self._first_unconfirmed_tag, delivery_tag + 1):
             if (batch := self._unconfirmed.pop(tag, None)) is not None:

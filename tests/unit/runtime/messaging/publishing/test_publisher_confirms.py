@@ -79,3 +79,18 @@ async def test_wait_can_be_repeated_after_timeout() -> None:
 
 async def test_empty_batch_is_confirmed() -> None:
     await PublisherConfirms().register([]).wait()
+
+
+async def test_single_acks_advance_the_first_unconfirmed_tag() -> None:
+    confirms = PublisherConfirms()
+    for tag in range(1, 4):
+        confirms.register(["m"])
+        confirms.on_confirm(frame(Basic.Ack, tag))
+    assert confirms._first_unconfirmed_tag == 4
+
+    batch = confirms.register(["a", "b"])
+    confirms.on_confirm(frame(Basic.Ack, 5))
+    assert confirms._first_unconfirmed_tag == 4
+    confirms.on_confirm(frame(Basic.Ack, 4))
+    assert confirms._first_unconfirmed_tag == 6
+    await batch.wait()
