@@ -11,7 +11,10 @@ from services.runtime.core.errors import ApiError
 log = logging.getLogger(__name__)
 
 EARLY_TIMER_S = 0.005
-"""Maximum time by which a timer of the event loop may end early, so that the run before was the one of that time."""
+"""Maximum seconds by which a timer of the event loop may end before its time.
+
+A run that begins less than this before an aligned time is the run of that time; the next one is an interval later.
+"""
 
 _random = random.SystemRandom()
 _phase_s = _random.uniform(0, 3600)
@@ -20,6 +23,8 @@ _phase_s = _random.uniform(0, 3600)
 
 def compute_delay_s(interval_s: float) -> float:
     """Return the seconds until the next run of a periodic job, at most its interval and EARLY_TIMER_S.
+
+    The interval is above zero.
 
     Jobs of a process with the same interval, or with multiples of it, run at the same time. An idle process therefore
     wakes up less often.
@@ -41,21 +46,24 @@ async def run_periodically(
 ) -> None:
     """Repeat `work` until it returns 0, then again after `compute_delay_s(interval_s)` seconds, until cancelled.
 
-    `interval_s` may be a function that returns the interval after each run. `work` returns the number of processed
-    items. Setting `trigger` starts the next run without waiting for the interval. An exception is logged, an unexpected
-    one with its traceback, and the job continues with its next run.
+    `interval_s` is above zero; it may be a function that returns the interval after each run. `work` returns the number
+    of processed items. Setting `trigger` starts the next run without waiting for the interval. An exception is logged,
+    an unexpected one with its traceback, and the next run begins after the whole interval.
     """
     trigger = trigger or asyncio.Event()
     while True:
         trigger.clear()
+        has_failed = True
         try:
             while await work():
                 pass
+            has_failed = False
         except ApiError as error:
             log.warning("periodic job failed: %s: %s; retrying after the interval", name, error)
         # Boundary of one run: an unexpected error must not end the process and its other jobs.
         except Exception:
             log.exception("periodic job failed: %s: unexpected error; retrying after the interval", name)
+        delay_s = interval_s() if callable(interval_s) else interval_s
         with suppress(TimeoutError):
-            async with asyncio.timeout(compute_delay_s(interval_s() if callable(interval_s) else interval_s)):
+            async with asyncio.timeout(delay_s if has_failed else compute_delay_s(delay_s)):
                 await trigger.wait()

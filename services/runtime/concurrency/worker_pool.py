@@ -55,6 +55,7 @@ class WorkerPool[J: Job]:
     jobs may be waiting, and when a job is due again at the time that `run_job` returned. With `poll_delay_after_job_s`
     it is also polled after a job has finished, for queues in which a running job blocks others; jobs that finish within
     the delay share the poll. `name` is the noun for a job in log lines.
+    `poll_interval_s` is above zero.
     """
 
     name: str
@@ -84,13 +85,16 @@ class WorkerPool[J: Job]:
                 self._cancel_poll_after_jobs()
                 free_workers = self._count_free_workers()
                 jobs = await self._claim(free_workers) if free_workers else ()
+                if jobs is None:
+                    await self._wait_for_jobs(self.poll_interval_s)
+                    continue
                 for job in jobs:
                     self._start(job, copy_context())
                 if len(jobs) == free_workers:
                     await self._worker_freed.wait()
                     await asyncio.sleep(COALESCE_DELAY_S)
                 else:
-                    await self._wait_for_jobs()
+                    await self._wait_for_jobs(compute_delay_s(self.poll_interval_s))
         finally:
             await self._drain()
             self._cancel_poll_after_jobs()
@@ -109,11 +113,11 @@ class WorkerPool[J: Job]:
     def _count_free_workers(self) -> int:
         return self.max_concurrent - len(self._running) - self._reserved
 
-    async def _wait_for_jobs(self) -> None:
+    async def _wait_for_jobs(self, delay_s: float) -> None:
         self._idle_context = copy_context()
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(compute_delay_s(self.poll_interval_s)):
+                async with asyncio.timeout(delay_s):
                     await self.wakeup.wait()
         finally:
             self._idle_context = None
@@ -140,7 +144,8 @@ class WorkerPool[J: Job]:
         self._reserved -= 1
         self._worker_freed.set()
 
-    async def _claim(self, size: int) -> Sequence[J]:
+    async def _claim(self, size: int) -> Sequence[J] | None:
+        """Return the claimed jobs, or None after a failure."""
         now = self.clock()
         try:
             return await self.claim(size, now, now + self.lease)
@@ -149,7 +154,7 @@ class WorkerPool[J: Job]:
         # Boundary of the queue: an unexpected error must not end the process and its other jobs.
         except Exception:
             log.exception("claiming a %s failed: unexpected error; retrying after the poll interval", self.name)
-        return ()
+        return None
 
     async def _run_job(self, job: J) -> None:
         try:

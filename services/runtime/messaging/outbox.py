@@ -210,18 +210,19 @@ class Relay:
                 await self._check_routing(channel)
             is_poll = not self._has_new_events.is_set()
             self._has_new_events.clear()
-            started_at, poll_interval_s = loop.time(), POLL_INTERVAL_S
+            started_at = loop.time()
             try:
                 if not is_poll or await self._database.fetch_one(_SELECT_PENDING) is not None:
                     await self._publish_pending(channel)
             except ApiError:
                 log.warning("reading the outbox failed: database unavailable; retrying")
-                poll_interval_s = RETRY_INTERVAL_S
+                delay_s = RETRY_INTERVAL_S
+            else:
+                delay_s = compute_delay_s(POLL_INTERVAL_S)
             if self._routing_check.is_due:
                 continue
             try:
-                delay_s = min(compute_delay_s(poll_interval_s), self._routing_check.seconds_until_due)
-                async with asyncio.timeout(delay_s):
+                async with asyncio.timeout(min(delay_s, self._routing_check.seconds_until_due)):
                     await channel.wait_while_connected(self._has_new_events)
             except TimeoutError:
                 continue

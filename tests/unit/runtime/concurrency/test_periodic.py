@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from generated.problems import Reason
+from services.runtime.concurrency import periodic
 from services.runtime.concurrency.periodic import EARLY_TIMER_S, compute_delay_s, run_periodically, set_trigger_later
 from services.runtime.core.errors import ApiError
 from tests.wait import wait_until_async
@@ -140,3 +141,13 @@ async def test_early_timer_waits_for_the_next_time(monkeypatch: pytest.MonkeyPat
     delay_s = compute_delay_s(5.0)
     monkeypatch.setattr(loop, "time", lambda: 100.0 + delay_s - EARLY_TIMER_S / 2)
     assert compute_delay_s(5.0) == pytest.approx(5.0 + EARLY_TIMER_S / 2)
+
+
+@pytest.mark.parametrize("error", [ApiError(Reason.UPSTREAM_UNAVAILABLE), ValueError("broken")])
+async def test_failed_job_is_retried_after_the_whole_interval(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(periodic, "compute_delay_s", lambda _: 0.0)
+    work = Work(error)
+    async with running_job(work):
+        await work.wait_for_calls(1)

@@ -375,3 +375,17 @@ async def test_jobs_of_reservations_have_contexts_of_their_own() -> None:
             reserve(pool).start(FakeJob(name))
         await jobs.wait_for_finished(2)
     assert values == ["pool", "pool"]
+
+
+@pytest.mark.parametrize("error", [OUTAGE, ValueError("bug")])
+async def test_failed_claim_is_retried_after_the_whole_interval(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_pool, "compute_delay_s", lambda _: 0.0)
+    jobs = Jobs("a")
+    jobs.claim_errors = [error]
+    async with running_pool(jobs):
+        await jobs.wait_for_claims(1)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(jobs.claims) == 1

@@ -53,9 +53,9 @@ class FakeTable:
         self.report_insertion = hook
 
     async def fetch_one(self, _: object) -> int | None:
+        self.polls += 1
         if self.error is not None:
             raise self.error
-        self.polls += 1
         return self.row_ids[0] if self.row_ids else None
 
     @asynccontextmanager
@@ -247,6 +247,17 @@ async def test_poll_without_events_begins_no_transaction(monkeypatch: pytest.Mon
         assert table.transactions == 0
         table.row_ids.append(1)  # of another process, which does not notify this one
         await wait_until_async(lambda: channel.event_ids == ["e1"], interval_s=0)
+
+
+async def test_failed_poll_is_retried_after_the_whole_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "compute_delay_s", lambda _: 0.0)
+    table = FakeTable([1])
+    table.error = ApiError(Reason.UPSTREAM_UNAVAILABLE)
+    async with run_in_background(create_relay(table)._publish_loop(cast(Channel, FakeChannel()))):
+        await wait_until_async(lambda: table.polls >= 1, interval_s=0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert table.polls == 1
 
 
 @pytest.mark.parametrize("failing_batch", [1, 2, 3])
