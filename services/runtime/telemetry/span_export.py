@@ -39,6 +39,8 @@ class IdleSpanProcessor(SpanProcessor):
         self._queue = queue.SimpleQueue[ReadableSpan | None]()
         self._is_full = threading.Event()
         """Set when a batch is complete, and at the shutdown, so that it is exported without a delay."""
+        self._is_dropping = False
+        """Set by the first dropped span until the queue was empty, so that only that span is logged."""
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="span-export", daemon=True)
         self._thread.start()
@@ -47,10 +49,16 @@ class IdleSpanProcessor(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Add a sampled span to the queue."""
         is_sampled = span.context is not None and span.context.trace_flags.sampled
-        if is_sampled and not self._is_stopping and self._queue.qsize() < self._queue_size:
-            self._queue.put(span)
-            if self._is_batch_complete():
-                self._is_full.set()
+        if not is_sampled or self._is_stopping:
+            return
+        if self._queue.qsize() >= self._queue_size:
+            if not self._is_dropping:
+                self._is_dropping = True
+                log.warning("span dropped: queue of %d spans full; dropping until it has space", self._queue_size)
+            return
+        self._queue.put(span)
+        if self._is_batch_complete():
+            self._is_full.set()
 
     @override
     def shutdown(self) -> None:
@@ -69,7 +77,10 @@ class IdleSpanProcessor(SpanProcessor):
                 continue
             if span is not None:
                 self._is_full.wait(self._delay_s)
-                self._send([span, *self._remove_queued(self._batch_size - 1)])
+                spans = [span, *self._remove_queued(self._batch_size - 1)]
+                if self._queue.empty():
+                    self._is_dropping = False
+                self._send(spans)
                 self._is_full.clear()
                 if self._is_stopping or self._is_batch_complete():
                     self._is_full.set()
@@ -90,9 +101,14 @@ class IdleSpanProcessor(SpanProcessor):
             self._exporter.export(spans)
         # Boundary of one batch: an unexpected error must not end the export of later ones.
         except Exception:
-            log.exception("%d spans not exported", len(spans))
+            log.exception("%d spans not exported: unexpected error; they are missing in traces", len(spans))
 
     def _close_exporter(self) -> None:
         exporter, self._exporter = self._exporter, None
-        if exporter is not None:
+        if exporter is None:
+            return
+        try:
             exporter.shutdown()
+        # Boundary of one exporter: an unexpected error must not end the export of later spans.
+        except Exception:
+            log.exception("span exporter not closed: unexpected error; the next batch creates another one")

@@ -22,8 +22,9 @@ class Collector:
 
     def __init__(self, failures: int = 0) -> None:
         self.batches: list[list[str]] = []
-        self.created, self.closed = 0, 0
+        self.created, self.started, self.closed = 0, 0, 0
         self.failures = failures
+        self.close_error: Exception | None = None
         self.is_receiving = threading.Event()
         self.is_receiving.set()
 
@@ -42,6 +43,7 @@ class RecordingExporter(SpanExporter):
 
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self._collector.started += 1
         self._collector.is_receiving.wait()
         self._collector.batches.append([span.name for span in spans])
         if len(self._collector.batches) <= self._collector.failures:
@@ -51,6 +53,8 @@ class RecordingExporter(SpanExporter):
     @override
     def shutdown(self) -> None:
         self._collector.closed += 1
+        if self._collector.close_error is not None:
+            raise self._collector.close_error
 
 
 def create_provider(collector: Collector) -> TracerProvider:
@@ -132,7 +136,7 @@ def test_failed_export_does_not_end_later_ones(caplog: pytest.LogCaptureFixture)
         wait_until(lambda name=name: name in collector.names, 5)  # type: ignore[misc]
     provider.shutdown()
     assert collector.batches == [["a"], ["b"]]
-    assert "1 spans not exported" in caplog.text
+    assert "1 spans not exported: unexpected error" in caplog.text
 
 
 @pytest.mark.usefixtures("_short_delay")
@@ -153,4 +157,39 @@ def test_thread_takes_no_processor_time_without_spans() -> None:
     before = time.clock_gettime(clock)
     time.sleep(0.3)
     assert time.clock_gettime(clock) - before < 0.001
+    provider.shutdown()
+
+
+@pytest.mark.usefixtures("_short_delay")
+def test_failed_close_does_not_end_the_export(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(span_export, "CLOSE_AFTER_S", 0.01)
+    collector = Collector()
+    collector.close_error = RuntimeError("channel failed")
+    provider = create_provider(collector)
+    for count in (1, 2):
+        record_spans(provider, "a")
+        wait_until(lambda count=count: collector.closed == count, 5)  # type: ignore[misc]
+    provider.shutdown()
+    assert collector.names == ["a", "a"]
+    assert "span exporter not closed: unexpected error" in caplog.text
+
+
+def test_first_dropped_span_is_logged_until_the_queue_is_empty(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "0")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "2")
+    collector = Collector()
+    provider = create_provider(collector)
+    for count in (1, 2):
+        collector.is_receiving.clear()
+        started = collector.started
+        record_spans(provider, "a")
+        wait_until(lambda started=started: collector.started > started, 5)  # type: ignore[misc]
+        record_spans(provider, "b", "c", "dropped", "dropped")
+        assert caplog.text.count("span dropped: ") == count
+        collector.is_receiving.set()
+        wait_until(lambda count=count: collector.names == ["a", "b", "c"] * count, 5)  # type: ignore[misc]
     provider.shutdown()
