@@ -121,7 +121,10 @@ def test_page_of_an_order_shows_everything_and_settles_its_refund(
         expect(console.get_by_role("region", name=name)).to_be_visible()
     expect(console.get_by_role("region", name="History").locator("tbody tr")).to_have_count(2)
     href = console.get_by_role("link", name="Traces of this order").get_attribute("href") or ""
-    assert order.id in httpx.get(href.replace("/search?", "/api/traces?"), trust_env=False).text
+    wait_until(
+        lambda: order.id in httpx.get(href.replace("/search?", "/api/traces?"), trust_env=False).text,
+        description="the traces of the order are exported",
+    )
     check_accessibility(console)
     save_screenshot(console, "console-desktop-order")
     fill(console, reason="Out of stock")

@@ -251,7 +251,9 @@ def is_settled() -> bool:
 @pytest.fixture(scope="module")
 def marked_run(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client, bearer: Bearer) -> MarkedRun:
     """Send all requests with markers, and wait until events are processed and logs written."""
-    files = [path for path in mesh.state_dir.rglob("*.log") if path.name != "sandbox.log"]
+    # Not those of other meshes of the tests, whose folders are below.
+    files = [path for folder in ("logs", "rabbitmq/log") for path in (mesh.state_dir / folder).glob("*.log")]
+    files = [path for path in files if path.name != "sandbox.log"]
     run = MarkedRun(SensitiveMarkers(CONTRACT), {path: path.stat().st_size for path in files})
 
     def record_trace(response: httpx.Response) -> None:
