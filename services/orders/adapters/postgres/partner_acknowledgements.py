@@ -48,8 +48,9 @@ class PostgresAcknowledgementStore:
         await self._batcher.submit(acknowledgement)
 
     async def _record_all(self, acknowledgements: Sequence[Acknowledgement]) -> Sequence[None]:
-        # One row per order and partner, since the statement would use any of several. In a common order, so that
-        # concurrent statements with the same orders do not deadlock.
+        # One row per order and partner, since the statement would use any of several. The common order makes deadlocks
+        # of concurrent statements less likely; the plan may lock rows in another one. A deadlocked batch fails with
+        # UPSTREAM_UNAVAILABLE, and its messages are retried.
         earliest = {each[:2]: each for each in sorted(acknowledgements, reverse=True)}
         rows = [
             {"order_id": order_id, "partner_id": str(partner_id), "notified_at": at}
