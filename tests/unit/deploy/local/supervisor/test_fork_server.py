@@ -69,7 +69,7 @@ run_process()
     assert "colorsys" not in second["modules"]
 
 
-def test_fork_server_is_started_as_a_program_if_the_fork_was_killed_before_its_use() -> None:
+def test_unused_fork_that_was_killed_is_replaced_by_a_program() -> None:
     statements = """
 fork = list_children()[0]
 print(fork, flush=True)
