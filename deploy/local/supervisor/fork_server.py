@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from multiprocessing import forkserver, resource_tracker, util
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
@@ -28,7 +28,7 @@ def prepare_fork_server() -> None:
     resource_tracker.ensure_running()  # a program as well
     start_program = util.spawnv_passfds
 
-    def start_server(path: object, args: object, passfds: Sequence[int]) -> int:
+    def start_server(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> int:
         util.spawnv_passfds = start_program
         try:
             with parent:
