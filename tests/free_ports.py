@@ -11,12 +11,15 @@ PORTS = range(20_500, 24_000)
 
 
 def find_free_ports(count: int) -> list[int]:
-    """Return different unused ports of the loopback address. Raises ValueError if there are not enough."""
+    """Return different unused ports of the loopback address, which no other process of the tests chooses, either.
+
+    Raises ValueError if there are not enough.
+    """
     ports: list[int] = []
     for port in random.sample(PORTS, len(PORTS)):
         if len(ports) == count:
             return ports
-        if is_free(port):
+        if is_free(port) and _reserve(port):
             ports.append(port)
     raise ValueError(f"fewer than {count} ports are free")
 
@@ -34,3 +37,18 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def _reserve(port: int) -> bool:
+    """Return whether no running process of the tests has chosen the port, which may be unused at the moment.
+
+    An abstract Unix socket with the port in its name is the reservation. It is open until this process exits.
+    """
+    reservation = socket.socket(socket.AF_UNIX)
+    try:
+        reservation.bind(f"\0test-port-{port}")
+    except OSError:
+        reservation.close()
+        return False
+    reservation.detach()
+    return True

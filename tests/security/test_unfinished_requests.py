@@ -135,9 +135,9 @@ def is_answered(connection: socket.socket) -> bool:
 
 
 def test_idle_connections_of_one_client_do_not_exhaust_the_edge(tmp_path: Path) -> None:
-    """This edge has a quarter of the heap, so that fewer connections fill it. Its admin interface stays reachable."""
+    """This edge has a sixth of the heap, so that fewer connections fill it. Its admin interface stays reachable."""
     heap = '"max_heap_size_bytes": '
-    replacements = {f"{heap}{MAX_HEAP_BYTES}": f"{heap}{MAX_HEAP_BYTES // 4}"}
+    replacements = {f"{heap}{MAX_HEAP_BYTES}": f"{heap}{MAX_HEAP_BYTES // 6}"}
     with running_test_edge(tmp_path, replacements=replacements) as client, ExitStack() as stack:
         address = ("127.0.0.1", int(client.settings["EDGE_PORT"]))
         statistics_url = client.get_url("GATEWAY_ADMIN_PORT") + "/stats?filter=http.edge.downstream_cx_active"
