@@ -97,13 +97,18 @@ def stub(channel: AnyChannel) -> StreamStub:
     return StreamStub(channel)
 
 
-async def send(message: Any, *numbers: int, error: Exception | None = None, hang: bool = False) -> AsyncIterator[Any]:
+async def send(message: Any, *numbers: int, hang: bool = False) -> AsyncIterator[Any]:
     for number in numbers:
         yield message(number=number)
-    if error is not None:
-        raise error
     if hang:
         await asyncio.Event().wait()
+
+
+async def send_one_and_fail(message: Any, servicer: Sums) -> AsyncIterator[Any]:
+    """Fail once the servicer has received a message: a call that is cancelled earlier never starts its method."""
+    yield message(number=1)
+    await asyncio.wait_for(servicer.received_one.wait(), 5)
+    raise ValueError("no number")
 
 
 async def test_client_stream_has_one_response(stub: StreamStub, servicer: Sums) -> None:
@@ -129,12 +134,13 @@ async def test_error_of_servicer_is_raised_by_stub(stub: StreamStub, number: int
 
 async def test_error_of_requests_is_raised_and_cancels_call(stub: StreamStub, servicer: Sums) -> None:
     with pytest.raises(ValueError, match="no number"):
-        await stub.add(send(AddRequest, 1, error=ValueError("no number")))
+        await stub.add(send_one_and_fail(AddRequest, servicer))
     await asyncio.wait_for(servicer.ended.wait(), 5)
 
+    servicer.received_one.clear()
     servicer.ended.clear()
     with pytest.raises(ValueError, match="no number"):
-        [_ async for _ in stub.accumulate(send(AccumulateRequest, 1, error=ValueError("no number")))]
+        [_ async for _ in stub.accumulate(send_one_and_fail(AccumulateRequest, servicer))]
     await asyncio.wait_for(servicer.ended.wait(), 5)
 
 
