@@ -1,5 +1,6 @@
 """Comparison of one and two processes of every service behind its sidecar, on two processors."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import psutil
-import yaml
 
 from bench import compare_mesh
 from bench.compare_mesh import COLD_CATALOG, MESH_NAME, ORDER_FLOW
@@ -16,15 +16,38 @@ from bench.mesh import Mesh
 from bench.paths import STATE_DIR
 from bench.processes import ProcessGroup
 from bench.results import Row, create_informational_row
-from codegen.envoy.grpc_bridge import UNARY_CLUSTER
-from deploy.local.infrastructure.envoys import open_admin_client
+from deploy.local.infrastructure.envoys import get_bootstrap_path, open_admin_client
 from deploy.local.infrastructure.services import build_base_environment, build_service_environment
-from deploy.local.mesh_config import SERVICES
+from deploy.local.mesh_config import SERVICES, MeshConfig
 from services.runtime.rpc.health_check import is_serving
 from services.runtime.sidecar.unix_sockets import get_unary_socket_path
 from tests.wait import wait_until
 
 CONNECTIONS = 32
+
+
+def add_second_endpoint(config: MeshConfig, name: str, second_socket: Path) -> None:
+    """Add a second process to each cluster of the service's process in the rendered bootstrap of its sidecar.
+
+    Raises LookupError if no cluster has the socket of the service.
+    """
+    first_socket = config.socket_dir / second_socket.name
+    second_paths = {
+        str(first_socket): str(second_socket),
+        str(get_unary_socket_path(first_socket)): str(get_unary_socket_path(second_socket)),
+    }
+    path = get_bootstrap_path(config, name)
+    bootstrap = json.loads(path.read_text(encoding="utf-8"))
+    added = 0
+    for cluster in bootstrap["static_resources"]["clusters"]:
+        endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+        address = endpoints[0]["endpoint"]["address"]
+        if second_path := second_paths.get(address.get("pipe", {}).get("path")):
+            endpoints.append({"endpoint": {"address": {"pipe": {"path": second_path}}}})
+            added += 1
+    if not added:
+        raise LookupError(f"{path} has no cluster with the endpoint {first_socket}")
+    path.write_text(json.dumps(bootstrap), encoding="utf-8")
 
 
 def start_second_worker(mesh: Mesh, processes: ProcessGroup, name: str) -> int:
@@ -40,15 +63,7 @@ def start_second_worker(mesh: Mesh, processes: ProcessGroup, name: str) -> int:
     pid = processes.start(f"services.{name}", "serve", **environment)
     health = sockets.get("HEALTH_SOCKET", sockets["SERVICE_SOCKET"])
     wait_until(lambda: is_serving(f"unix:{health}"), 60, description=f"second process of {name} serves")
-    path = mesh.config.ensure_subdirectory("envoy") / f"{name}.yaml"
-    bootstrap = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    service_socket = Path(sockets["SERVICE_SOCKET"])
-    cluster_sockets = {"app": service_socket, UNARY_CLUSTER: get_unary_socket_path(service_socket)}
-    for cluster in bootstrap["static_resources"]["clusters"]:
-        if cluster["name"] in cluster_sockets:
-            endpoint = {"endpoint": {"address": {"pipe": {"path": str(cluster_sockets[cluster["name"]])}}}}
-            cluster["load_assignment"]["endpoints"][0]["lb_endpoints"].append(endpoint)
-    path.write_text(yaml.safe_dump(bootstrap), encoding="utf-8")
+    add_second_endpoint(mesh.config, name, Path(sockets["SERVICE_SOCKET"]))
     (previous_pid,) = mesh.list_pids(f"{name}-envoy")[:1]
     os.kill(previous_pid, signal.SIGTERM)  # the supervisor restarts it
     wait_until(

@@ -18,6 +18,11 @@ DRAIN_TIME_S = 1
 PROFILE = "development"
 
 
+def get_bootstrap_path(config: MeshConfig, name: str) -> Path:
+    """Return the path of a sidecar's rendered bootstrap."""
+    return config.ensure_subdirectory("envoy") / f"{name}.json"
+
+
 def write_bootstrap(config: MeshConfig, name: str) -> Path:
     """Render a bootstrap and return its path. Raises KeyError for a placeholder without a value."""
     values = {
@@ -32,7 +37,7 @@ def write_bootstrap(config: MeshConfig, name: str) -> Path:
         **dict.fromkeys(("PKI_DIR", "EDGE_PKI_DIR"), str(config.ensure_subdirectory("pki"))),
         "JWKS_PORT": str(config.get_port("SANDBOX_PORT")),
     }
-    path = config.ensure_subdirectory("envoy") / f"{name}.json"
+    path = get_bootstrap_path(config, name)
     render_bootstrap.write_bootstrap(path, config.socket_dir, name, PROFILE, values)
     return path
 
