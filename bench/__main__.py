@@ -5,6 +5,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from bench import (
     codec,
@@ -23,7 +24,8 @@ from bench import (
 )
 from bench.mesh import run_mesh_with_catalog
 from bench.processes import stop_on_signals
-from bench.results import Row
+from bench.provenance import Provenance, read_commit, read_provenance
+from bench.results import RESULTS_FILE, ResultsError, Row
 
 
 def _measure_codec() -> list[Row]:
@@ -31,8 +33,9 @@ def _measure_codec() -> list[Row]:
 
 
 def _compare_mesh() -> list[Row]:
+    save_rows = partial(results.save_rows, provenance=read_provenance())
     with run_mesh_with_catalog() as mesh:
-        return compare_mesh.run(mesh, repeats=9, seconds=2, save_rows=results.save_rows)
+        return compare_mesh.run(mesh, repeats=9, seconds=2, save_rows=save_rows)
 
 
 def _measure_relay() -> list[Row]:
@@ -76,26 +79,39 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
 """Benchmarks by part. The names of their rows begin with the part and a colon."""
 
 
+def _measure(part: str, provenance: Provenance) -> None:
+    """Run one benchmark, save its results and print them."""
+    started_at = time.monotonic()
+    print(f"== {part}", flush=True)
+    rows = BENCHMARKS[part]()
+    results.save_rows(rows, provenance.mark_changes(read_commit()), RESULTS_FILE)
+    for row in rows:
+        value = results.format_value(row.value)
+        print(f"  {row.format_status_label():3} {row.name}: {value} {row.unit} {row.goal}", flush=True)
+    print(f"== {part}: {time.monotonic() - started_at:.0f} s", flush=True)
+
+
 def main() -> int:
-    """Run the selected benchmarks. Return 0 even if goals are not met."""
+    """Run the selected benchmarks. Return 0 even if goals are not met, and 1 if the results file cannot be read."""
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument("parts", nargs="*", choices=[*BENCHMARKS, "page", []])
     arguments = parser.parse_args()
     stop_on_signals()
-    for part in arguments.parts or BENCHMARKS:
-        if part != "page":
-            started_at = time.monotonic()
-            print(f"== {part}", flush=True)
-            results.save_rows(rows := BENCHMARKS[part]())
-            for row in rows:
-                value = results.format_value(row.value)
-                print(f"  {row.format_status_label():3} {row.name}: {value} {row.unit} {row.goal}", flush=True)
-            print(f"== {part}: {time.monotonic() - started_at:.0f} s", flush=True)
-    rows = [row for row in results.load_rows() if row.part in BENCHMARKS]
-    if missing := BENCHMARKS.keys() - {row.part for row in rows}:
+    try:
+        results.load_results(RESULTS_FILE)
+    except ResultsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if parts := [part for part in arguments.parts or BENCHMARKS if part != "page"]:
+        provenance = read_provenance()
+        print(f"commit {provenance.commit}, {provenance.environment.describe()}", flush=True)
+        for part in parts:
+            _measure(part, provenance)
+    saved = {part: each for part, each in results.load_results(RESULTS_FILE).items() if part in BENCHMARKS}
+    if missing := BENCHMARKS.keys() - saved.keys():
         print(f"{report.REPORT_PATH.name} not written: no results of {', '.join(sorted(missing))}")
     else:
-        report.write_report(rows)
+        report.write_report(saved)
     return 0
 
 

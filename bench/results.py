@@ -1,15 +1,21 @@
-"""Benchmark results and their goals."""
+"""Benchmark results, their goals, and the file that stores them by part with their provenance."""
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 from bench.load_generator import Sample
 from bench.paths import RESULTS_FOLDER
+from bench.provenance import Provenance
 
 RESULTS_FILE = RESULTS_FOLDER / "results.json"
+
+
+class ResultsError(Exception):
+    """The results file has another format, such as that of earlier versions, which has no provenance."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,14 @@ class Row:
             return ""
         low, _, high = statistics.quantiles(self.runs, n=4, method="inclusive")
         return f"{format_value(low)} … {format_value(high)}"
+
+
+@dataclass(frozen=True)
+class PartResults:
+    """Rows of one part of the benchmark, and their provenance."""
+
+    provenance: Provenance
+    rows: Sequence[Row]
 
 
 def format_value(value: float) -> str:
@@ -69,15 +83,18 @@ def compute_ratios(
     return [read_metric(a) / read_metric(b) for a, b in zip(samples, baseline_samples, strict=True)]
 
 
-def save_rows(rows: Sequence[Row], file: Path = RESULTS_FILE) -> None:
-    """Save rows, replacing earlier rows of the same parts."""
-    parts = {row.part for row in rows}
-    other_rows = [row for row in load_rows(file) if row.part not in parts]
-    all_rows = sorted([*other_rows, *rows], key=lambda row: row.name)
+def save_rows(rows: Sequence[Row], provenance: Provenance, file: Path = RESULTS_FILE) -> None:
+    """Save rows and their provenance, replacing earlier results of the same parts. Raises ResultsError."""
+    saved = load_results(file)
+    for part, part_rows in groupby(sorted(rows, key=lambda row: row.name), lambda row: row.part):
+        saved[part] = PartResults(provenance, [*part_rows])
+    content = {part: _encode_results(saved[part]) for part in sorted(saved)}
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(
-        json.dumps([round_row(row) for row in all_rows], indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _encode_results(results: PartResults) -> Mapping[str, object]:
+    return {"provenance": asdict(results.provenance), "rows": [round_row(row) for row in results.rows]}
 
 
 def round_row(row: Row) -> dict[str, object]:
@@ -85,6 +102,17 @@ def round_row(row: Row) -> dict[str, object]:
     return asdict(row) | {"value": float(f"{row.value:.6g}"), "runs": [float(f"{run:.6g}") for run in row.runs]}
 
 
-def load_rows(file: Path = RESULTS_FILE) -> list[Row]:
-    """Return the saved rows."""
-    return [Row(**row) for row in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
+def load_results(file: Path = RESULTS_FILE) -> dict[str, PartResults]:
+    """Return the saved results by part. Raises ResultsError."""
+    if not file.exists():
+        return {}
+    content = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        return {
+            part: PartResults(Provenance.from_dict(entry["provenance"]), [Row(**row) for row in entry["rows"]])
+            for part, entry in content.items()
+        }
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ResultsError(
+            f"{file} has no build, versions and commit of each part; rename the file, and measure its parts again"
+        ) from error
