@@ -32,7 +32,11 @@ MESH_GROUPS = {
     **SERVER_GROUPS,
     "sandbox": THIRD_PARTIES,
 }
-"""Groups by the name of the local runner's process. Others take no part in an order's life."""
+"""Groups by the name of the local runner's process.
+
+Others take no part in an order's life: the sidecar for operators, the object storage emulator and the trace viewer. The
+supervisor itself is not among its processes.
+"""
 
 MESH_PENDING = {
     "gateway": "SELECT EXISTS (SELECT FROM outbox)",
