@@ -194,6 +194,7 @@ async def load_demo_data(settings: ServiceSettings, demo: DemoSettings) -> None:
             PostgresRepository(database, Outbox[OrdersEvent](EVENTS)),
             secret_box.encrypt(demo.demo_webhook_secret.get_secret_value()),
             demo.sandbox_url,
+            demo.browser_url,
         )
 
 

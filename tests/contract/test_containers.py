@@ -5,7 +5,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
@@ -13,6 +13,8 @@ import yaml
 from deploy.containers import check
 from deploy.containers.substitute_images import find_image_reference
 from deploy.local.mesh_config import SERVICES, MeshConfig
+from services.runtime.config.settings import DemoSettings, load_settings
+from services.runtime.messaging.events import build_span_attributes
 from tests.conftest import ROOT
 
 DOCKERFILE = ROOT / "deploy/containers/Dockerfile"
@@ -92,6 +94,28 @@ def test_containers_publish_the_ports_of_mesh_config(
     sidecars = [name for name in config.ports if name.endswith(("_ADMIN_PORT", "_PROBE_PORT"))]
     ports = ["EDGE_PORT", "EDGE_TLS_PORT", "OPS_PORT", "SANDBOX_PORT", "TRACES_PORT", *sidecars]
     assert published == {config.get_port(name) for name in ports} - {config.get_port("OPS_ADMIN_PORT")}
+
+
+def test_browsers_reach_the_checkout_pages_at_a_published_port(document: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = document["services"]["orders-demo"]["environment"]
+    monkeypatch.setenv("DEMO_WEBHOOK_SECRET", "whsec_c2VjcmV0")
+    monkeypatch.delenv("SECRETS_DIR", raising=False)
+    for name in ("SANDBOX_URL", "SANDBOX_BROWSER_URL"):
+        monkeypatch.setenv(name, environment.get(name, ""))
+    settings = load_settings(DemoSettings)
+    checkout, api = urlsplit(settings.browser_url), urlsplit(settings.sandbox_url)
+    assert f"{checkout.hostname}:{checkout.port}:{api.port}" in document["services"][api.hostname]["ports"]
+
+
+def test_console_links_a_search_of_the_published_jaeger(document: Any) -> None:
+    """The console adds the id of the order. Jaeger requires a service, and compares a tag as `tag=name:value`."""
+    url = urlsplit(document["services"]["gateway"]["environment"]["TRACE_VIEWER_URL"] + "o1")
+    assert (f"{url.netloc}:16686" in document["services"]["jaeger"]["ports"], url.path) == (True, "/search")
+    parameters = parse_qs(url.query)
+    assert parameters.keys() == {"service", "tag"}
+    assert parameters["service"] == ["orders"]
+    name, _, value = parameters["tag"][0].partition(":")
+    assert build_span_attributes("", "", "", "o1")[name] == value == "o1"
 
 
 @pytest.mark.parametrize("image", ["python", "node", "envoyproxy/envoy", "postgres", "rabbitmq", "memcached"])

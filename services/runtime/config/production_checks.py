@@ -15,7 +15,7 @@ EMULATED: JsonDict = {"emulated": True}
 MIN_SECRET_LENGTH = 12
 """Minimum number of characters of a password or key."""
 
-_DEMO_VARIABLES = ("DEMO_WEBHOOK_SECRET", "SANDBOX_URL")
+_DEMO_VARIABLES = ("DEMO_WEBHOOK_SECRET", "SANDBOX_BROWSER_URL", "SANDBOX_URL")
 _LOCAL_NAME_PATTERN = re.compile(r"-local$|\.test\b|^test\.|^LOCAL(KEY|TEAM)")
 """Names that are used on one machine only: the demo project and app, and hosts in the reserved domain `.test`."""
 

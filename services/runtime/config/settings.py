@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.config import encryption_keys, production_checks
-from services.runtime.config.urls import BrokerUrl, DatabaseUrl, HttpUrl, Origin
+from services.runtime.config.urls import BrokerUrl, DatabaseUrl, HttpUrl, OptionalHttpUrl, Origin
 from services.runtime.core.pagination import PageTokenSigner
 
 QUOTES = ('"', "'")
@@ -143,7 +143,15 @@ class DemoSettings(EnvironmentSettings):
 
     environment: Environment = Environment.PRODUCTION
     sandbox_url: HttpUrl = Field(default="http://127.0.0.1:8090", description="URL of the sandbox's emulated systems")
+    sandbox_browser_url: OptionalHttpUrl = Field(
+        default="", description="URL of the sandbox's pages for browsers; without it SANDBOX_URL"
+    )
     demo_webhook_secret: SecretStr = Field(description="signing secret of every emulated system (whsec_…)")
+
+    @property
+    def browser_url(self) -> str:
+        """Return the base URL of the sandbox's pages, which browsers open."""
+        return self.sandbox_browser_url or self.sandbox_url
 
 
 class SettingsError(SystemExit):

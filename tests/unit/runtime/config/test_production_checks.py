@@ -47,6 +47,7 @@ REJECTED_BY_ALL = {
     "STORAGE_EMULATOR_HOST": ["http://127.0.0.1:24443"],
     "DEMO_WEBHOOK_SECRET": ["whsec_c2VjcmV0"],
     "SANDBOX_URL": ["http://127.0.0.1:8090"],
+    "SANDBOX_BROWSER_URL": ["http://127.0.0.1:8090"],
 }
 """Values that every service rejects in production."""
 

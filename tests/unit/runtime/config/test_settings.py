@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from services.runtime.config.settings import Delays, InboxDays, Origins, ServiceSettings, SettingsError, load_settings
+from services.runtime.config.settings import (
+    Delays,
+    DemoSettings,
+    InboxDays,
+    Origins,
+    ServiceSettings,
+    SettingsError,
+    load_settings,
+)
 
 MAX_DELAY_S = 30 * 86400
 PASSWORD = "correct-horse"
@@ -91,6 +99,16 @@ def test_each_error_of_a_validator_is_on_a_separate_line(monkeypatch: pytest.Mon
     with pytest.raises(SettingsError) as raised:
         load_settings(ExampleSettings)
     assert str(raised.value).splitlines()[1:] == ["  WORKERS must not be 7", "  RETRY_DELAYS must be shorter"]
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", "http://sandbox"), ("http://localhost", "http://localhost")])
+def test_browser_url_defaults_to_the_url_of_services(
+    monkeypatch: pytest.MonkeyPatch, value: str, expected: str
+) -> None:
+    monkeypatch.setenv("DEMO_WEBHOOK_SECRET", "whsec_c2VjcmV0")
+    monkeypatch.setenv("SANDBOX_URL", "http://sandbox")
+    monkeypatch.setenv("SANDBOX_BROWSER_URL", value)
+    assert load_settings(DemoSettings).browser_url == expected
 
 
 def test_settings_error_exits_with_failure() -> None:
