@@ -12,6 +12,9 @@ import httpx
 
 from deploy.render_bootstrap import get_default_value, load_placeholders
 
+DEFAULT_WAIT_S = 10
+"""Seconds until other pods and load balancers have stopped using the pod."""
+
 
 def start_draining(admin: httpx.Client) -> None:
     """Fail Envoy's health checks and drain its listeners, so that clients close their connections.
@@ -28,7 +31,7 @@ def main() -> None:
     port = environ.get(variable) or get_default_value(load_placeholders()[variable], "production")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=2) as admin:
         start_draining(admin)
-    time.sleep(float(environ.get("DRAIN_WAIT_S", "10")))
+    time.sleep(float(environ.get("DRAIN_WAIT_S", DEFAULT_WAIT_S)))
 
 
 if __name__ == "__main__":

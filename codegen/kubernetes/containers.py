@@ -9,6 +9,14 @@ SERVICE_IMAGE = f"{PLACEHOLDER}/service"
 ENVOY_IMAGE = "envoyproxy/envoy"
 DRAIN_S = 10
 """Seconds in which a terminating pod still serves requests until all clients have stopped using it."""
+SIDECAR_STOP_DELAY_S = 25
+"""Seconds after which the sidecar of a terminating pod receives SIGTERM, when the app has ended.
+
+The preStop hook of the app takes DRAIN_S seconds and the start of a process. The app then reports NOT_SERVING for a
+second and drains for up to DRAIN_SECONDS of the overlay, which is at most 12.
+"""
+GRACE_PERIOD_S = 40
+"""Seconds after which a terminating pod is killed."""
 SIDECAR_MEMORY_MIB, EDGE_MEMORY_MIB = 256, 384
 """Maximum memory of a sidecar. That of the gateway is the edge, which also has the connections of all clients."""
 
@@ -83,7 +91,7 @@ def build_envoy_container(service: str, ports: Mapping[str, int]) -> Config:
         "securityContext": SECURITY_CONTEXT,
         "livenessProbe": probe,
         "readinessProbe": probe | {"periodSeconds": 2},
-        "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(2 * DRAIN_S)]}}},
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(SIDECAR_STOP_DELAY_S)]}}},
         "volumeMounts": mounts,
     }
 

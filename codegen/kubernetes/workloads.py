@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from codegen.envoy.common import Config
 from codegen.kubernetes.containers import (
-    DRAIN_S,
+    GRACE_PERIOD_S,
     build_app_container,
     build_bootstrap_container,
     build_envoy_container,
@@ -42,7 +42,7 @@ def build_deployment(service: str, ports: Mapping[str, int]) -> Config:
         volumes.append({"name": "edge", "secret": build_certificate_volume("gateway-edge", "edge")})
     spec = {
         **build_pod_spec(service),
-        "terminationGracePeriodSeconds": 4 * DRAIN_S,
+        "terminationGracePeriodSeconds": GRACE_PERIOD_S,
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,

@@ -3,26 +3,33 @@
 import copy
 import json
 import os
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from codegen.contracts import Contracts, load
 from codegen.envoy.sidecar import list_service_methods
-from deploy import render_bootstrap
+from deploy import drain, render_bootstrap
 from deploy.kubernetes import check
 from deploy.kubernetes.secrets import build_secrets
 from deploy.local.mesh_config import CALLEES, MeshConfig
 from services.runtime.config import settings
+from services.runtime.rpc.server import DRAIN_NOTICE_S
 from tests.conftest import ROOT
 from tests.service_settings import SETTINGS
 from tests.unit.runtime.config.test_production_checks import VALID_SETTINGS
 
 OVERLAYS = ROOT / "deploy/kubernetes"
+KUBERNETES_PAGE = ROOT / "docs/kubernetes.md"
+PROCESS_TIMES_S = 2
+"""Seconds in which the preStop hook starts, and in which the drained app ends."""
+
 SECRET_NAMES = (
     "DATABASE_URL",
     "BROKER_URL",
@@ -217,6 +224,46 @@ def test_local_overlay_has_all_secrets(local: Any, tmp_path: Any) -> None:
                 secret_names.append(secret["secretName"])
                 assert {item["key"] for item in secret.get("items", [])} <= secrets[secret["secretName"]].keys()
         assert {*secret_names} <= secrets.keys()
+
+
+def test_browsers_reach_the_sandbox_of_the_local_overlay(local: Any) -> None:
+    data = find(local, "ConfigMap", "orders")["data"]
+    url = urlsplit(data["SANDBOX_BROWSER_URL"])
+    assert url.hostname == "127.0.0.1"
+    assert url.port in {port["port"] for port in find(local, "Service", "sandbox")["spec"]["ports"]}
+    assert "kubectl port-forward service/sandbox 8090" in KUBERNETES_PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["local", "production"])
+def test_console_links_no_trace_by_the_id_of_an_order(name: str) -> None:
+    url = find(load_overlay(name), "ConfigMap", "gateway")["data"].get("TRACE_VIEWER_URL", "")
+    assert not url or urlsplit(url).path.endswith("/search")
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+@pytest.mark.parametrize("name", ["local", "production"])
+def test_sidecar_receives_sigterm_after_the_app_has_drained(name: str, service: str) -> None:
+    objects = load_overlay(name)
+    spec = find(objects, "Deployment", service)["spec"]["template"]["spec"]
+    app, sidecar = spec["containers"]
+    data = {each["name"]: each["value"] for each in app["env"]} | find(objects, "ConfigMap", service)["data"]
+    assert app["lifecycle"]["preStop"]["exec"]["command"] == ["python", "-m", "deploy.drain", service]
+    hook_s = float(data.get("DRAIN_WAIT_S", drain.DEFAULT_WAIT_S))
+    drain_s = float(data.get("DRAIN_SECONDS", SETTINGS[service].model_fields["drain_seconds"].default))
+    command, delay = sidecar["lifecycle"]["preStop"]["exec"]["command"]
+    assert command == "sleep"
+    app_stop_s = hook_s + PROCESS_TIMES_S + DRAIN_NOTICE_S + drain_s
+    assert app_stop_s <= int(delay) < spec["terminationGracePeriodSeconds"]
+
+
+def test_documented_wait_for_migrations_is_as_long_as_their_jobs() -> None:
+    jobs = [each for each in load_overlay("production/migrations") if each["kind"] == "Job"]
+    (command,) = re.findall(
+        r"`(kubectl [^`]*\bwait [^`]* job --all[^`]*)`", KUBERNETES_PAGE.read_text(encoding="utf-8")
+    )
+    timeout = re.search(r"--timeout=(\d+)m", command)
+    assert timeout, f"{command}: kubectl waits for 30 seconds by default"
+    assert 60 * int(timeout[1]) > max(job["spec"]["activeDeadlineSeconds"] for job in jobs)
 
 
 def test_network_policy_permits_only_callers_of_the_contract(contracts: Contracts) -> None:

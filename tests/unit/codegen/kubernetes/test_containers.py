@@ -98,7 +98,8 @@ def test_only_the_gateway_has_the_edge_certificate(service: str, has_edge: bool)
 def test_sidecar_outlives_the_draining_app() -> None:
     assert CONTAINERS["app"]["lifecycle"]["preStop"]["exec"]["command"] == ["python", "-m", "deploy.drain", "orders"]
     command, seconds = CONTAINERS["envoy"]["lifecycle"]["preStop"]["exec"]["command"]
-    assert (command, int(seconds)) == ("sleep", 2 * containers.DRAIN_S)
+    assert (command, int(seconds)) == ("sleep", containers.SIDECAR_STOP_DELAY_S)
+    assert containers.SIDECAR_STOP_DELAY_S > 2 * containers.DRAIN_S
 
 
 def test_rendered_bootstrap_is_the_configuration_of_the_sidecar() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from codegen.envoy.common import Config
 from codegen.kubernetes import workloads
-from codegen.kubernetes.containers import DRAIN_S
+from codegen.kubernetes.containers import GRACE_PERIOD_S, SIDECAR_STOP_DELAY_S
 from codegen.kubernetes.objects import build_labels
 
 PORTS = {"ingress": 15002, "probe": 15022}
@@ -51,7 +51,7 @@ def test_new_pod_is_ready_before_an_old_one_stops() -> None:
 
 
 def test_grace_period_covers_draining_of_app_and_sidecar() -> None:
-    assert pod(DEPLOYMENT)["terminationGracePeriodSeconds"] > 2 * DRAIN_S + DRAIN_S
+    assert pod(DEPLOYMENT)["terminationGracePeriodSeconds"] == GRACE_PERIOD_S > SIDECAR_STOP_DELAY_S
 
 
 def test_sockets_are_in_memory_and_temporary_files_bounded() -> None:
