@@ -1,6 +1,7 @@
 """`python -m codegen.scaffold create|delete NAME`: add a running service to the repository, or remove it."""
 
 import argparse
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -29,9 +30,15 @@ def main() -> None:
         paths = change(ROOT, arguments.name)
     except ContractError as error:
         sys.exit(str(error))
-    for module in (["codegen", "generate"], ["codegen.artefacts"], ["tests.settings_reference"]):
-        subprocess.run([sys.executable, "-m", *module], cwd=ROOT, check=True)
-    format_files(paths)
+    try:
+        for module in (["codegen", "generate"], ["codegen.artefacts"], ["tests.settings_reference"]):
+            subprocess.run([sys.executable, "-m", *module], cwd=ROOT, check=True)
+        format_files(paths)
+    except subprocess.CalledProcessError as error:
+        sys.exit(
+            f"{arguments.command}d the files of the service {arguments.name}, but this command failed: "
+            f"{shlex.join(error.cmd[:4])}; correct its errors, then run: make generate format"
+        )
     print(f"{arguments.command}d the service {arguments.name}: {len(paths)} files, and what is generated from them")
 
 

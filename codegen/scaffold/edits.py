@@ -42,16 +42,20 @@ class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         index = self._find(lines, self.before or self.after, start_index)
         return index if self.before else index + 1
 
-    def remove(self, content: str) -> str:
-        """Return the content without the text. Raises ContractError unless the content has it exactly once."""
+    def remove(self, content: str, *, keep_lines: bool = False) -> str:
+        """Return the content without the text; with `keep_lines`, with empty lines in its place.
+
+        Raises ContractError unless the content has the text exactly once.
+        """
+        replacement = "\n" * self.text.count("\n") if keep_lines else ""
         if self.line:
             lines = content.splitlines(keepends=True)
             index = self._find(lines, self.line)
             self._check(lines[index])
-            lines[index] = lines[index].replace(self.text, "")
+            lines[index] = lines[index].replace(self.text, replacement)
             return "".join(lines)
         self._check(content)
-        return content.replace(self.text, "")
+        return content.replace(self.text, replacement)
 
     def _check(self, content: str) -> None:
         if content.count(self.text) != 1:

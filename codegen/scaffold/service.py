@@ -2,13 +2,13 @@
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 
 import msgspec
 
-from codegen.contracts import ContractError
+from codegen.contracts import OPENAPI_FOLDER, ContractError
 from codegen.mesh import MESH_FILE, load_mesh
 from codegen.proto_rules.locations import PROTO_FOLDER
 from codegen.scaffold.edits import Edit, load_edits
@@ -47,7 +47,8 @@ def create_service(root: Path, name: str) -> list[str]:
 def delete_service(root: Path, name: str) -> list[str]:
     """Delete the files and folders of a service and undo the edits. Return the changed paths.
 
-    Raises ContractError if the service does not exist or an edited place has changed; nothing is deleted then.
+    Raises ContractError if the service does not exist, an edited place has changed, or other lines of the contracts
+    name the service; nothing is deleted then.
     """
     if not NAME_PATTERN.fullmatch(name) or not (root / "services" / name / "app.py").is_file():
         raise ContractError(f"the service {name} does not exist")
@@ -55,6 +56,8 @@ def delete_service(root: Path, name: str) -> list[str]:
     contents: dict[str, str] = {}
     for edit in reversed(render_edits(values)):
         contents[edit.file] = edit.remove(contents.get(edit.file) or _read(root, edit.file))
+    if places := [*_find_other_references(root, values)]:
+        raise ContractError(f"the service {name} is also named in {', '.join(places)}: remove these lines first")
     files = [path for path in render_files(values) if (root / path).is_file()]
     for path, text in contents.items():
         (root / path).write_text(text, encoding="utf-8")
@@ -87,6 +90,28 @@ def render_edits(values: Mapping[str, str]) -> list[Edit]:
 def _build_values(name: str, numbers: Mapping[str, int]) -> dict[str, str]:
     values = {"name": name, "Name": name.capitalize(), "NAME": name.upper()}
     return values | {key: str(number) for key, number in numbers.items()}
+
+
+def _find_other_references(root: Path, values: Mapping[str, str]) -> Iterator[str]:
+    """Yield the places of the contracts, other than scaffolded lines and the own package, that name a service."""
+    name, mesh, own_folder = values["name"], load_mesh(root)["name"], root / _get_proto_folder(root) / values["name"]
+    pattern = re.compile(
+        rf"\b{mesh}[./]{name}[./]v\d"  # the package or one of its files
+        rf"|\btags: *\[[^]]*\b{name}\b|^ *- *{name}$"  # the tag
+        rf"|\bCALLER_{values['NAME']}\b"
+        rf'|"{name}\.\w+"'  # a queue
+        rf"|^  {name}: *\{{"  # connections of the sidecar
+    )
+    paths = [path for folder in (OPENAPI_FOLDER, PROTO_FOLDER) for path in (root / folder).rglob("*") if path.is_file()]
+    edits = render_edits(values)
+    for path in (*sorted(paths), root / MESH_FILE):
+        if path.is_relative_to(own_folder):
+            continue
+        file = path.relative_to(root).as_posix()
+        text = _read(root, file)
+        for edit in reversed([each for each in edits if each.file == file]):
+            text = edit.remove(text, keep_lines=True)
+        yield from (f"{file}:{number}" for number, line in enumerate(text.splitlines(), 1) if pattern.search(line))
 
 
 def _read(root: Path, file: str) -> str:

@@ -17,10 +17,11 @@ RESERVED = RESERVED_NAMES | frozenset(
     {
         *("common", "demo", "documents", "events", "google", "mesh", "objects", "operator", "options"),
         *("authority", "rabbitmq", "postgres", "memcached", "mongo", "runtime", "sandbox", "secrets", "setup"),
-        *("sidecars", "spans", "target", "tests", "v1"),
+        *("broker", "cache", "collector", "databases", "jaeger", "sidecars", "spans", "storage", "target"),
+        *("template0", "template1", "tests", "traces", "v1"),
     }
 )
-"""Names of other packages, users, volumes and processes."""
+"""Names of other packages, users, databases, volumes, processes, containers and Kubernetes objects."""
 
 SQL_KEYWORDS = frozenset(
     {

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,12 @@ import yaml
 
 from codegen.scaffold.edits import load_edits
 from codegen.scaffold.service import TEMPLATES, create_service, delete_service
+from codegen.scaffold.service_names import find_name_error
 from deploy.containers.check import check_compose
+from deploy.kubernetes import check
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.stages import define_stages
 from tests.conftest import ROOT
 
 RUFF = str(Path(sys.executable).with_name("ruff"))
@@ -71,6 +77,27 @@ def find_dangling_references(document: dict[str, Any]) -> Iterator[str]:
 
 def test_compose_of_the_repository_has_no_dangling_reference() -> None:
     assert [*find_dangling_references(load_compose(ROOT))] == []
+
+
+def list_used_names() -> Iterator[str]:
+    """Yield the names of the processes of the local runner, of containers and volumes, and of Kubernetes objects."""
+    with tempfile.TemporaryDirectory(prefix="delivery-tests-") as folder:
+        config = MeshConfig({"DELIVERY_STATE": folder})
+        stages = define_stages(config, Secrets(config), "all")
+        yield from (process.name for stage in stages for process in stage)
+    compose = load_compose(ROOT)
+    yield from (*compose["services"], *compose["volumes"])
+    for overlay in check.OVERLAYS:
+        for each in check.build_overlay(ROOT / "deploy/kubernetes" / overlay):
+            name = each["metadata"]["name"]
+            # The names of generated ConfigMaps have a hash as suffix.
+            yield name.rpartition("-")[0] or name if each["kind"] == "ConfigMap" else name
+
+
+def test_names_of_processes_containers_and_objects_are_reserved() -> None:
+    names = {name.removesuffix("-envoy").removesuffix("-demo") for name in list_used_names()}
+    assert {"storage", "traces", "jaeger", "collector", "cache"} <= names
+    assert sorted(name for name in names if find_name_error(name, ROOT) is None) == []
 
 
 def test_scaffolded_service_has_the_containers_of_the_other_services(tmp_path: Path) -> None:

@@ -97,6 +97,35 @@ def test_changed_place_stops_deletion_before_any_change(root: Path) -> None:
     assert read_tree(root) == before
 
 
+OPENAPI, MESH = "api-specs/openapi/delivery.yaml", "envoy/mesh.yaml"
+EVENTS, OPTIONS = (f"api-specs/proto/delivery/{name}/v1/{name}.proto" for name in ("events", "options"))
+
+
+@pytest.mark.parametrize(
+    ("file", "anchor", "line"),
+    [
+        (OPENAPI, "  /users/me/devices:", "      tags: [users, sampleone]"),
+        (OPENAPI, "  /users/me/devices:", "      - sampleone"),
+        (OPENAPI, "    DeviceList:", "      x-message: delivery.sampleone.v1.GetBalanceResponse"),
+        (EVENTS, "package delivery.events.v1;", 'import "delivery/sampleone/v1/sampleone.proto";'),
+        (EVENTS, 'type: "orders.paid"', 'type: "sampleone.earned"'),
+        (EVENTS, 'queues: ["', 'queues: ["sampleone.registrations"]'),
+        (OPTIONS, "package delivery.options.v1;", "callers: [CALLER_SAMPLEONE]"),
+        (MESH, "  partners: {public_ports", "  sampleone: {stores: [mongodb]}"),
+    ],
+)
+def test_service_that_other_contracts_name_is_not_deleted(root: Path, file: str, anchor: str, line: str) -> None:
+    create_service(root, "sampleone")
+    start, found, end = (root / file).read_text(encoding="utf-8").partition(anchor)
+    assert found, f"{file} has no {anchor}"
+    (root / file).write_text(f"{start.rstrip(' ')}{line}\n{found}{end}", encoding="utf-8")
+    before = read_tree(root)
+    place = f"{file}:{start.count('\n') + 1}"
+    with pytest.raises(ContractError, match=f"sampleone is also named in {place}: remove these lines first$"):
+        delete_service(root, "sampleone")
+    assert read_tree(root) == before
+
+
 @pytest.mark.parametrize("name", ["orders", "gateway"])
 def test_service_that_was_not_scaffolded_is_not_deleted(root: Path, name: str) -> None:
     (root / f"services/{name}").mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from tests.conftest import ROOT
         ("user", "user is reserved"),
         ("edge", "edge is reserved"),
         ("sandbox", "sandbox is reserved"),
+        ("template1", "template1 is reserved"),
         ("banks", "banks is a tag of api-specs/openapi/delivery.yaml"),
         ("devices", "/users/me/devices is a path of api-specs/openapi/delivery.yaml"),
     ],
