@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 from tests.service_settings import SETTINGS
 
 PAGE = ROOT / "docs/settings.md"
-FIX_COMMAND = "python -m tests.settings_reference"
+FIX_COMMAND = ".venv/bin/python -m tests.settings_reference"
 MAX_LINE_LENGTH = 100
 
 INTRODUCTION = f"""\
