@@ -89,6 +89,23 @@ async def test_insert_if_absent_does_not_overwrite_finished_entry(harness: Notif
     assert finished in await list_all_pages(harness, HistoryFilter(user_id=finished.user_id), 10)
 
 
+async def test_late_write_does_not_replace_final_status(harness: NotificationsHarness) -> None:
+    queued = make_notification(make_name(), status=Status.QUEUED)
+    sent, failed, expired = (replace(queued, status=each) for each in (Status.SENT, Status.FAILED, Status.EXPIRED))
+    history_filter = HistoryFilter(user_id=queued.user_id)
+    for written, stored in (
+        (queued, queued),
+        (failed, failed),
+        (queued, failed),
+        (expired, expired),
+        (sent, sent),
+        (failed, sent),
+        (queued, sent),
+    ):
+        await harness.history.upsert(written)
+        assert await list_all_pages(harness, history_filter, 10) == [stored]
+
+
 async def test_history_older_than_retention_is_deleted(harness: NotificationsHarness) -> None:
     user = make_name()
     expired, recent = make_notification(user, age=timedelta(days=8)), make_notification(user, age=timedelta(days=6))

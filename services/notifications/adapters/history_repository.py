@@ -8,7 +8,14 @@ from typing import override
 from pymongo import DESCENDING, InsertOne, ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
 
-from services.notifications.domain.notifications import Attempt, HistoryFilter, Notification, Provider, Status
+from services.notifications.domain.notifications import (
+    RETAINED_STATUSES,
+    Attempt,
+    HistoryFilter,
+    Notification,
+    Provider,
+    Status,
+)
 from services.notifications.usecases.ports import HistoryRepository
 from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.storage.mongo import Document, map_unavailable, write_batch
@@ -48,10 +55,14 @@ class MongoHistoryRepository(HistoryRepository):
 
     async def _upsert_all(self, notifications: Sequence[Notification]) -> Sequence[None]:
         replacements = [
-            ReplaceOne({"_id": notification.id}, _to_document(notification), upsert=True)
+            ReplaceOne(_build_replaced_filter(notification), _to_document(notification), upsert=True)
             for notification in notifications
         ]
-        await write_batch(self._notifications, replacements)
+        duplicates = await write_batch(self._notifications, replacements, ignore_duplicates=True)
+        if duplicates:
+            # The key is a duplicate if the stored status is retained, or if the document was inserted concurrently.
+            repeated = [replacements[index] for index in duplicates]
+            await write_batch(self._notifications, repeated, ignore_duplicates=True)
         return [None] * len(notifications)
 
     @override
@@ -84,6 +95,12 @@ class MongoHistoryRepository(HistoryRepository):
         with map_unavailable():
             cursor = self._notifications.find(filters).sort([("created_at", DESCENDING), ("_id", DESCENDING)])
             return [_from_document(document) for document in await cursor.limit(limit).to_list()]
+
+
+def _build_replaced_filter(notification: Notification) -> Document:
+    """Return the filter for the document that the notification replaces."""
+    retained = RETAINED_STATUSES[notification.status]
+    return {"_id": notification.id} | ({"status": {"$nin": list(retained)}} if retained else {})
 
 
 def _to_document(notification: Notification) -> Document:

@@ -29,6 +29,15 @@ class Status(StrEnum):
     EXPIRED = "expired"
 
 
+RETAINED_STATUSES: Mapping[Status, tuple[Status, ...]] = {
+    Status.QUEUED: (Status.SENT, Status.FAILED, Status.EXPIRED),
+    Status.SENT: (),
+    Status.FAILED: (Status.SENT,),
+    Status.EXPIRED: (Status.SENT,),
+}
+"""Statuses in the history that the key does not replace, since a worker may write after its lease has expired."""
+
+
 class Provider(StrEnum):
     """Push or mail provider."""
 

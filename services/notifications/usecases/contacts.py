@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from services.notifications.domain.notifications import User
-from services.notifications.usecases.ports import HistoryRepository, Repository
+from services.notifications.usecases.ports import HistoryRepository, Repository, UserReader
 
 UNKNOWN_REGISTRATION_TIME = datetime.fromtimestamp(0, UTC)
 """Time of registrations without a time, which the previous release publishes. Any later registration replaces them."""
@@ -44,3 +44,13 @@ async def delete_contact(repository: Repository, history: HistoryRepository, use
         await unit.users.anonymise_registrations(user_id)
         await unit.jobs.delete_for_user(user_id)
     await history.delete_for_user(user_id)
+
+
+async def delete_history_of_deleted_user(users: UserReader, history: HistoryRepository, user_id: str) -> None:
+    """Delete the user's history if the user is deleted.
+
+    This is called after a write to the history that may have happened after the deletion.
+    """
+    user = await users.get(user_id)
+    if user is not None and user.is_deleted:
+        await history.delete_for_user(user_id)

@@ -35,6 +35,7 @@ from services.notifications.domain.notifications import (
     compute_device_id,
 )
 from services.notifications.domain.rendering import render_mail
+from services.notifications.usecases.contacts import delete_history_of_deleted_user
 from services.notifications.usecases.delivery_jobs import DeliveryJobs
 from services.notifications.usecases.ports import HistoryRepository, Repository
 from services.runtime.core import backoff
@@ -107,7 +108,7 @@ class DeliveryContext:
 async def deliver(context: DeliveryContext, job: DeliveryJob) -> datetime | None:
     """Run one delivery step of a leased job, then reschedule or complete it. Return the time at which it is due again.
 
-    Return None for a completed job.
+    Return None for a completed job, and for one whose lease is lost.
     """
     state = DeliveryState.start(job, context.retry_policy)
     while True:
@@ -118,8 +119,7 @@ async def deliver(context: DeliveryContext, job: DeliveryJob) -> datetime | None
             case Send() as send:
                 result = await _send(context, job, send)
             case Reschedule(due_at):
-                await _reschedule(context, state.job, due_at)
-                return due_at
+                return await _reschedule(context, state.job, due_at)
             case Finish(notification):
                 return await _complete(context, replace(state.job, notification=notification))
         state = state.apply(result, context.clock())
@@ -194,12 +194,21 @@ def _build_push(job: DeliveryJob, agent: Agent) -> Push:
     )
 
 
-async def _reschedule(context: DeliveryContext, job: DeliveryJob, due_at: datetime) -> None:
+async def _reschedule(context: DeliveryContext, job: DeliveryJob, due_at: datetime) -> datetime | None:
+    """Store the state in the history, then release the job until `due_at`; return None if the lease is lost."""
     try:
         await context.history.upsert(job.notification)
     except ApiError as error:
         log.warning("history of %s not updated: %s; the next delivery step will update it", job.id, error)
-    await context.jobs.reschedule(job, due_at)
+    return await _release(context, job, due_at)
+
+
+async def _release(context: DeliveryContext, job: DeliveryJob, due_at: datetime) -> datetime | None:
+    if await context.jobs.reschedule(job, due_at):
+        return due_at
+    # The job may have been deleted together with its user before this step has written to the history.
+    await delete_history_of_deleted_user(context.repository.users, context.history, job.notification.user_id)
+    return None
 
 
 async def _complete(context: DeliveryContext, job: DeliveryJob) -> datetime | None:
@@ -212,13 +221,9 @@ async def _complete(context: DeliveryContext, job: DeliveryJob) -> datetime | No
         await context.history.upsert(notification)
     except ApiError as error:
         log.warning("history of %s not updated: %s; job rescheduled", job.id, error)
-        due_at = context.clock() + HISTORY_RETRY_DELAY
-        await context.jobs.reschedule(job, due_at)
-        return due_at
+        return await _release(context, job, context.clock() + HISTORY_RETRY_DELAY)
     if not await context.jobs.complete(job.lease, _build_result_event(notification, context.clock())):
-        user = await context.repository.users.get(notification.user_id)
-        if user is not None and user.is_deleted:
-            await context.history.delete_for_user(notification.user_id)
+        await delete_history_of_deleted_user(context.repository.users, context.history, notification.user_id)
     return None
 
 

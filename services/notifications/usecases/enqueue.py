@@ -19,6 +19,7 @@ from services.notifications.domain.notifications import (
     select_localised,
 )
 from services.notifications.domain.rendering import render, render_mail
+from services.notifications.usecases.contacts import delete_history_of_deleted_user
 from services.notifications.usecases.delivery_jobs import DeliveryJobs
 from services.notifications.usecases.ports import HistoryRepository, UserReader
 from services.runtime.core.clock import Clock
@@ -106,18 +107,27 @@ class NotificationEnqueuer:
         if reservation is None:
             if await self.jobs.add(source.queue, source.event_id, job):
                 self.workers.notify()
-                await self._start_history(notification)
+                await self._start_history(job)
             return
         with reservation:
             job = replace(job, lease_expires_at=reservation.lease_until)
             if await self.jobs.add(source.queue, source.event_id, job):
                 reservation.start(job)
 
-    async def _start_history(self, notification: Notification) -> None:
+    async def _start_history(self, job: DeliveryJob) -> None:
+        """Insert the notification into the history, unless its job was deleted together with its user meanwhile.
+
+        Jobs of account mails are not deleted.
+        """
+        notification = job.notification
         try:
             await self.history.insert_if_absent(replace(notification, status=Status.QUEUED))
+            if job.mail is None:
+                await delete_history_of_deleted_user(self.users, self.history, notification.user_id)
         except ApiError as error:
-            log.warning("history entry of %s not created: %s; the first attempt will create it", notification.id, error)
+            log.warning(
+                "history entry of %s not created or checked: %s; the first attempt will replace it", job.id, error
+            )
 
 
 async def enqueue_notification(

@@ -109,7 +109,7 @@ class HistoryRepository(Protocol):
         """Insert a notification unless one with the same id exists."""
 
     async def upsert(self, notification: Notification) -> None:
-        """Insert or replace a notification."""
+        """Insert a notification, or replace it unless its status is among the RETAINED_STATUSES of the new one."""
 
     async def set_failed(self, notification_id: str, reason: str) -> None:
         """Set the status of a queued notification to failed."""

@@ -179,8 +179,8 @@ async def write_batch(
     operations: Sequence[InsertOne[Document] | ReplaceOne[Document]],
     *,
     ignore_duplicates: bool = False,
-) -> None:
-    """Execute the operations of a micro-batch in any order.
+) -> list[int]:
+    """Execute the operations of a micro-batch in any order. Return the indexes of those that were skipped.
 
     With `ignore_duplicates`, a document whose key exists is skipped. Raises ApiError: UPSTREAM_UNAVAILABLE. If one of
     several operations is rejected, raises BulkWriteError, so that the micro-batcher repeats them one by one.
@@ -195,5 +195,7 @@ async def write_batch(
             raise
         if codes or error.details.get("writeConcernErrors"):
             raise _build_unavailable_error() from error
+        return [write_error["index"] for write_error in error.details["writeErrors"]]
     except PyMongoError as error:
         raise _build_unavailable_error() from error
+    return []

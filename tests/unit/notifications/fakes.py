@@ -10,6 +10,7 @@ from services.notifications.domain.agents import Agent
 from services.notifications.domain.delivery_state import DeliveryJob, Lease, RetryPolicy
 from services.notifications.domain.notifications import (
     ACCEPTED_RESPONSE,
+    RETAINED_STATUSES,
     Contact,
     Device,
     HistoryFilter,
@@ -158,7 +159,7 @@ class OnlyAgent:
 
 
 class FakeJobs(UserDict[str, tuple[DeliveryJob, datetime]]):
-    """Jobs by id, with their due times. No lease is lost while its job exists."""
+    """Jobs by id, with their due times, which identify their leases."""
 
     def __init__(self, backend: "FakeBackend") -> None:
         super().__init__()
@@ -173,13 +174,21 @@ class FakeJobs(UserDict[str, tuple[DeliveryJob, datetime]]):
             self.data[job.id] = job, job.lease_expires_at or job.notification.created_at
         return new_events
 
+    def is_held(self, lease: Lease) -> bool:
+        job_id, lease_expires_at = lease
+        return job_id in self.data and lease_expires_at in (None, self.data[job_id][1])
+
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
+        if not self.is_held(job.lease):
+            return False
         self.data[job.id] = (job, due_at)
         return True
 
     async def complete(self, results: Mapping[Lease, object]) -> set[Lease]:
         self.writes += 1
-        completed = {lease for lease in results if self.data.pop(lease[0], None) is not None}
+        completed = {lease for lease in results if self.is_held(lease)}
+        for job_id, _ in completed:
+            del self.data[job_id]
         self.backend.events += [event for lease, event in results.items() if lease in completed]
         return completed
 
@@ -255,7 +264,9 @@ class FakeBackend(FakeTransactions):
     async def upsert(self, notification: Notification) -> None:
         if self.history_unavailable:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
-        self.stored_notifications[notification.id] = notification
+        stored = self.stored_notifications.get(notification.id)
+        if stored is None or stored.status not in RETAINED_STATUSES[notification.status]:
+            self.stored_notifications[notification.id] = notification
 
     async def set_failed(self, notification_id: str, reason: str) -> None:
         notification = self.stored_notifications[notification_id]

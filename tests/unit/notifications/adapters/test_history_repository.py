@@ -1,7 +1,7 @@
 """Notification history in mongomock; tests/integration/test_document_indexes.py runs the queries on MongoDB."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,12 +10,13 @@ import mongomock
 import pytest
 from pymongo import ReplaceOne
 from pymongo.errors import AutoReconnect, BulkWriteError
+from pymongo.results import BulkWriteResult
 
 from generated.problems import Reason
 from services.notifications.adapters.history_repository import EMAIL_EVENT_TYPE, MAX_BATCH_SIZE, MongoHistoryRepository
 from services.notifications.domain.notifications import Attempt, HistoryFilter, Notification, Provider, Status
 from services.runtime.core.errors import ApiError
-from tests.unit.mongomock_database import AsyncDatabase, create_database
+from tests.unit.mongomock_database import AsyncCollection, AsyncDatabase, create_database
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ATTEMPTS = (Attempt(Provider.FCM, AT, "UNAVAILABLE"), Attempt(Provider.EMAIL, AT, "accepted"))
@@ -59,6 +60,37 @@ async def test_notification_is_inserted_then_replaced(repository: MongoHistoryRe
     assert await find_all(repository) == [QUEUED]
     await repository.upsert(SENT)
     assert await find_all(repository) == [SENT]
+
+
+@pytest.mark.parametrize("stored", Status)
+@pytest.mark.parametrize("new", Status)
+async def test_late_write_does_not_replace_retained_status(
+    repository: MongoHistoryRepository, stored: Status, new: Status
+) -> None:
+    former, late, other = replace(SENT, status=stored), replace(QUEUED, status=new), replace(SENT, id="n2")
+    await repository.upsert(former)
+    await asyncio.gather(repository.upsert(late), repository.upsert(other))
+    is_retained = (new is Status.QUEUED and stored is not Status.QUEUED) or (
+        stored is Status.SENT and new is not Status.SENT
+    )
+    assert {each.id: each for each in await find_all(repository)} == {
+        "n1": former if is_retained else late,
+        "n2": other,
+    }
+
+
+async def test_notification_inserted_during_upsert_is_replaced(
+    repository: MongoHistoryRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def bulk_write(collection: AsyncCollection, operations: Sequence[Any], *, ordered: bool) -> BulkWriteResult:
+        monkeypatch.undo()
+        await repository.insert_if_absent(QUEUED)
+        raise BulkWriteError({"writeErrors": [{"index": 0, "code": 11000}]})
+
+    failed = replace(QUEUED, status=Status.FAILED)
+    monkeypatch.setattr(AsyncCollection, "bulk_write", bulk_write)
+    await repository.upsert(failed)
+    assert await find_all(repository) == [failed]
 
 
 async def test_insert_if_absent_does_not_replace_notification(repository: MongoHistoryRepository) -> None:

@@ -1,6 +1,7 @@
 """Delivery: provider fallback, retries, localisation, quiet hours and termination."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +19,7 @@ from services.notifications.domain.notifications import (
     Outcome,
     Provider,
     ProviderResponse,
+    Push,
     RegisteredDevice,
     Status,
     User,
@@ -26,10 +28,10 @@ from services.notifications.domain.notifications import (
 )
 from services.notifications.domain.rendering import render
 from services.notifications.usecases import contacts, enqueue
-from services.notifications.usecases.deliver import fail_undecodable_job
+from services.notifications.usecases.deliver import deliver, fail_undecodable_job
 from services.notifications.usecases.delivery_jobs import DeliveryJobs
 from services.notifications.usecases.enqueue import UnknownUserError
-from tests.unit.notifications.fakes import ADA, AGENT, START_TIME, FakeBackend
+from tests.unit.notifications.fakes import ADA, AGENT, START_TIME, FakeBackend, FakeProviderClient
 
 PHONE = Device(Provider.FCM, "phone")
 TABLET = Device(Provider.FCM, "tablet")
@@ -276,6 +278,65 @@ async def test_history_outage_neither_loses_nor_repeats_delivery() -> None:
     backend.history_unavailable = False
     assert (await backend.run()).status is Status.SENT
     assert len(backend.clients[Provider.FCM].sent) == 1
+
+
+class InterruptedClient(FakeProviderClient):
+    """Provider client that calls `interrupt` during the first send."""
+
+    def __init__(self, response: ProviderResponse, interrupt: Callable[[], Awaitable[object]]) -> None:
+        super().__init__([response])
+        self.interrupt = interrupt
+
+    async def push(self, token: str, push: Push) -> ProviderResponse:
+        response = await super().push(token, push)
+        if len(self.sent) == 1:
+            await self.interrupt()
+        return response
+
+
+@pytest.mark.parametrize("is_history_unavailable", [False, True])
+@pytest.mark.parametrize("response", [BUSY, UNREGISTERED, ACCEPTED_RESPONSE])
+async def test_user_deleted_during_send_has_no_history(
+    response: ProviderResponse, *, is_history_unavailable: bool
+) -> None:
+    backend = FakeBackend(PHONE)
+
+    async def delete_user() -> None:
+        await contacts.delete_contact(backend, backend, "ada", 9)
+        backend.history_unavailable = is_history_unavailable
+
+    backend.clients[Provider.FCM] = InterruptedClient(response, delete_user)
+    await enqueue_order_paid(backend)
+    assert await backend.step() is False
+    assert (backend.stored_notifications, backend.events) == ({}, [])
+
+
+@pytest.mark.parametrize("late_response", [BUSY, UNCLEAR, ACCEPTED_RESPONSE])
+async def test_worker_without_lease_does_not_replace_sent_status(late_response: ProviderResponse) -> None:
+    backend = FakeBackend(PHONE)
+
+    async def deliver_by_other_worker() -> None:
+        backend.now += timedelta(minutes=2)
+        assert await backend.step() is False
+
+    backend.clients[Provider.FCM] = InterruptedClient(late_response, deliver_by_other_worker)
+    await enqueue_order_paid(backend)
+    [job] = await backend.jobs.claim(1, 1, backend.now, backend.now + timedelta(minutes=1))
+    assert await deliver(backend.create_context(), job) is None
+    assert backend.stored_notifications["e1"].status is Status.SENT
+    assert [type(event) for event in backend.events] == [NotificationSent]
+
+
+async def test_worker_without_lease_does_not_release_job() -> None:
+    backend = FakeBackend(PHONE)
+    backend.clients[Provider.FCM].responses = [BUSY]
+    await enqueue_order_paid(backend)
+    [job] = await backend.jobs.claim(1, 1, backend.now, backend.now + timedelta(minutes=1))
+    backend.now += timedelta(minutes=2)
+    [claimed_again] = await backend.jobs.claim(1, 1, backend.now, backend.now + timedelta(minutes=1))
+    assert await deliver(backend.create_context(), job) is None
+    assert backend.jobs["e1"][1] == claimed_again.lease_expires_at
+    assert list(backend.stored_notifications) == ["e1"]
 
 
 async def test_deleted_user_receives_only_account_mail() -> None:

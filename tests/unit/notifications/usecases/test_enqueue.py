@@ -9,12 +9,13 @@ from services.notifications.domain.notifications import (
     Contact,
     Device,
     MailTemplate,
+    Notification,
     NotificationTemplate,
     Provider,
     Status,
 )
 from services.notifications.domain.rendering import render, render_mail
-from services.notifications.usecases import enqueue
+from services.notifications.usecases import contacts, enqueue
 from services.notifications.usecases.deliver import deliver
 from services.notifications.usecases.enqueue import DEFAULT_PRIORITY, DEFAULT_TTL_S, UnknownUserError
 from services.runtime.core.errors import ApiError
@@ -120,7 +121,27 @@ async def test_job_is_queued_although_history_is_unavailable(caplog: pytest.LogC
     backend = UnavailableHistory()
     await enqueue_order(backend, id=7)
     assert list(backend.jobs) == ["e1"]
-    assert "history entry of e1 not created" in caplog.text
+    assert "history entry of e1 not created or checked" in caplog.text
+
+
+class DeletionBeforeHistory(FakeBackend):
+    """Backend whose user is deleted after a job is added and before its history begins."""
+
+    async def insert_if_absent(self, notification: Notification) -> None:
+        await contacts.delete_contact(self, self, notification.user_id, 9)
+        await super().insert_if_absent(notification)
+
+
+async def test_deletion_before_history_begins_leaves_no_notification() -> None:
+    backend = DeletionBeforeHistory()
+    await enqueue_order(backend, id=7)
+    assert (backend.jobs, backend.stored_notifications) == ({}, {})
+
+
+async def test_history_of_mail_begins_although_user_is_deleted() -> None:
+    backend = DeletionBeforeHistory()
+    await enqueue_code(backend)
+    assert list(backend.jobs) == list(backend.stored_notifications) == ["e1"]
 
 
 @pytest.mark.parametrize(("templates", "reason"), [(None, "TEMPLATE_UNKNOWN"), (TEMPLATES, "VALUE_MISSING")])

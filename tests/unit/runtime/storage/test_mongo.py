@@ -112,7 +112,7 @@ class RejectingCollection:
 
     def __init__(self, codes: list[int], write_concern_errors: list[object]) -> None:
         self._details = {
-            "writeErrors": [{"code": code} for code in codes],
+            "writeErrors": [{"index": index, "code": code} for index, code in enumerate(codes)],
             "writeConcernErrors": write_concern_errors,
         }
 
@@ -141,6 +141,12 @@ async def test_rejected_operation_of_batch_is_distinct_from_unavailability(
     operations: list[Any] = [pymongo.InsertOne({})] * size
     with nullcontext() if error is None else pytest.raises(error):
         await mongo.write_batch(collection, operations, ignore_duplicates=True)
+
+
+async def test_indexes_of_skipped_operations_are_returned() -> None:
+    operations: list[Any] = [pymongo.InsertOne({})] * 3
+    collection: Any = RejectingCollection([DUPLICATE, DUPLICATE], [])
+    assert await mongo.write_batch(collection, operations, ignore_duplicates=True) == [0, 1]
 
 
 async def test_duplicate_key_is_rejected_by_default() -> None:
