@@ -10,6 +10,9 @@ from services.runtime.config.production_checks import EMULATED, is_emulated
 from services.runtime.config.settings import InboxDays
 from services.runtime.config.urls import HttpUrl, MailAddress, SmtpUrl
 
+MIN_LEASE_S = 55.0
+"""Minimum lease in production: the total timeouts of all providers, and a margin to store the result."""
+
 
 class Settings(DocumentStoreSettings):
     """Environment variables of the notifications service."""
@@ -36,13 +39,18 @@ class Settings(DocumentStoreSettings):
     lease_seconds: float = Field(
         default=60,
         gt=0,
-        description="lease on a job, in seconds, after which another worker may claim it; longer than a send takes",
+        description=(
+            "lease on a job, in seconds, after which another worker may claim it; "
+            f"at least {MIN_LEASE_S:g} in production"
+        ),
     )
     workers: int = Field(default=24, ge=1, le=28, description="concurrent deliveries of any priority")
     urgent_workers: int = Field(default=4, ge=1, le=28, description="additional workers for urgent notifications only")
 
     def iter_production_errors(self) -> Iterator[str]:
-        """Yield the common production errors, and one if SMTP_URL is an emulator."""
+        """Yield the common production errors, and those of SMTP_URL and LEASE_SECONDS."""
         yield from super().iter_production_errors()
         if is_emulated(self.smtp_url.get_secret_value()):
             yield "SMTP_URL is for development: the mail server does not deliver mail"
+        if self.lease_seconds < MIN_LEASE_S:
+            yield f"LEASE_SECONDS must be at least {MIN_LEASE_S:g}: with a shorter lease, messages are sent repeatedly"

@@ -1,5 +1,6 @@
 """Client of the Apple Push Notification service (APNs) over HTTP/2, authenticated with provider tokens."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -20,6 +21,9 @@ from services.runtime.telemetry import http_client
 
 TIMEOUT_S = 5.0
 """Timeout for connecting and for each read."""
+
+TOTAL_TIMEOUT_S = 10.0
+"""Total timeout of one send."""
 
 MAX_TOKEN_AGE_S = 45 * 60
 """Lifetime of a provider token; APNs rejects tokens older than an hour and renewals within twenty minutes."""
@@ -60,11 +64,12 @@ class ApnsClient(PushClient):
         headers = self._build_headers(push)
         try:
             with http_client.Measurement("POST", self._client.base_url, trace.get_current_span()) as measurement:
-                response = await self._client.post(f"/3/device/{token}", content=payload, headers=headers)
+                async with asyncio.timeout(TOTAL_TIMEOUT_S):
+                    response = await self._client.post(f"/3/device/{token}", content=payload, headers=headers)
                 measurement.status = response.status_code
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             return ProviderResponse(Outcome.BUSY, "UNREACHABLE")
-        except httpx.TimeoutException:
+        except (TimeoutError, httpx.TimeoutException):
             return ProviderResponse(Outcome.UNCLEAR, "TIMEOUT")
         except httpx.TransportError:
             return ProviderResponse(Outcome.UNCLEAR, "TRANSPORT")

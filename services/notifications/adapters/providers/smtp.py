@@ -1,5 +1,7 @@
 """SMTP client and mail messages."""
 
+import asyncio
+from contextlib import suppress
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -16,6 +18,12 @@ from services.runtime.core.clock import Clock, now
 
 TIMEOUT_S = 10.0
 """Timeout of each SMTP operation."""
+
+TOTAL_TIMEOUT_S = 25.0
+"""Total timeout of one send, from the connection to the response to the message."""
+
+QUIT_TIMEOUT_S = 2.0
+"""Timeout of the QUIT command after a send."""
 
 MIN_PERMANENT_ERROR_CODE = 500
 """Lowest SMTP reply code of a permanent failure."""
@@ -41,17 +49,8 @@ class SmtpClient(MailClient):
         except AddressError:
             return ProviderResponse(Outcome.REJECTED, "ADDRESS_INVALID")
         message["Date"] = format_datetime(self._clock())
-        user, password = self._url.username, self._url.password
         try:
-            await aiosmtplib.send(
-                message,
-                hostname=self._url.hostname,
-                port=self._url.port,
-                username=unquote(user) if user else None,
-                password=unquote(password) if password else None,
-                use_tls=self._url.scheme == "smtps",
-                timeout=TIMEOUT_S,
-            )
+            await self._transmit(message)
         except aiosmtplib.SMTPRecipientsRefused as error:
             return _map_smtp_reply(error.recipients[0].code)
         except (aiosmtplib.SMTPDataError, aiosmtplib.SMTPSenderRefused) as error:
@@ -60,7 +59,35 @@ class SmtpClient(MailClient):
             return ProviderResponse(Outcome.UNCLEAR, "TIMEOUT")
         except aiosmtplib.SMTPException:
             return ProviderResponse(Outcome.BUSY, "UNREACHABLE")
+        except TimeoutError:  # also the base class of timeouts of the library, which are mapped above
+            return ProviderResponse(Outcome.UNCLEAR, "TIMEOUT")
         return ACCEPTED_RESPONSE
+
+    async def _transmit(self, message: EmailMessage) -> None:
+        """Send the message over a new connection. Raises SMTPException and TimeoutError.
+
+        `aiosmtplib.send` is not used: it waits for the response to QUIT within the total timeout, which would make an
+        accepted message unclear, and for TIMEOUT_S after it.
+        """
+        user, password = self._url.username, self._url.password
+        client = aiosmtplib.SMTP(
+            hostname=self._url.hostname,
+            port=self._url.port,
+            username=unquote(user) if user else None,
+            password=unquote(password) if password else None,
+            use_tls=self._url.scheme == "smtps",
+            timeout=TIMEOUT_S,
+        )
+        try:
+            async with asyncio.timeout(TOTAL_TIMEOUT_S):
+                await client.connect()
+                await client.send_message(message)
+        finally:
+            try:
+                with suppress(aiosmtplib.SMTPException):
+                    await client.quit(timeout=QUIT_TIMEOUT_S)
+            finally:
+                client.close()
 
 
 def _map_smtp_reply(code: int) -> ProviderResponse:

@@ -83,6 +83,7 @@ REJECTED_BY_SERVICE = {
         "APNS_TOPIC": ["test.delivery.app"],
         "MAIL_FROM": ["Delivery <no-reply@delivery.test>"],
         "OPERATORS_EMAIL": ["operators@delivery.test"],
+        "LEASE_SECONDS": ["3.5", "54.9"],
     },
 }
 CASES = [

@@ -1,5 +1,6 @@
 """Classification of APNs responses and renewal of provider tokens."""
 
+import asyncio
 import socket
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from services.notifications.adapters.providers import apns
 from services.notifications.adapters.providers.apns import MAX_TOKEN_AGE_S, ApnsClient, ApnsKey, map_response
 from services.notifications.domain.notifications import Outcome, Push
 from services.runtime.telemetry.http_client import DURATION
@@ -60,6 +62,22 @@ async def test_provider_token_is_renewed_after_maximum_age() -> None:
     claims = jwt.decode(renewed, private_key.public_key(), algorithms=["ES256"], options={"verify_iat": False})
     assert claims == {"iss": "TEAM", "iat": 1000 + MAX_TOKEN_AGE_S + 1}
     await client.close()
+
+
+async def test_slow_response_is_unclear_after_total_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def respond_slowly(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    monkeypatch.setattr(apns, "TOTAL_TIMEOUT_S", 0.01)
+    pem = encode_key(ec.generate_private_key(ec.SECP256R1()))
+    client = ApnsClient("https://apns.test", ApnsKey("KEY", "TEAM", "topic", pem))
+    http = httpx.AsyncClient(base_url="https://apns.test", transport=httpx.MockTransport(respond_slowly))
+    monkeypatch.setattr(client, "_client", http)
+    async with asyncio.timeout(1):
+        response = await client.push("device", Push("p1", "title", "body", {}, datetime.now(UTC), is_urgent=False))
+    await client.close()
+    assert (response.outcome, response.code) == (Outcome.UNCLEAR, "TIMEOUT")
 
 
 async def test_request_is_measured_by_server() -> None:
