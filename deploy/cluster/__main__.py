@@ -22,6 +22,7 @@ from deploy.local.environment import remove_foreign_variables
 from deploy.local.infrastructure import services
 from deploy.local.mesh_config import ROOT
 from deploy.local.status import progress
+from deploy.local.supervisor.launcher import start_supervisor
 from deploy.local.supervisor.supervisor import Plan, Supervisor
 from deploy.local.supervisor.supervisor_state import read_running_state, stop_orphans, stop_supervisor
 
@@ -51,16 +52,15 @@ def start(config: MachineConfig, network: Network, module: str = MODULE) -> int:
         return progress.wait_until_ready(config, state.pid, START_TIMEOUT_S)
     stop_orphans(config)
     network.create()
-    with (config.ensure_subdirectory("logs") / "supervisor.log").open("ab") as log:
-        supervisor = subprocess.Popen(
-            build_command(network, "supervise", module),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    return progress.wait_until_ready(config, supervisor.pid, START_TIMEOUT_S)
+    return start_supervisor(
+        config,
+        "all",
+        build_command(network, "supervise", module),
+        folder=ROOT,
+        environment=os.environ,
+        start_timeout_s=START_TIMEOUT_S,
+        stop_timeout_s=STOP_TIMEOUT_S,
+    )
 
 
 def print_addresses(config: MachineConfig, network: Network) -> None:

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki import external_callers
 from deploy.local.pki.secrets import Secrets
 from deploy.local.status import progress, status_view
+from deploy.local.supervisor.launcher import INTERRUPTED_EXIT_CODE, start_supervisor
 from deploy.local.supervisor.stages import define_stages
 from deploy.local.supervisor.supervisor import Supervisor
 from deploy.local.supervisor.supervisor_state import (
@@ -117,31 +117,38 @@ def _start_mesh(config: MeshConfig, scope: str) -> int:
     elif state is not None and is_supervisor_alive(state):
         if state.scope == "all":
             external_callers.ensure_certificates(config)
-        return progress.wait_until_ready(config, state.pid, START_TIMEOUT_S)
+        try:
+            return progress.wait_until_ready(config, state.pid, START_TIMEOUT_S)
+        except KeyboardInterrupt:
+            print("interrupted; the mesh that another command has started is running on", file=sys.stderr)
+            return INTERRUPTED_EXIT_CODE
     if orphans := stop_orphans(config):
         print(f"stopped {orphans} orphaned processes of a killed supervisor")
     if errors := find_ports_in_use(config, scope):
         print("\n".join(errors), file=sys.stderr)
         return 1
-    with (config.ensure_subdirectory("logs") / "supervisor.log").open("ab") as log:
-        supervisor = subprocess.Popen(
-            [sys.executable, "-P", "-m", "deploy.local.supervisor", "--only", scope],
-            cwd=config.folder,
-            env=os.environ | build_own_environment(config) | {"DELIVERY_STATE": str(config.folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    return progress.wait_until_ready(config, supervisor.pid, START_TIMEOUT_S)
+    return start_supervisor(
+        config,
+        scope,
+        [sys.executable, "-P", "-m", "deploy.local.supervisor", "--only", scope],
+        folder=config.folder,
+        environment=os.environ | build_own_environment(config) | {"DELIVERY_STATE": str(config.folder)},
+        start_timeout_s=START_TIMEOUT_S,
+        stop_timeout_s=STOP_TIMEOUT_S,
+    )
 
 
 def stop_mesh(config: MeshConfig) -> int:
     """Stop the mesh and orphaned processes of a killed supervisor. Return the exit code."""
-    if read_supervisor_state(config) is None:
-        print("the mesh is not running")
+    has_run = read_supervisor_state(config) is not None
     stop_supervisor(config, STOP_TIMEOUT_S)
     with lock_start(config):
+        if not has_run and read_supervisor_state(config) is None:
+            print("the mesh is not running")
+        stop_supervisor(config, STOP_TIMEOUT_S)  # another command may have started the mesh meanwhile
+        if (state := read_running_state(config)) is not None:
+            print(f"the supervisor with the process id {state.pid} has not stopped", file=sys.stderr)
+            return 1
         stop_orphans(config)
         config.remove_temporary_socket_dir()
     return 0
@@ -183,6 +190,14 @@ def run_reconciliation(config: MeshConfig) -> int:
 
 
 def main() -> int:
+    """Run the command of the command line. Return the exit code, also after an interrupt."""
+    try:
+        return run_command()
+    except KeyboardInterrupt:
+        return INTERRUPTED_EXIT_CODE
+
+
+def run_command() -> int:
     """Run the command of the command line. Return the exit code."""
     parser = argparse.ArgumentParser(prog="deploy.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)

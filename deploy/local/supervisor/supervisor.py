@@ -24,7 +24,7 @@ from deploy.local.supervisor.process import ProcessSpec, get_start_time, signal_
 from deploy.local.supervisor.stages import define_stages
 from deploy.local.supervisor.supervisor_state import (
     ProcessState,
-    SupervisorState,
+    create_supervisor_state,
     get_supervisor_state_path,
     write_supervisor_state,
 )
@@ -63,13 +63,7 @@ class Supervisor:
         self._scope = scope
         self._stop_requested = asyncio.Event()
         self._subprocesses: dict[str, asyncio.subprocess.Process | ForkedProcess] = {}
-        start_time = get_start_time(os.getpid()) or 0.0
-        self._supervisor_state = SupervisorState(
-            pid=os.getpid(),
-            start_time=start_time,
-            scope=scope,
-            ports={name: number for name, (number, _) in config.ports.items()},
-        )
+        self._supervisor_state = create_supervisor_state(config, os.getpid(), scope)
 
     async def run(self) -> int:
         """Run until SIGTERM or SIGINT, or until a child fails to start. Return the exit code."""

@@ -12,6 +12,12 @@ from pathlib import Path
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.supervisor.process import get_start_time, signal_process_group
 
+ORPHAN_STOP_TIMEOUT_S = 5.0
+"""Seconds between the stop signal and SIGKILL of an orphaned process."""
+
+KILL_TIMEOUT_S = 5.0
+"""Seconds in which a killed process exits."""
+
 
 @dataclass
 class ProcessState:
@@ -40,6 +46,12 @@ class SupervisorState:
     ports: dict[str, int] = field(default_factory=dict)
     """Ports by the name of their environment variable."""
     children: list[ProcessState] = field(default_factory=list)
+
+
+def create_supervisor_state(config: MeshConfig, pid: int, scope: str) -> SupervisorState:
+    """Return the initial state of a supervisor, which is running as the process `pid`."""
+    ports = {name: number for name, (number, _) in config.ports.items()}
+    return SupervisorState(pid=pid, start_time=get_start_time(pid) or 0.0, scope=scope, ports=ports)
 
 
 def get_supervisor_state_path(config: MeshConfig) -> Path:
@@ -86,6 +98,9 @@ def stop_supervisor(config: MeshConfig, timeout_s: float) -> None:
             time.sleep(0.05)
         if is_supervisor_alive(state):
             signal_process_group(state.pid, state.start_time, signal.SIGKILL)
+            deadline = time.monotonic() + KILL_TIMEOUT_S
+            while is_supervisor_alive(state) and time.monotonic() < deadline:
+                time.sleep(0.05)
 
 
 def stop_orphans(config: MeshConfig) -> int:
@@ -94,7 +109,7 @@ def stop_orphans(config: MeshConfig) -> int:
     if state is None or is_supervisor_alive(state):
         return 0
     orphans = [child for child in state.children if child.pid and get_start_time(child.pid) == child.start_time]
-    for number, timeout_s in ((None, 5.0), (signal.SIGKILL, 5.0)):
+    for number, timeout_s in ((None, ORPHAN_STOP_TIMEOUT_S), (signal.SIGKILL, KILL_TIMEOUT_S)):
         for child in orphans:
             signal_process_group(child.pid, child.start_time, number or child.stop_signal)
         deadline = time.monotonic() + timeout_s

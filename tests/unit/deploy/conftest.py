@@ -1,7 +1,9 @@
-"""Temporary folders of the tests of deployment code."""
+"""Temporary folders and simulated supervisors of the tests of deployment code."""
 
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -13,3 +15,20 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with tempfile.TemporaryDirectory(prefix="delivery-tests-") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", folder)
         yield
+
+
+@pytest.fixture
+def supervisors(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Return the processes that a test starts; each is a program that sleeps, as a supervisor without a state file."""
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def start_sleep(_: object, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(["sleep", "60"], **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start_sleep)
+    yield started
+    for process in started:
+        process.kill()
+        process.wait()

@@ -1,6 +1,8 @@
 """Commands of the cluster."""
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from deploy.cluster import __main__ as commands
 from deploy.cluster.machines import OUTSIDE, Machine, MachineConfig
 from deploy.cluster.network import Network
+from deploy.local.status import progress
 
 
 @pytest.mark.parametrize("command", ["up", "down", "demo"])
@@ -39,3 +42,17 @@ def test_addresses_name_both_edges_and_the_namespace(
 def test_unknown_machine_is_rejected() -> None:
     with pytest.raises(SystemExit):
         commands.main(["disconnect", "data9"])
+
+
+def test_starting_cluster_is_stopped_before_it_has_written_its_state(
+    configs: dict[Machine, MachineConfig],
+    supervisors: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "wait_until_ready", lambda *_: 1)
+    monkeypatch.setattr(Network, "create", lambda _: None)
+    monkeypatch.setattr(Network, "exists", lambda _: False)
+    config = configs[OUTSIDE]
+    assert commands.start(config, Network(config.folder)) == 1
+    assert commands.stop(config, Network(config.folder)) == 0
+    assert supervisors[0].wait(5) == -signal.SIGTERM

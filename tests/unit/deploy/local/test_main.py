@@ -1,7 +1,9 @@
-"""Commands of the local runner that start no process: locking, addresses and messages."""
+"""Commands of the local runner, with a program that sleeps as the supervisor: locking, addresses and messages."""
 
 import fcntl
 import os
+import signal
+import subprocess
 import tempfile
 import threading
 from collections.abc import Callable
@@ -11,15 +13,92 @@ import pytest
 
 from deploy.local import __main__ as runner
 from deploy.local.mesh_config import MeshConfig
+from deploy.local.pki import external_callers
+from deploy.local.status import progress
+from deploy.local.supervisor.launcher import INTERRUPTED_EXIT_CODE
 from deploy.local.supervisor.process import get_start_time
-from deploy.local.supervisor.supervisor_state import SupervisorState, write_supervisor_state
+from deploy.local.supervisor.supervisor_state import (
+    SupervisorState,
+    create_supervisor_state,
+    is_supervisor_alive,
+    read_supervisor_state,
+    write_supervisor_state,
+)
 from tests.wait import wait_until
 
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(runner, "find_ports_in_use", lambda *_: [])
     return MeshConfig({"DELIVERY_STATE": str(tmp_path)})
+
+
+def interrupt(*_: object) -> int:
+    raise KeyboardInterrupt
+
+
+def test_supervisor_is_stopped_before_it_has_written_its_state(
+    config: MeshConfig, supervisors: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "wait_until_ready", lambda *_: 1)
+    assert runner.start_mesh(config, "all") == 1
+    assert supervisors[0].poll() is None
+    assert runner.stop_mesh(config) == 0
+    assert supervisors[0].wait(5) == -signal.SIGTERM
+    assert read_supervisor_state(config) is None
+
+
+def test_supervisor_that_has_not_written_its_state_is_started_once(
+    config: MeshConfig, supervisors: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "wait_until_ready", lambda *_: 1)
+    monkeypatch.setattr(external_callers, "ensure_certificates", lambda _: None)
+    for _ in range(2):
+        assert runner.start_mesh(config, "all") == 1
+    assert len(supervisors) == 1
+
+
+def test_interrupt_does_not_stop_the_mesh_of_another_command(
+    config: MeshConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "wait_until_ready", interrupt)
+    write_supervisor_state(config, create_supervisor_state(config, os.getpid(), "servers"))
+    assert runner.start_mesh(config, "servers") == INTERRUPTED_EXIT_CODE
+    assert is_supervisor_alive(read_supervisor_state(config))
+    assert capsys.readouterr().err == "interrupted; the mesh that another command has started is running on\n"
+
+
+def test_interrupted_command_prints_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "run_command", interrupt)
+    assert runner.main() == INTERRUPTED_EXIT_CODE
+
+
+def test_stop_includes_a_mesh_started_while_it_waits(
+    config: MeshConfig, supervisors: list[subprocess.Popen[bytes]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    exit_codes: list[int] = []
+    with runner.lock_start(config):
+        stop = threading.Thread(target=lambda: exit_codes.append(runner.stop_mesh(config)))
+        stop.start()
+        wait_until(lambda: capsys.readouterr().err, description="the command waits")
+        supervisor = subprocess.Popen(["supervisor"], start_new_session=True)
+        write_supervisor_state(config, create_supervisor_state(config, supervisor.pid, "all"))
+    stop.join(10)
+    assert exit_codes == [0]
+    assert supervisor.wait(5) == -signal.SIGTERM
+    assert "not running" not in capsys.readouterr().out
+
+
+def test_stop_does_not_remove_the_sockets_of_a_running_mesh(
+    config: MeshConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = create_deep_config(config)
+    monkeypatch.setattr(runner, "stop_supervisor", lambda *_: None)
+    write_supervisor_state(deep, create_supervisor_state(deep, os.getpid(), "all"))
+    assert runner.stop_mesh(deep) == 1
+    assert deep.socket_dir.exists()
+    assert capsys.readouterr().err == f"the supervisor with the process id {os.getpid()} has not stopped\n"
 
 
 def write_running_state(config: MeshConfig) -> MeshConfig:
@@ -71,12 +150,19 @@ def test_stop_without_mesh_prints_that_it_is_not_running(
     assert capsys.readouterr().out == "the mesh is not running\n"
 
 
-def test_stop_removes_temporary_socket_dir(config: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def create_deep_config(config: MeshConfig) -> MeshConfig:
+    """Return a configuration whose folder of sockets is outside of its long folder."""
     deep = MeshConfig({"DELIVERY_STATE": str(config.folder.joinpath(*["a-rather-long-name"] * 6))})
     deep.folder.mkdir(parents=True)
     assert not deep.socket_dir.is_relative_to(deep.folder)
-    runner.stop_mesh(deep)
-    assert not deep.socket_dir.exists()
+    return deep
+
+
+def test_stop_removes_temporary_socket_dir(config: MeshConfig) -> None:
+    deep = create_deep_config(config)
+    socket_dir = deep.socket_dir
+    assert runner.stop_mesh(deep) == 0
+    assert not socket_dir.exists()
 
 
 def test_addresses_of_developers_are_printed(config: MeshConfig, capsys: pytest.CaptureFixture[str]) -> None:

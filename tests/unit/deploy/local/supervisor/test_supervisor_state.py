@@ -22,6 +22,7 @@ from deploy.local.supervisor.supervisor_state import (
     read_running_state,
     read_supervisor_state,
     stop_orphans,
+    stop_supervisor,
     write_supervisor_state,
 )
 
@@ -132,6 +133,17 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def create_child(pid: int, **changes: Any) -> ProcessState:
     return ProcessState(f"child-{pid}", pid=pid, start_time=float(pid), **changes)
+
+
+def test_stop_waits_until_the_killed_supervisor_has_exited(
+    config: MeshConfig, processes: SimulatedProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes.ended_by = {9: 0}
+    monkeypatch.setattr(os, "kill", lambda *_: None)
+    write_supervisor_state(config, create_state(pid=9, start_time=9.0))
+    stop_supervisor(config, 1.0)
+    assert processes.signals == [(9, signal.SIGKILL)]
+    assert processes.now_s == pytest.approx(1.0 + supervisor_state.KILL_TIMEOUT_S, abs=0.2)
 
 
 def test_orphans_receive_their_stop_signal(config: MeshConfig, processes: SimulatedProcesses) -> None:
