@@ -144,7 +144,7 @@ def _render_processes(
         cells = [
             child.name,
             f"[{STATE_COLOURS.get(child.state, 'red')}]{child.state}[/]",
-            _format_age(time.time() - child.start_time) if child.pid else "",
+            _format_age(time.clock_gettime(time.CLOCK_BOOTTIME) - child.start_time) if child.pid else "",
             _format_size(memory[child.name]),
             f"[yellow]{child.restarts}[/]" if child.restarts else "",
             *_format_request_rates(child.name, previous, current),

@@ -4,8 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-
-import psutil
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,23 @@ class ProcessSpec:
     """Command that stops processes which the child has started outside its session."""
 
 
-def get_start_time(pid: int) -> float | None:
-    """Return the start time of a process as a Unix timestamp, or None if it has exited.
+def read_boot_id() -> str:
+    """Return the id of the system's boot, to which start times of processes refer."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
 
-    Pid and start time together identify a process even if the pid is reused.
+
+def get_start_time(pid: int) -> float | None:
+    """Return the start time of a process in seconds since the boot, or None if it has exited (proc_pid_stat(5)).
+
+    Pid and start time together identify a process until the next boot, even if the pid is reused. They do not change
+    when the wall clock is set.
     """
     try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
+        content = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
         return None
+    state, *fields = content.rpartition(b")")[2].split()  # the name may contain spaces and parentheses
+    return None if state in {b"Z", b"X"} else int(fields[18]) / os.sysconf("SC_CLK_TCK")
 
 
 def signal_process_group(pid: int, start_time: float, signal_number: int) -> bool:

@@ -176,10 +176,11 @@ class Supervisor:
                 running = await self._start_process(process, child)
             except (OSError, EOFError) as error:
                 raise RuntimeError(f"{process.name} failed to start: {error}") from error
+            started_at = time.monotonic()
             readiness_check = asyncio.create_task(self._wait_until_ready(process, child, ready))
             code = await running.wait()
             readiness_check.cancel()
-            uptime_s = time.time() - child.start_time
+            uptime_s = time.monotonic() - started_at
             failures = 0 if uptime_s > 60 else failures + 1
             delay_s = RESTART_BACKOFF_S[min(failures, len(RESTART_BACKOFF_S)) - 1] if failures else 0.0
             child.state, child.pid, child.restarts = "restarting", 0, child.restarts + 1
@@ -199,7 +200,7 @@ class Supervisor:
                 (self._config.socket_dir / name).unlink(missing_ok=True)
         running = await self._run_command(process)
         self._subprocesses[process.name] = running
-        child.pid, child.start_time = running.pid, get_start_time(running.pid) or time.time()
+        child.pid, child.start_time = running.pid, get_start_time(running.pid) or 0.0
         self._write_state()
         return running
 

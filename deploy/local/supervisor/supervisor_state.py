@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from deploy.local.mesh_config import MeshConfig
-from deploy.local.supervisor.process import get_start_time, signal_process_group
+from deploy.local.supervisor.process import get_start_time, read_boot_id, signal_process_group
 
 ORPHAN_STOP_TIMEOUT_S = 5.0
 """Seconds between the stop signal and SIGKILL of an orphaned process."""
@@ -27,6 +27,7 @@ class ProcessState:
     state: str = "waiting"
     pid: int = 0
     start_time: float = 0.0
+    """Seconds since the boot."""
     restarts: int = 0
     ports: Sequence[int] = ()
     message: str = ""
@@ -40,11 +41,14 @@ class SupervisorState:
 
     pid: int
     start_time: float
+    """Seconds since the boot."""
     scope: str
     phase: str = "starting"
     error: str = ""
     ports: dict[str, int] = field(default_factory=dict)
     """Ports by the name of their environment variable."""
+    boot_id: str = field(default_factory=read_boot_id)
+    """Id of the boot in which the supervisor and its children were started."""
     children: list[ProcessState] = field(default_factory=list)
 
 
@@ -79,7 +83,11 @@ def write_supervisor_state(config: MeshConfig, supervisor_state: SupervisorState
 
 def is_supervisor_alive(supervisor_state: SupervisorState | None) -> bool:
     """Return whether the supervisor that wrote the state is running."""
-    return supervisor_state is not None and get_start_time(supervisor_state.pid) == supervisor_state.start_time
+    return (
+        supervisor_state is not None
+        and supervisor_state.boot_id == read_boot_id()
+        and get_start_time(supervisor_state.pid) == supervisor_state.start_time
+    )
 
 
 def read_running_state(config: MeshConfig) -> SupervisorState | None:
@@ -108,7 +116,8 @@ def stop_orphans(config: MeshConfig) -> int:
     state = read_supervisor_state(config)
     if state is None or is_supervisor_alive(state):
         return 0
-    orphans = [child for child in state.children if child.pid and get_start_time(child.pid) == child.start_time]
+    started = [child for child in state.children if child.pid] if state.boot_id == read_boot_id() else []
+    orphans = [child for child in started if get_start_time(child.pid) == child.start_time]
     for number, timeout_s in ((None, ORPHAN_STOP_TIMEOUT_S), (signal.SIGKILL, KILL_TIMEOUT_S)):
         for child in orphans:
             signal_process_group(child.pid, child.start_time, number or child.stop_signal)

@@ -1,6 +1,7 @@
 """Status view: parsing of metrics, rates, problems, and layout in 80 columns."""
 
 import io
+import os
 import socket
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from deploy.local.status.metrics_reader import MetricsSnapshot, OutboxBacklog, RequestCounts
 from deploy.local.status.status_view import check_liveness, is_healthy, render_status
+from deploy.local.supervisor.process import get_start_time
 from deploy.local.supervisor.supervisor_state import ProcessState, SupervisorState
 
 SERVICE_METRICS = """\
@@ -43,7 +45,7 @@ def create_snapshot(at: float = 0.0, requests: int = 10, failed: int = 0) -> Met
 
 
 def create_state(**states: str) -> SupervisorState:
-    children = [ProcessState(name, states.get(name, "ready"), 0, time.time() - 4000) for name in NAMES]
+    children = [ProcessState(name, states.get(name, "ready")) for name in NAMES]
     return SupervisorState(pid=1, start_time=0.0, scope="all", phase="ready", children=children)
 
 
@@ -93,6 +95,15 @@ def test_restarted_process_has_no_rate() -> None:
     output = render(create_state(), create_snapshot(0.0, 10), create_snapshot(2.0, 4))
     line = next(line for line in output.splitlines() if line.startswith("gateway "))
     assert line.split() == ["gateway", "ready", "4"]
+
+
+def test_age_of_a_process_does_not_depend_on_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    start_time = (get_start_time(os.getpid()) or 0.0) - 3 * 86400 - 7200
+    state = replace(create_state(), children=[ProcessState("postgres", "ready", os.getpid(), start_time)])
+    now_s = time.time()
+    monkeypatch.setattr(time, "time", lambda: now_s + 86400)
+    lines = render(state, create_snapshot(), create_snapshot()).splitlines()
+    assert "postgres ready 3d02h" in [" ".join(line.split()[:3]) for line in lines]
 
 
 def test_failed_refund_is_a_problem() -> None:

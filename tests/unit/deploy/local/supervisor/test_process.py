@@ -1,10 +1,13 @@
 """Identification of processes by pid and start time, and signals to process groups."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -70,3 +73,19 @@ def test_zombie_counts_as_exited() -> None:
     with subprocess.Popen(["true"], start_new_session=True) as zombie:
         os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
         assert get_start_time(zombie.pid) is None
+
+
+def test_start_time_does_not_change_when_the_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    start_time, boot_time = get_start_time(os.getpid()), psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot_time + 5)
+    assert get_start_time(os.getpid()) == start_time
+
+
+def test_start_time_of_program_with_parentheses_in_its_name(tmp_path: Path) -> None:
+    program = tmp_path / "a) Z 1 (b"
+    shutil.copy(shutil.which("sleep") or "", program)
+    now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+    with subprocess.Popen([program, "60"]) as process:
+        start_time = get_start_time(process.pid)
+        process.kill()
+    assert start_time == pytest.approx(now_s, abs=5)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,6 +87,40 @@ def test_supervisor_is_identified_by_pid_and_start_time(config: MeshConfig, dela
     write_supervisor_state(config, state)
     assert is_supervisor_alive(state) == is_alive
     assert read_running_state(config) == (state if is_alive else None)
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the wall clock five seconds ahead, by which the kernel reports a later time of the boot."""
+    boot_time = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot_time + 5)
+
+
+def test_supervisor_is_identified_after_the_clock_was_set(config: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_supervisor_state(config, create_state(pid=os.getpid(), start_time=own_start_time()))
+    set_clock(monkeypatch)
+    assert is_supervisor_alive(read_supervisor_state(config))
+    assert stop_orphans(config) == 0
+    assert get_supervisor_state_path(config).exists()
+
+
+def test_orphan_is_stopped_after_the_clock_was_set(config: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
+        start_time = get_start_time(process.pid) or 0.0
+        write_supervisor_state(config, create_state(ProcessState("orders", pid=process.pid, start_time=start_time)))
+        set_clock(monkeypatch)
+        try:
+            assert stop_orphans(config) == 1
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_processes_of_an_earlier_boot_are_not_identified(config: MeshConfig) -> None:
+    child = ProcessState("orders", pid=os.getpid(), start_time=own_start_time())
+    state = replace(create_state(child, pid=os.getpid(), start_time=own_start_time()), boot_id="an earlier boot")
+    write_supervisor_state(config, state)
+    assert not is_supervisor_alive(read_supervisor_state(config))
+    assert stop_orphans(config) == 0
 
 
 class SimulatedProcesses:
