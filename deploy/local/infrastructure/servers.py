@@ -57,19 +57,22 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
     def prepare() -> None:
         if (data / "PG_VERSION").exists():
             return
-        shutil.rmtree(data, ignore_errors=True)
-        data.mkdir(mode=0o700)
+        # The folder has its name only when it is complete: initdb writes PG_VERSION first, and may be killed.
+        new = data.with_name("postgres.new")
+        for folder in (data, new):
+            shutil.rmtree(folder, ignore_errors=True)
+        new.mkdir(mode=0o700)
         password = data.with_name("postgres.password")
         write_private(password, secrets.get_password("postgres"))
         if user is not None:
-            os.chown(data, user, user)
+            os.chown(new, user, user)
             os.chown(password, user, user)
         options = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "-A", "scram-sha-256"]
         command = [
             *prefix,
             str(POSTGRES_BIN_DIR / "initdb"),
             "-D",
-            str(data),
+            str(new),
             "-U",
             "app",
             *options,
@@ -87,6 +90,8 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             extra_groups=None if user is None else [],
         )
         password.unlink()
+        new.replace(data)
+        flush_folder(config.folder)
 
     def login() -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(
@@ -132,6 +137,15 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         before_start=prepare,
         on_ready=finish,
     )
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to disk: after a power failure, renamed files and folders have their new names."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def create_databases(connection: psycopg.Connection[tuple[object, ...]], secrets: Secrets) -> None:

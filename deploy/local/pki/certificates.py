@@ -66,14 +66,14 @@ class CertificateAuthority:
         """Create missing and renew expiring certificates of the sidecars, and of the edge for localhost."""
         for name in self.sidecars:
             self.ensure_sidecar_certificate(name)
-        if not _is_valid_long_enough(self.folder / "edge.pem"):
+        if not _is_usable(self.folder / "edge.pem"):
             loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
             self.issue_certificate("edge", [x509.DNSName("localhost"), loopback])
 
     def ensure_sidecar_certificate(self, name: str) -> str:
         """Create or renew a sidecar's certificate if necessary, and return its SPIFFE id."""
         identity = f"spiffe://{self.trust_domain}/{name}"
-        if not _is_valid_long_enough(self.folder / f"{name}.pem"):
+        if not _is_usable(self.folder / f"{name}.pem"):
             self.issue_certificate(name, [x509.UniformResourceIdentifier(identity)])
         return identity
 
@@ -160,6 +160,17 @@ def _is_valid_long_enough(path: Path) -> bool:
     if not path.exists() or not path.with_suffix(".key").exists():
         return False
     return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc > datetime.now(UTC) + RENEW_BEFORE
+
+
+def _is_usable(path: Path) -> bool:
+    """Return whether a certificate is valid long enough and belongs to its key.
+
+    A command that was killed may have replaced only the key.
+    """
+    if not _is_valid_long_enough(path):
+        return False
+    key = serialization.load_pem_private_key(path.with_suffix(".key").read_bytes(), None)
+    return key.public_key() == x509.load_pem_x509_certificate(path.read_bytes()).public_key()
 
 
 def _has_key_identifier(path: Path) -> bool:

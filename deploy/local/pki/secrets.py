@@ -90,8 +90,11 @@ def _generate_ec_key() -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file atomically, with mode 0600."""
+    """Write a file atomically, with mode 0600. After a power failure it is complete or missing."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.touch(0o600)
-    temporary.write_text(text, encoding="utf-8")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)

@@ -64,10 +64,13 @@ def get_supervisor_state_path(config: MeshConfig) -> Path:
 
 
 def read_supervisor_state(config: MeshConfig) -> SupervisorState | None:
-    """Return the last written state, or None. The supervisor may have exited since."""
+    """Return the last written state, or None, also after a power failure that damaged the file.
+
+    The supervisor may have exited since.
+    """
     try:
         content = json.loads(get_supervisor_state_path(config).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError):
         return None
     children = [ProcessState(**child) for child in content.pop("children")]
     return SupervisorState(**content, children=children)

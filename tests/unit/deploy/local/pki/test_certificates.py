@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from deploy.local.mesh_config import OPERATOR_SIDECAR, SERVICES
@@ -86,6 +87,14 @@ def test_missing_key_is_recreated(folder: Path) -> None:
     (folder / "partners.key").unlink()
     CertificateAuthority(folder).ensure_certificates()
     assert (folder / "partners.key").exists()
+
+
+@pytest.mark.parametrize("name", ["partners", "edge"])
+def test_certificate_of_another_key_is_issued_again(folder: Path, name: str) -> None:
+    (folder / f"{name}.key").write_bytes((folder / "orders.key").read_bytes())
+    CertificateAuthority(folder).ensure_certificates()
+    key = load_pem_private_key((folder / f"{name}.key").read_bytes(), None)
+    assert load_certificate(folder, name).public_key() == key.public_key()
 
 
 def test_new_ca_reissues_all_certificates(folder: Path) -> None:

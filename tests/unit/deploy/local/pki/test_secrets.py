@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -95,6 +96,14 @@ def test_write_private_replaces_world_readable_file(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == "new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["key"]
+
+
+def test_private_file_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "key"
+    synced: list[tuple[int, bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_size, path.exists())))
+    write_private(path, "new")
+    assert synced == [(3, False)]
 
 
 def test_broker_definitions_contain_password_hashes_only(secrets: Secrets) -> None:

@@ -75,6 +75,13 @@ def test_missing_file_is_no_state(config: MeshConfig) -> None:
     assert not is_supervisor_alive(None)
 
 
+@pytest.mark.parametrize("content", ["", "\0\0\0", '{"pid": 1'])
+def test_damaged_file_is_no_state(config: MeshConfig, content: str) -> None:
+    get_supervisor_state_path(config).write_text(content, encoding="utf-8")
+    assert read_supervisor_state(config) is None
+    assert stop_orphans(config) == 0
+
+
 def own_start_time() -> float:
     start_time = get_start_time(os.getpid())
     assert start_time is not None
