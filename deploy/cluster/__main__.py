@@ -22,9 +22,9 @@ from deploy.local.environment import remove_foreign_variables
 from deploy.local.infrastructure import services
 from deploy.local.mesh_config import ROOT
 from deploy.local.status import progress
-from deploy.local.supervisor.launcher import start_supervisor
+from deploy.local.supervisor.launcher import start_supervisor, wait_for_stopping_supervisor
 from deploy.local.supervisor.supervisor import Plan, Supervisor
-from deploy.local.supervisor.supervisor_state import read_running_state, stop_orphans, stop_supervisor
+from deploy.local.supervisor.supervisor_state import stop_orphans, stop_supervisor
 
 START_TIMEOUT_S = 400.0
 """Seconds that `up` waits until the cluster is ready."""
@@ -47,7 +47,7 @@ def start(config: MachineConfig, network: Network, module: str = MODULE) -> int:
 
     The command `supervise` of the module runs the supervisor.
     """
-    state = read_running_state(config)
+    state = wait_for_stopping_supervisor(config, STOP_TIMEOUT_S)
     if state is not None:
         return progress.wait_until_ready(config, state.pid, START_TIMEOUT_S)
     stop_orphans(config)

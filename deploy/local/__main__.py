@@ -19,12 +19,15 @@ from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki import external_callers
 from deploy.local.pki.secrets import Secrets
 from deploy.local.status import progress, status_view
-from deploy.local.supervisor.launcher import INTERRUPTED_EXIT_CODE, start_supervisor
+from deploy.local.supervisor.launcher import (
+    INTERRUPTED_EXIT_CODE,
+    start_supervisor,
+    wait_for_stopping_supervisor,
+)
 from deploy.local.supervisor.stages import define_stages
 from deploy.local.supervisor.supervisor import Supervisor
 from deploy.local.supervisor.supervisor_state import (
     SupervisorState,
-    is_supervisor_alive,
     read_running_state,
     read_supervisor_state,
     stop_orphans,
@@ -104,17 +107,17 @@ def start_mesh(config: MeshConfig, scope: str) -> int:
 
 
 def _start_mesh(config: MeshConfig, scope: str) -> int:
-    state = read_supervisor_state(config)
-    if state is not None and is_supervisor_alive(state) and (changes := find_changed_ports(config, state)):
+    state = wait_for_stopping_supervisor(config, STOP_TIMEOUT_S)
+    if state is not None and (changes := find_changed_ports(config, state)):
         print(
             f"the mesh in {config.folder} is running with other ports ({changes[0]}); "
             "stop it with `make down` before it is started with new ports",
             file=sys.stderr,
         )
         return 1
-    if state is not None and is_supervisor_alive(state) and (state.scope, scope) == ("servers", "all"):
+    if state is not None and (state.scope, scope) == ("servers", "all"):
         stop_supervisor(config, STOP_TIMEOUT_S)
-    elif state is not None and is_supervisor_alive(state):
+    elif state is not None:
         if state.scope == "all":
             external_callers.ensure_certificates(config)
         try:

@@ -1,4 +1,4 @@
-"""Start of the supervisor as a process in a session of its own."""
+"""Start of the supervisor as a process in a session of its own, after the end of its predecessor."""
 
 import subprocess
 import sys
@@ -8,7 +8,9 @@ from pathlib import Path
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.status import progress
 from deploy.local.supervisor.supervisor_state import (
+    SupervisorState,
     create_supervisor_state,
+    read_running_state,
     stop_orphans,
     stop_supervisor,
     write_supervisor_state,
@@ -16,6 +18,22 @@ from deploy.local.supervisor.supervisor_state import (
 
 INTERRUPTED_EXIT_CODE = 130
 """Exit code of a command that was interrupted: 128 and the number of SIGINT, as in shells."""
+
+STOPPING_PHASES = frozenset({"failed", "stopping"})
+"""Phases in which a supervisor stops its children and exits."""
+
+
+def wait_for_stopping_supervisor(config: MeshConfig, timeout_s: float) -> SupervisorState | None:
+    """Return the state of a supervisor that is starting or ready, or None.
+
+    Wait until a supervisor that is stopping has exited, and kill it after the timeout.
+    """
+    state = read_running_state(config)
+    if state is None or state.phase not in STOPPING_PHASES:
+        return state
+    print("waiting until the previous mesh has stopped", file=sys.stderr)
+    stop_supervisor(config, timeout_s)
+    return None
 
 
 def start_supervisor(

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from deploy.cluster import __main__ as commands
 from deploy.cluster.machines import OUTSIDE, Machine, MachineConfig
 from deploy.cluster.network import Network
 from deploy.local.status import progress
+from deploy.local.supervisor.supervisor_state import create_supervisor_state, write_supervisor_state
 
 
 @pytest.mark.parametrize("command", ["up", "down", "demo"])
@@ -56,3 +58,18 @@ def test_starting_cluster_is_stopped_before_it_has_written_its_state(
     assert commands.start(config, Network(config.folder)) == 1
     assert commands.stop(config, Network(config.folder)) == 0
     assert supervisors[0].wait(5) == -signal.SIGTERM
+
+
+def test_cluster_is_started_after_its_predecessor_has_stopped(
+    configs: dict[Machine, MachineConfig],
+    supervisors: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = configs[OUTSIDE]
+    predecessor = subprocess.Popen(["supervisor"], start_new_session=True)
+    state = create_supervisor_state(config, predecessor.pid, "all")
+    write_supervisor_state(config, replace(state, phase="failed", error="an earlier error"))
+    monkeypatch.setattr(progress, "wait_until_ready", lambda _config, pid, _timeout_s: pid)
+    monkeypatch.setattr(Network, "create", lambda _: None)
+    assert commands.start(config, Network(config.folder)) == supervisors[1].pid
+    assert predecessor.wait(5) == -signal.SIGTERM

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,24 @@ def test_supervisor_that_has_not_written_its_state_is_started_once(
     for _ in range(2):
         assert runner.start_mesh(config, "all") == 1
     assert len(supervisors) == 1
+
+
+@pytest.mark.parametrize("phase", ["failed", "stopping"])
+def test_mesh_is_started_after_its_predecessor_has_stopped(
+    config: MeshConfig,
+    supervisors: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    phase: str,
+) -> None:
+    predecessor = subprocess.Popen(["supervisor"], start_new_session=True)
+    state = create_supervisor_state(config, predecessor.pid, "all")
+    changed_ports = state.ports | {"EDGE_PORT": 1}
+    write_supervisor_state(config, replace(state, phase=phase, error="an earlier error", ports=changed_ports))
+    monkeypatch.setattr(progress, "wait_until_ready", lambda _config, pid, _timeout_s: pid)
+    assert runner.start_mesh(config, "all") == supervisors[1].pid
+    assert predecessor.wait(5) == -signal.SIGTERM
+    assert capsys.readouterr().err == "waiting until the previous mesh has stopped\n"
 
 
 def test_interrupt_does_not_stop_the_mesh_of_another_command(
