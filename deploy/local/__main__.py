@@ -53,10 +53,11 @@ def find_ports_in_use(config: MeshConfig, scope: str) -> list[str]:
     for name, (number, description) in config.ports.items():
         if name not in required:
             continue
+        bind_variable = "ADMIN_BIND" if name.endswith("_ADMIN_PORT") else "BIND"
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((config.bind_address, number))
+                probe.bind((config.get_setting(bind_variable), number))
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise

@@ -147,8 +147,13 @@ class MeshConfig:
 
     @property
     def bind_address(self) -> str:
-        """Return the address that all processes listen on."""
+        """Return the address that all processes listen on, except the admin interfaces of Envoy."""
         return self.get_setting("BIND")
+
+    @property
+    def admin_bind_address(self) -> str:
+        """Return the address that the admin interfaces of Envoy listen on."""
+        return self.get_setting("ADMIN_BIND")
 
     def _get_socket_dir_path(self) -> Path:
         folder = self.folder / "run"

@@ -32,7 +32,6 @@ def write_bootstrap(config: MeshConfig, name: str) -> Path:
             if render_bootstrap.get_default_value(entry, PROFILE) is not None
         },
         **{key: str(number) for key, (number, _) in config.ports.items()},
-        "ADMIN_BIND": config.bind_address,
         "RUN_DIR": str(config.socket_dir),
         **dict.fromkeys(("PKI_DIR", "EDGE_PKI_DIR"), str(config.ensure_subdirectory("pki"))),
         "JWKS_PORT": str(config.get_port("SANDBOX_PORT")),
@@ -47,7 +46,7 @@ def open_admin_client(config: MeshConfig, name: str) -> httpx.Client:
     variable = f"{name.upper()}_ADMIN_PORT"
     if variable in config.ports:
         return httpx.Client(
-            base_url=f"http://{config.bind_address}:{config.get_port(variable)}",
+            base_url=f"http://{config.admin_bind_address}:{config.get_port(variable)}",
             verify=NO_AUTHORITIES,
             trust_env=False,
             timeout=TIMEOUT_S,

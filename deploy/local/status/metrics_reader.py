@@ -106,16 +106,24 @@ def read_metrics(config: MeshConfig) -> MetricsSnapshot:
     """Read the metrics of all services and sidecars concurrently."""
     snapshot = MetricsSnapshot(taken_at=time.monotonic())
     endpoints: list[tuple[str, Callable[[str, str], None], str]] = [
-        (name, snapshot.add_service_metrics, f"{config.get_port(f'{name.upper()}_PROBE_PORT')}/metrics")
+        (
+            name,
+            snapshot.add_service_metrics,
+            f"{config.bind_address}:{config.get_port(f'{name.upper()}_PROBE_PORT')}/metrics",
+        )
         for name in SERVICES
     ]
     envoys = (*SERVICES, OPERATOR_SIDECAR)
     endpoints += [
-        (name, snapshot.add_envoy_stats, f"{config.get_port(f'{name.upper()}_ADMIN_PORT')}{ENVOY_STATS_PATH}")
+        (
+            name,
+            snapshot.add_envoy_stats,
+            f"{config.admin_bind_address}:{config.get_port(f'{name.upper()}_ADMIN_PORT')}{ENVOY_STATS_PATH}",
+        )
         for name in envoys
     ]
     with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client, ThreadPoolExecutor(len(endpoints)) as pool:
-        texts = pool.map(lambda endpoint: _fetch_text(client, f"http://{config.bind_address}:{endpoint[2]}"), endpoints)
+        texts = pool.map(lambda endpoint: _fetch_text(client, f"http://{endpoint[2]}"), endpoints)
         for (name, add_metrics, _), text in zip(endpoints, texts, strict=True):
             if text is not None:
                 with suppress(ValueError):  # malformed: another program responds at this port

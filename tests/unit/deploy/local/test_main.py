@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -17,7 +18,7 @@ from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki import external_callers
 from deploy.local.status import progress
 from deploy.local.supervisor.launcher import INTERRUPTED_EXIT_CODE
-from deploy.local.supervisor.process import get_start_time
+from deploy.local.supervisor.process import ProcessSpec, get_start_time
 from deploy.local.supervisor.supervisor_state import (
     SupervisorState,
     create_supervisor_state,
@@ -31,8 +32,31 @@ from tests.wait import wait_until
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(runner, "find_ports_in_use", lambda *_: [])
+    monkeypatch.setattr(runner, "define_stages", lambda *_: [])
     return MeshConfig({"DELIVERY_STATE": str(tmp_path)})
+
+
+def define_listeners(monkeypatch: pytest.MonkeyPatch, *port_variables: str) -> None:
+    """Replace the processes of the mesh by one that listens on ports."""
+    process = ProcessSpec("process", [], {}, bool, port_variables)
+    monkeypatch.setattr(runner, "define_stages", lambda *_: [[process]])
+
+
+def find_port_errors(config: MeshConfig, **variables: str) -> list[str]:
+    return runner.find_ports_in_use(MeshConfig({"DELIVERY_STATE": str(config.folder), **variables}), "all")
+
+
+@pytest.mark.parametrize(("name", "bind_variable"), [("EDGE_PORT", "BIND"), ("GATEWAY_ADMIN_PORT", "ADMIN_BIND")])
+def test_port_is_checked_at_the_address_of_its_listener(
+    config: MeshConfig, monkeypatch: pytest.MonkeyPatch, name: str, bind_variable: str
+) -> None:
+    define_listeners(monkeypatch, name)
+    with socket.create_server(("127.0.0.2", 0)) as server:
+        number = str(server.getsockname()[1])
+        assert find_port_errors(config, **{name: number}) == []
+        (error,) = find_port_errors(config, **{name: number, bind_variable: "127.0.0.2"})
+    assert f"port {number} (" in error
+    assert error.endswith(f"is in use; set {name} to another port, or PORT_OFFSET for all ports")
 
 
 def interrupt(*_: object) -> int:

@@ -49,6 +49,27 @@ def test_bootstrap_has_only_ports_of_the_mesh_and_no_placeholders(config: MeshCo
     assert bootstrap_ports <= mesh_ports
 
 
+def find_addresses(node: Any) -> Iterator[tuple[str, int]]:
+    """Yield address and port of every listener in a bootstrap."""
+    for listener in node["static_resources"]["listeners"]:
+        socket_address = listener["address"].get("socket_address")
+        if socket_address:
+            yield socket_address["address"], int(socket_address["port_value"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_admin_interface_listens_on_admin_bind(config: MeshConfig, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("BIND", "0.0.0.0")  # noqa: S104 (nothing listens)
+    monkeypatch.setenv("ADMIN_BIND", "127.0.0.2")
+    bootstrap = json.loads(envoys.write_bootstrap(config, name).read_text(encoding="utf-8"))
+    admin_port = config.get_port(f"{name.upper()}_ADMIN_PORT")
+    addresses = {port: address for address, port in find_addresses(bootstrap)}
+    assert addresses.pop(admin_port) == "127.0.0.2"
+    assert set(addresses.values()) == {"0.0.0.0"}  # noqa: S104 (nothing listens)
+    with envoys.open_admin_client(config, name) as client:
+        assert client.base_url == f"http://127.0.0.2:{admin_port}"
+
+
 def find_origin_patterns(node: Any) -> Iterator[str]:
     """Yield the regular expressions of allowed origins."""
     match node:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.status import metrics_reader
 from deploy.local.status.metrics_reader import MetricsSnapshot, OutboxBacklog, RequestCounts
 
 EXPOSITION = r"""
@@ -44,3 +46,12 @@ def test_service_metrics_with_escapes_and_timestamps_are_read() -> None:
 def test_malformed_service_metrics_are_reported() -> None:
     with pytest.raises(ValueError, match="invalid metric name"):
         MetricsSnapshot().add_service_metrics("orders", "<!doctype html> <p>\n")
+
+
+def test_metrics_are_read_at_the_addresses_of_the_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls: list[str] = []
+    monkeypatch.setattr(metrics_reader, "_fetch_text", lambda _, url: urls.append(url))
+    metrics_reader.read_metrics(MeshConfig({"BIND": "127.0.0.2", "ADMIN_BIND": "127.0.0.3"}))
+    assert "http://127.0.0.2:15022/metrics" in urls
+    assert {url.split("/stats")[0] for url in urls if "/stats" in url} >= {"http://127.0.0.3:9901"}
+    assert {url.split(":")[1] for url in urls} == {"//127.0.0.2", "//127.0.0.3"}
