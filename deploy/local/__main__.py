@@ -42,7 +42,7 @@ STOP_TIMEOUT_S = 60.0
 
 
 def find_ports_in_use(config: MeshConfig, scope: str) -> list[str]:
-    """Return an error for each required port that another process uses, with the variable that changes it."""
+    """Return the errors of required ports and addresses that cannot be used, with the variables that change them."""
     errors = []
     required = {
         name
@@ -59,12 +59,14 @@ def find_ports_in_use(config: MeshConfig, scope: str) -> list[str]:
             try:
                 probe.bind((config.get_setting(bind_variable), number))
             except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
-                errors.append(
-                    f"port {number} ({description}) is in use; set {name} to another port, or PORT_OFFSET for all ports"
-                )
-    return errors
+                port = f"port {number} ({description})"
+                if error.errno == errno.EADDRINUSE:
+                    errors.append(f"{port} is in use; set {name} to another port, or PORT_OFFSET for all ports")
+                elif error.errno == errno.EADDRNOTAVAIL:
+                    errors.append(f"{bind_variable} is no address of this machine; set it to another address")
+                else:
+                    errors.append(f"{port} cannot be used: {error.strerror}; set {name} to another port")
+    return [*dict.fromkeys(errors)]
 
 
 def find_changed_ports(config: MeshConfig, state: SupervisorState) -> list[str]:

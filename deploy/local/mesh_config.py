@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,11 @@ class MeshConfig:
         if self.folder.exists() and not self.folder.is_dir():
             yield "DELIVERY_STATE: is not a folder"
         errors = [*render_bootstrap.iter_value_errors(self._environment)]
+        errors += [
+            f"{name}: is an IPv6 address; the local mesh listens on an IPv4 address"
+            for name in ("BIND", "ADMIN_BIND")
+            if render_bootstrap.is_ip_address(address := self.get_setting(name)) and ip_address(address).version != 4
+        ]
         errors += [
             render_bootstrap.PORT_ERROR.format(name=name)
             for name in LOCAL_PORTS

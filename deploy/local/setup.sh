@@ -96,6 +96,10 @@ install_node_packages() {
     checksum=$(cd "$1" && sha256sum package-lock.json)
     if [ "$(cat "$state/$2" 2>/dev/null)" = "$checksum" ] && [ -d "$1/node_modules" ]; then return; fi
     command -v npm >/dev/null 2>&1 || fail "Node with npm is missing; install it and run this again."
+    case "$(node --version)" in # Vite needs these versions; npm accepts all
+        v20.19.* | v20.[2-9][0-9].* | v22.1[2-9].* | v22.[2-9][0-9].* | v2[3-9].* | v[3-9][0-9].*) ;;
+        *) fail "Node 20.19 or a later 20, or 22.12 or later, is needed instead of $(node --version); install it and run this again." ;;
+    esac
     echo "setup: installing Node packages" >&2
     replace_link "$1/node_modules"
     log="$PWD/$state/npm.log"

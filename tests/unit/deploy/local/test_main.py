@@ -1,5 +1,6 @@
 """Commands of the local runner, with a program that sleeps as the supervisor: locking, addresses and messages."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -57,6 +58,26 @@ def test_port_is_checked_at_the_address_of_its_listener(
         (error,) = find_port_errors(config, **{name: number, bind_variable: "127.0.0.2"})
     assert f"port {number} (" in error
     assert error.endswith(f"is in use; set {name} to another port, or PORT_OFFSET for all ports")
+
+
+@pytest.mark.parametrize("variable", ["BIND", "ADMIN_BIND"])
+def test_address_of_another_machine_is_reported_once(
+    config: MeshConfig, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    define_listeners(monkeypatch, "EDGE_PORT", "OPS_PORT", "GATEWAY_ADMIN_PORT", "OPS_ADMIN_PORT")
+    errors = find_port_errors(config, PORT_OFFSET="9000", **{variable: "192.0.2.1"})  # RFC 5737: for documentation
+    assert errors == [f"{variable} is no address of this machine; set it to another address"]
+
+
+def test_port_without_permission_is_reported(config: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bind(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    define_listeners(monkeypatch, "EDGE_PORT")
+    monkeypatch.setattr(socket.socket, "bind", bind)
+    (error,) = find_port_errors(config, EDGE_PORT="443")
+    assert error.startswith("port 443 (")
+    assert error.endswith(" cannot be used: Permission denied; set EDGE_PORT to another port")
 
 
 def interrupt(*_: object) -> int:

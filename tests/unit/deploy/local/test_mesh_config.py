@@ -150,6 +150,8 @@ INVALID_SETTINGS = [
     ("RATE_LIMIT_FACTOR", "100000"),
     ("TRACE_PERCENT", "many"),
     ("BIND", "localhost"),
+    ("BIND", "::1"),
+    ("ADMIN_BIND", "::1"),
     ("FIREBASE_PROJECT_ID", "'delivery'"),
     ("ALLOWED_ORIGINS", '"http://localhost:3000"'),
     ("ALLOWED_ORIGINS", "*"),

@@ -213,7 +213,29 @@ def test_link_to_packages_of_another_checkout_is_replaced(project: Path, name: s
     write_program(project / "bin/python3.13", "echo True")
     write_program(project / "bin/uv", 'if [ "$1" = venv ]; then mkdir -p .venv/bin; fi')
     write_program(project / "bin/npm", "mkdir -p node_modules")
+    write_program(project / "bin/node", "echo v22.12.0")
     result = run_setup(project)
     assert result.stderr.count(f"setup: replacing the link {'./' if name == 'node_modules' else ''}{name} by") == 1
     assert not (project / name).is_symlink()
     assert (other / "kept").exists()
+
+
+def install_node_packages(project: Path, node_version: str) -> str:
+    """Install the Node packages with a version of Node. Return the errors up to the missing Debian packages."""
+    mark_installed(project)
+    (project / "package-lock.json").write_text('{"changed": true}', encoding="utf-8")
+    write_program(project / "bin/npm", "mkdir -p node_modules")
+    write_program(project / "bin/node", f"echo {node_version}")
+    write_program(project / "bin/memcached")
+    return run_setup(project).stderr
+
+
+@pytest.mark.parametrize("version", ["v18.19.1", "v20.18.3", "v21.7.3", "v22.2.0", "v22.11.0"])
+def test_unsupported_node_is_reported_in_one_line(project: Path, version: str) -> None:
+    expected = f"20.19 or a later 20, or 22.12 or later, is needed instead of {version}; install it and run this again."
+    assert install_node_packages(project, version) == f"setup: Node {expected}\n"
+
+
+@pytest.mark.parametrize("version", ["v20.19.0", "v20.20.2", "v22.12.0", "v22.20.0", "v24.0.0", "v30.1.0"])
+def test_supported_node_installs_the_packages(project: Path, version: str) -> None:
+    assert install_node_packages(project, version) == "setup: installing Node packages\n"
