@@ -170,6 +170,36 @@ async def test_rescheduled_job_is_claimed_when_due(database: Database, job_table
     assert [job.id for job in await jobs.claim(delay=timedelta(minutes=61))] == ["a"]
 
 
+async def test_undecodable_jobs_do_not_delay_others(database: Database) -> None:
+    jobs, runs = Jobs(database), []
+    await jobs.add("undecodable1", "a", "undecodable2", "undecodable3", "b")
+    decode = jobs.queue._decode
+
+    def decode_valid(row: Row) -> LeasedJob:
+        if row["id"].startswith("undecodable"):
+            raise ValueError(row)
+        return decode(row)
+
+    jobs.queue._decode = decode_valid
+
+    async def run(job: LeasedJob) -> None:
+        runs.append(job.id)
+        await jobs.complete(job)
+
+    pool = WorkerPool(
+        name="test job",
+        claim=jobs.queue.claim,
+        run_job=run,
+        clock=now,
+        lease=LEASE,
+        max_concurrent=2,
+        poll_interval_s=3600,
+    )
+    async with run_in_background(pool.run()):
+        await wait_until_async(lambda: len(runs) == 2)
+    assert runs == ["a", "b"]
+
+
 async def test_failing_job_has_limited_attempts_and_does_not_stop_pools(database: Database) -> None:
     jobs, runs = Jobs(database), []
     await jobs.add("invalid", "a", "b")

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
@@ -35,8 +35,23 @@ class Job(Protocol):
         """Return the id of the job."""
 
 
+class ClaimedJobs[J](list[J]):
+    """Result of a claim that has leased `leased` jobs and omits those that could not be decoded."""
+
+    def __init__(self, jobs: Iterable[J], leased: int) -> None:
+        super().__init__(jobs)
+        self.leased = leased
+
+
 type ClaimJobs[J: Job] = Callable[[int, datetime, datetime], Awaitable[Sequence[J]]]
-"""Lease at most that many due jobs, given the current time and the end of the lease."""
+"""Lease at most that many due jobs, given the current time and the end of the lease.
+
+Return ClaimedJobs if some of them are omitted.
+"""
+
+
+def _count_leased(jobs: Sequence[object]) -> int:
+    return jobs.leased if isinstance(jobs, ClaimedJobs) else len(jobs)
 
 
 def _trace_nothing(_: object) -> AbstractContextManager[object]:
@@ -51,10 +66,11 @@ class WorkerPool[J: Job]:
     it is logged, then `record_failure` may schedule the next attempt. Without `record_failure`, or if the database is
     unavailable, the next attempt begins when the lease has expired.
 
-    The queue is polled every `poll_interval_s` seconds, at once when `wakeup` is set, when a worker becomes free while
-    jobs may be waiting, and when a job is due again at the time that `run_job` returned. With `poll_delay_after_job_s`
-    it is also polled after a job has finished, for queues in which a running job blocks others; jobs that finish within
-    the delay share the poll. `name` is the noun for a job in log lines.
+    The queue is polled every `poll_interval_s` seconds, at once when `wakeup` is set, when a worker is free while jobs
+    may be waiting, since the last claim has leased as many as it could, and when a job is due again at the time that
+    `run_job` returned. With `poll_delay_after_job_s` it is also polled after a job has finished, for queues in which a
+    running job blocks others; jobs that finish within the delay share the poll. `name` is the noun for a job in log
+    lines.
     `poll_interval_s` is above zero.
     """
 
@@ -93,7 +109,7 @@ class WorkerPool[J: Job]:
                 if len(jobs) == free_workers:
                     await self._worker_freed.wait()
                     await asyncio.sleep(COALESCE_DELAY_S)
-                else:
+                elif _count_leased(jobs) < free_workers:
                     await self._wait_for_jobs(compute_delay_s(self.poll_interval_s))
         finally:
             await self._drain()

@@ -15,6 +15,7 @@ from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, bindpar
 from sqlalchemy.sql.dml import ReturningDelete
 
 from generated import mesh
+from services.runtime.concurrency.worker_pool import ClaimedJobs
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.database import Database, Statement
 from services.runtime.telemetry.metrics import Counter
@@ -101,13 +102,14 @@ class JobQueue[Job]:
         self._fail = fail
         UNDECODABLE_JOBS.initialise_to_zero({"kind": name, "outcome": outcome} for outcome in ("retried", "failed"))
 
-    async def claim(self, size: int, now: datetime, lease_until: datetime, **values: object) -> list[Job]:
+    async def claim(self, size: int, now: datetime, lease_until: datetime, **values: object) -> ClaimedJobs[Job]:
         """Lease at most `size` due jobs until `lease_until`, in any order.
 
-        A job that cannot be decoded is logged, counted and omitted, so that it does not block the others.
+        A job that cannot be decoded is logged, counted and omitted, so that it does not block the others. It counts as
+        a leased one.
         """
         rows = await self._database.fetch_all(self._claim, size=size, now=now, lease_until=lease_until, **values)
-        jobs = []
+        jobs: ClaimedJobs[Job] = ClaimedJobs((), leased=len(rows))
         for row in rows:
             try:
                 jobs.append(self._decode(row))

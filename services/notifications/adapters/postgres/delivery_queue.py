@@ -93,7 +93,8 @@ class PostgresDueJobsQueue(DueJobsQueue):
         self, min_priority: int, limit: int, now: datetime, lease_expires_at: datetime
     ) -> Sequence[DeliveryJob]:
         jobs = await self._jobs.claim(limit, now, lease_expires_at, min_priority=min_priority)
-        return sorted(jobs, key=lambda job: -job.priority)
+        jobs.sort(key=lambda job: -job.priority)
+        return jobs
 
     def _to_job(self, row: Mapping[str, Any]) -> DeliveryJob:
         mail = row["mail"]

@@ -12,7 +12,7 @@ import pytest
 
 from generated.problems import Reason
 from services.runtime.concurrency import worker_pool
-from services.runtime.concurrency.worker_pool import Reservation, WorkerPool
+from services.runtime.concurrency.worker_pool import ClaimedJobs, Reservation, WorkerPool
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW
 from tests.wait import wait_until_async
@@ -29,7 +29,8 @@ class FakeJob(NamedTuple):
 class Jobs:
     """Queue and function of jobs.
 
-    Jobs listed in `errors` fail, the next claims raise `claim_errors`, and finished jobs are due again at `due_at`.
+    Jobs whose ids begin with "undecodable" are leased and omitted. Jobs listed in `errors` fail, the next claims raise
+    `claim_errors`, and finished jobs are due again at `due_at`.
     """
 
     def __init__(self, *job_ids: str) -> None:
@@ -49,7 +50,7 @@ class Jobs:
         if self.claim_errors:
             raise self.claim_errors.pop(0)
         claimed, self.pending = self.pending[:size], self.pending[size:]
-        return claimed
+        return ClaimedJobs((job for job in claimed if not job.id.startswith("undecodable")), len(claimed))
 
     async def run(self, job: FakeJob) -> datetime | None:
         if job.id in self.errors:
@@ -134,6 +135,23 @@ async def test_wakeup_starts_claim_before_poll_interval() -> None:
         jobs.pending = [FakeJob("a")]
         pool.wakeup.set()
         await jobs.wait_for_finished(1)
+
+
+@pytest.mark.parametrize("first", [["a", "undecodable"], ["undecodable1", "undecodable2"]])
+async def test_full_claim_with_undecodable_jobs_is_repeated(first: list[str]) -> None:
+    jobs = Jobs(*first, "b", "c")
+    async with running_pool(jobs):
+        await wait_until_async(lambda: {"b", "c"} <= {*jobs.finished}, interval_s=0)
+    assert not any(job_id.startswith("undecodable") for job_id in jobs.finished)
+
+
+async def test_claim_with_undecodable_job_and_free_worker_waits() -> None:
+    jobs = Jobs("a", "undecodable")
+    async with running_pool(jobs, max_concurrent=3):
+        await jobs.wait_for_finished(1)
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert len(jobs.claims) == 1
 
 
 async def test_queue_is_polled_after_interval() -> None:

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text, bindparam, select
 
 from generated.problems import Reason
+from services.runtime.concurrency.worker_pool import ClaimedJobs
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.database import Database, Statement
 from services.runtime.storage.job_queue import JobQueue, JobTable, Row
@@ -89,7 +90,7 @@ class FakeQueue:
             raise self.error
         self.failed.append(row["id"])
 
-    async def claim(self) -> list[int]:
+    async def claim(self) -> ClaimedJobs[int]:
         return await self.queue.claim(5, NOW, NOW, min_priority=8)
 
 
@@ -97,7 +98,8 @@ async def test_undecodable_job_is_omitted_and_retried(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake = FakeQueue(monkeypatch, attempts=2)
-    assert await fake.claim() == [1, 3]
+    claimed = await fake.claim()
+    assert (claimed, claimed.leased) == ([1, 3], 3)
     assert fake.values == {"size": 5, "now": NOW, "lease_until": NOW, "min_priority": 8}
     assert fake.failed == []
     (record,) = caplog.records
