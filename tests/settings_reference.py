@@ -116,6 +116,11 @@ def local_mesh_table() -> str:
             "–",
             "URL of an existing MongoDB, with `{service}` for user or database; replaces the local `mongod`",
         ),
+        (
+            "`PYTHON`",
+            "–",
+            "path or name of the interpreter, Python 3.13; without it, that of the present virtual environment is used",
+        ),
     ]
     ports = ((f"`{name}`", f"`{number}`", f"port of {what}") for name, (number, what) in LOCAL_PORTS.items())
     return _table(("variable", "default", "description"), [*folders, *ports])

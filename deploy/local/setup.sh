@@ -3,6 +3,7 @@
 # Prints nothing if all are installed. `setup.sh browser prometheus containers bench java` adds the prerequisites of these tests,
 # `setup.sh checkov` those of the check of the manifests, `setup.sh client-generators mock` those of the Python clients and the mock, and
 # `setup.sh cluster` those of the cluster on one host, and `setup.sh backup` those of backups.
+# PYTHON selects the interpreter of the virtual environment. Without it, that of an existing environment remains.
 set -eu
 cd "$(dirname "$0")/../.."
 state=.local/setup
@@ -78,17 +79,39 @@ replace_link() {
     fi
 }
 
+# Prints the path and the version of an interpreter on two lines, those of the base interpreter for a virtual environment.
+# Fails if it is not Python 3.13.
+describe_interpreter() {
+    "$1" -I -S -c 'import os, sys
+if sys.version_info[:2] != (3, 13):
+    sys.exit(1)
+print(os.path.realpath(sys.executable), sys.version, sep="\n")' 2>/dev/null
+}
+
+selected=
+if [ -n "${PYTHON:-}" ]; then
+    command -v "$PYTHON" >/dev/null 2>&1 || fail "PYTHON=$PYTHON is missing; set PYTHON to an interpreter of Python 3.13."
+    selected=$(describe_interpreter "$PYTHON") || fail "PYTHON=$PYTHON is not an interpreter of Python 3.13."
+fi
+present=$(describe_interpreter .venv/bin/python || true)
+
+# Prints the checksum of the installation by an interpreter. This script is part of it, so that a change of the script
+# repeats the installation.
+compute_checksum() { { cat .python-version requirements/dev.txt deploy/local/setup.sh; printf '%s' "$1"; } | sha256sum; }
+
 # Compiles to bytecode at installation: otherwise every process of a mesh would compile again where Python may not write
-# bytecode files. This script is part of the checksum, so that a change of it repeats the installation.
-checksum=$(cat .python-version requirements/dev.txt deploy/local/setup.sh | sha256sum)
-if [ "$(cat "$state/venv" 2>/dev/null)" != "$checksum" ] || [ ! -x .venv/bin/python ]; then
+# bytecode files.
+if [ "$(cat "$state/venv" 2>/dev/null)" != "$(compute_checksum "${selected:-$present}")" ] || [ ! -x .venv/bin/python ]; then
     replace_link .venv
-    python=$(find_python)
+    python=${selected%%"
+"*}
+    [ -n "$python" ] || python=$(find_python)
     uv=$(find_uv "$python")
     echo "setup: creating the virtual environment" >&2
+    [ -z "$selected" ] || [ "$selected" = "$present" ] || rm -rf .venv
     [ -x .venv/bin/python ] || "$uv" venv -q --python "$python" .venv
     "$uv" pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt || fail "the Python packages could not be installed."
-    printf '%s' "$checksum" >"$state/venv"
+    compute_checksum "${selected:-$(describe_interpreter .venv/bin/python || true)}" >"$state/venv"
 fi
 
 # Installs the packages of a lock file, whose name is $2, in a folder.

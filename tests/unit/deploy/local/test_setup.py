@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,10 +55,11 @@ def run_setup(project: Path, prefix: Sequence[str] = (), **variables: str) -> su
     )
 
 
-def mark_installed(project: Path) -> None:
-    """Create the virtual environment and the Node packages as setup.sh would."""
-    write_program(project / ".venv/bin/python")
-    venv_checksum = hashlib.sha256(b"3.13\n" + (project / "deploy/local/setup.sh").read_bytes()).hexdigest()
+def mark_installed(project: Path, interpreter: str = "") -> None:
+    """Create the virtual environment of an interpreter and the Node packages as setup.sh would."""
+    write_program(project / ".venv/bin/python", f"echo '{interpreter}'" if interpreter else "exit 0")
+    files = b"3.13\n" + (project / "deploy/local/setup.sh").read_bytes()
+    venv_checksum = hashlib.sha256(files + interpreter.encode()).hexdigest()
     (project / ".local/setup").mkdir(parents=True)
     (project / ".local/setup/venv").write_text(f"{venv_checksum}  -", encoding="utf-8")
     (project / "node_modules").mkdir()
@@ -131,6 +133,103 @@ def test_failed_installation_is_retried(project: Path) -> None:
         result = run_setup(project)
         assert result.returncode == 1
         assert "the Python packages could not be installed" in result.stderr
+
+
+OLD_INTERPRETER, NEW_INTERPRETER = "/old/python3.13\n3.13.0 (main)", "/new/python3.13\n3.13.9 (main)"
+"""Paths and versions that the stubs of two interpreters print."""
+
+
+def write_interpreters(project: Path) -> str:
+    """Create a virtual environment of the old interpreter, and return the path of the new one.
+
+    The stub of uv records its calls in the file `calls` and creates environments of the new interpreter.
+    """
+    mark_installed(project, OLD_INTERPRETER)
+    write_program(project / "bin/memcached")
+    write_program(
+        project / "bin/uv", 'echo "$@" >>calls; if [ "$1" = venv ]; then mkdir -p .venv; mv bin.new .venv/bin; fi'
+    )
+    (project / "bin/mv").symlink_to(shutil.which("mv") or "mv")
+    write_program(project / "bin.new/python", f"echo '{NEW_INTERPRETER}'")
+    write_program(project / "new/python", f"echo '{NEW_INTERPRETER}'")
+    return str(project / "new/python")
+
+
+def test_selected_interpreter_replaces_the_virtual_environment(project: Path) -> None:
+    python = write_interpreters(project)
+    (project / ".venv/old").touch()
+    result = run_setup(project, PYTHON=python)
+    assert (result.returncode, result.stderr) == (0, "setup: creating the virtual environment\n")
+    venv, sync = (project / "calls").read_text(encoding="utf-8").splitlines()
+    assert venv == "venv -q --python /new/python3.13 .venv"
+    assert sync.startswith("pip sync ")
+    assert not (project / ".venv/old").exists()
+
+
+@pytest.mark.parametrize("is_selected_again", [True, False])
+def test_selected_interpreter_remains(project: Path, is_selected_again: bool) -> None:
+    python = write_interpreters(project)
+    run_setup(project, PYTHON=python)
+    calls = (project / "calls").read_text(encoding="utf-8")
+    result = run_setup(project, PYTHON=python if is_selected_again else "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert (project / "calls").read_text(encoding="utf-8") == calls
+
+
+def test_interpreter_of_existing_environment_remains_without_selection(project: Path) -> None:
+    write_interpreters(project)
+    assert run_setup(project).stderr == ""
+    assert run_setup(project, PYTHON=".venv/bin/python").stderr == ""
+    assert not (project / "calls").exists()
+
+
+def test_new_version_at_the_same_path_repeats_the_installation(project: Path) -> None:
+    write_interpreters(project)
+    write_program(project / ".venv/bin/python", f"echo '{OLD_INTERPRETER.replace('3.13.0', '3.13.1')}'")
+    run_setup(project, PYTHON=".venv/bin/python")
+    assert (project / "calls").read_text(encoding="utf-8").startswith("pip sync ")
+
+
+def test_selected_interpreter_does_not_change_a_linked_environment(project: Path) -> None:
+    python = write_interpreters(project)
+    (project / ".venv").rename(project / "other")
+    (project / ".venv").symlink_to(project / "other")
+    run_setup(project, PYTHON=python)
+    assert (project / "other/bin/python").exists()
+    assert (project / "calls").read_text(encoding="utf-8").startswith("venv ")
+
+
+def test_missing_interpreter_is_reported_in_one_sentence(project: Path) -> None:
+    write_interpreters(project)
+    result = run_setup(project, PYTHON="/nowhere/python")
+    message = "PYTHON=/nowhere/python is missing; set PYTHON to an interpreter of Python 3.13."
+    assert (result.returncode, result.stderr) == (1, f"setup: {message}\n")
+
+
+@pytest.mark.parametrize("script", ["exit 1", "echo not Python >&2; exit 127"])
+def test_interpreter_of_another_version_is_reported(project: Path, script: str) -> None:
+    write_interpreters(project)
+    write_program(project / "bin/python3.12", script)
+    result = run_setup(project, PYTHON="python3.12")
+    assert (result.returncode, result.stderr) == (1, "setup: PYTHON=python3.12 is not an interpreter of Python 3.13.\n")
+    assert (project / ".venv/bin/python").exists()
+
+
+def test_real_interpreter_of_another_version_is_rejected(project: Path) -> None:
+    """The condition of the version, with the interpreter of this test: the script requires another version."""
+    script = project / "deploy/local/setup.sh"
+    text = script.read_text(encoding="utf-8")
+    write_interpreters(project)
+    assert "Python 3.13" not in run_setup(project, PYTHON=sys.executable).stderr
+    script.write_text(text.replace("!= (3, 13)", "!= (3, 12)"), encoding="utf-8")
+    assert "is not an interpreter of Python 3.13" in run_setup(project, PYTHON=sys.executable).stderr
+
+
+def test_virtual_environment_is_described_by_its_base_interpreter(project: Path) -> None:
+    write_interpreters(project)
+    run_setup(project, PYTHON=sys.executable)
+    base = Path(sys.executable).resolve()
+    assert f"venv -q --python {base} .venv" in (project / "calls").read_text(encoding="utf-8")
 
 
 def record_environment(project: Path) -> None:
