@@ -1,7 +1,8 @@
 """`python -m deploy.containers.check`: security checks of the Dockerfile and docker-compose.yml; one line per finding.
 
 Containers run as a non-root user with a read-only root file system and no capabilities. Images have a version, Docker
-Official Images also a digest, and long-running containers have a health check. hadolint checks the Dockerfile.
+Official Images also a digest, and long-running containers have a health check. hadolint checks the Dockerfile. The
+services run on the Docker Official Image of Python.
 """
 
 import subprocess
@@ -21,19 +22,27 @@ OWN_IMAGE_PREFIXES = ("delivery/", "envoyproxy/")
 ENVOY_IMAGE_PREFIX = "envoyproxy/"
 """Image that defines neither a user nor a health check; the images of the Dockerfile define both."""
 
+INTERPRETER_IMAGE_PREFIX = "python:3.13."
+"""Docker Official Image, whose interpreter is built with PGO and LTO; see docs/decisions/0034."""
+
+INTERPRETER_STAGES = ("packages", "local-packages", "service", "local")
+"""Stages whose interpreter runs the services, or creates their virtual environment."""
+
 ONE_SHOT_SUFFIXES = ("setup", "-demo")
 """Name suffixes of containers that run to completion and need no health check."""
 
 
 def check_dockerfile(path: Path) -> Iterator[str]:
-    """Yield hadolint's findings, base images without a digest, images that run as root, and a missing health check."""
+    """Yield hadolint's findings, and violations by base images, users and health checks."""
     result = subprocess.run(
         [HADOLINT, "--no-color", str(path)], check=False, capture_output=True, text=True, encoding="utf-8"
     )
     yield from (f"Dockerfile: {line.rpartition('/')[2]}" for line in result.stdout.splitlines())
     stages = path.read_text(encoding="utf-8").split("\nFROM ")
+    bases: dict[str, str] = {}
     for stage in stages:
         base, _, name = stage.splitlines()[0].rpartition(" AS ")
+        bases[name] = bases.get(base, base)
         if ":" in base and "@sha256:" not in base:
             yield f"Dockerfile: {name} has a base image without a digest"
         users = [line.split()[1] for line in stage.splitlines() if line.startswith("USER ")]
@@ -41,6 +50,8 @@ def check_dockerfile(path: Path) -> Iterator[str]:
             yield f"Dockerfile: {name} runs as root"
         if name == "service" and "\nHEALTHCHECK " not in stage:
             yield "Dockerfile: service has no HEALTHCHECK"
+        if name in INTERPRETER_STAGES and not bases[name].startswith(INTERPRETER_IMAGE_PREFIX):
+            yield f"Dockerfile: {name} is not based on {INTERPRETER_IMAGE_PREFIX}x, which is built with PGO and LTO"
 
 
 def check_compose(document: Mapping[str, Any]) -> Iterator[str]:

@@ -177,7 +177,7 @@ def is_current(substitute: SubstituteImage, labels: Mapping[str, str] | None) ->
 
 
 def compute_digest(substitute: SubstituteImage) -> str:
-    """Return a digest of the build instructions and, where copied, the pinned packages and the entry points.
+    """Return a digest of the build instructions and, where copied, the interpreter, the packages and the entry points.
 
     The base image of Python contains no package, so an update of one rebuilds no layer on top of it.
     """
@@ -188,6 +188,8 @@ def compute_digest(substitute: SubstituteImage) -> str:
         files += sorted(path for path in SCRIPTS_DIR.iterdir() if path.is_file())
     targets = [*substitute.copied_paths.values()]
     digest = hashlib.sha256(repr((platform.python_version(), substitute.instructions, targets)).encode())
+    if Path(sys.base_prefix) in substitute.copied_paths:
+        digest.update(str(sysconfig.get_config_var("CONFIG_ARGS")).encode())
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()

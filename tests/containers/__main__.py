@@ -11,6 +11,7 @@ from deploy.containers.substitute_images import find_image_reference, list_subst
 from tests.containers import report
 from tests.containers.compose import ComposeResult, run_compose_test
 from tests.containers.docker import DockerEngine
+from tests.containers.interpreter import check_interpreter, read_configure_arguments
 from tests.containers.podman import configure_podman, load_images
 from tests.containers.replacement import run_pods_test
 from tests.containers.report import Row
@@ -47,6 +48,8 @@ def run_steps(terminal: Terminal, steps: list[str]) -> Iterator[Row]:
         description = engine.describe()
         terminal.print(description)
         prepare_images(terminal)
+        base_labels = read_labels(find_image_reference("python")) or {}
+        interpreters = [check_interpreter(each, read_configure_arguments(each), base_labels) for each in OWN_IMAGES]
         if "compose" in steps:
             result = run_compose_test(terminal)
         labels = {image: read_labels(image) or {} for image in map(find_image_reference, report.SERVERS.values())}
@@ -58,6 +61,7 @@ def run_steps(terminal: Terminal, steps: list[str]) -> Iterator[Row]:
         yield from report.describe_compose(result, description)
     if "pods" in steps:
         yield from run_pods_test(terminal)
+    yield from interpreters
     yield from report.describe_servers(result.versions if result else {}, labels)
     yield from (Row(subject, "replaced", detail) for subject, detail in report.REPLACED.items())
     if "pods" in steps:

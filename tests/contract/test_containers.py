@@ -38,6 +38,8 @@ def test_repository_has_no_violations(document: Any) -> None:
         (r"python:[0-9.]+-\S+", "python", "DL3006"),
         (r"(node:\S+)@sha256:\S+", r"\1", "pages has a base image without a digest"),
         (r"pip install --no-cache-dir", "pip install", "DL3042"),
+        (r"FROM python:3[0-9.]+-slim-bookworm@", "FROM debian:13@", "local is not based on python:3.13.x"),
+        (r"FROM python AS service", "FROM node:22@sha256:1 AS service", "service is not based on python:3.13.x"),
     ],
 )
 def test_dockerfile_violation_is_reported(tmp_path: Path, old: str, new: str, message: str) -> None:

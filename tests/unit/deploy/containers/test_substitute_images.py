@@ -3,6 +3,8 @@
 import platform
 import re
 import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,14 @@ def test_digest_changes_with_the_sources(root: Path, monkeypatch: pytest.MonkeyP
     if changed == "entry point":
         (root / "scripts/tool.sh").write_text("exec tool", encoding="utf-8")
     assert compute_digest(SubstituteImage("tool:1", "", copied, instructions)) != before
+
+
+def test_digest_changes_with_the_build_of_the_copied_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    substitutes = [SubstituteImage("python:3", "", {Path(sys.base_prefix): "/usr"}), SubstituteImage("node:1", "", {})]
+    with_interpreter, without_interpreter = map(compute_digest, substitutes)
+    monkeypatch.setattr(sysconfig, "get_config_var", lambda _: "'--enable-optimizations'")
+    assert compute_digest(substitutes[0]) != with_interpreter
+    assert compute_digest(substitutes[1]) == without_interpreter
 
 
 def test_digest_without_packages_and_scripts_ignores_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
