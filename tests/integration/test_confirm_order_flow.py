@@ -1,5 +1,6 @@
 """Flow of confirmOrder through gateway, orders and partners, on real servers and without sidecars."""
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -36,6 +37,15 @@ ENTRY_POINTS = {
     "partners/entrypoints/rpc.py",
     "orders/entrypoints/rpc.py",
 }
+
+
+def list_readme_files() -> list[str]:
+    """Return the files of services in README's list of an operation, in the order of their numbers."""
+    _, _, text = (ROOT / "README.md").read_text(encoding="utf-8").partition("read confirmOrder in this order:")
+    items, _, _ = text.partition("A confirmation enters")
+    links = re.findall(r"(?m)^(\d+)\. \[[^]]+\]\(([^)]+)\)", items)
+    assert [int(number) for number, _ in links] == [*range(1, len(links) + 1)]
+    return [path.removeprefix("services/") for _, path in links if path.startswith("services/")]
 
 
 @pytest.fixture
@@ -98,7 +108,9 @@ async def test_confirmed_order_enters_each_file_once_and_is_encoded_once(
         files = Counter(file for file in entries if not file.startswith("runtime/"))
         assert files.keys() >= ENTRY_POINTS
         # The operation of a unit of work is called by the shared library, so its use case is entered again.
-        repeated = [file for file, count in files.items() if count > 1]
-        assert repeated == ["orders/usecases/orders.py"]
+        repeated = {file: count for file, count in files.items() if count > 1}
+        assert repeated == {"orders/usecases/orders.py": 2}
+        listed = list_readme_files()
+        assert [file for file in dict.fromkeys(entries) if file in listed] == listed
         assert encoded.count("CreateOrderResponse") == 1
     cache.close()
