@@ -19,7 +19,10 @@ from services.runtime.rest.types import Operation
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_ENTRY_BYTES = MAX_BYTES // 32
-"""Maximum size of a cached response. A few larger ones would fill the cache."""
+"""Maximum size of an entry. A few larger ones would fill the cache."""
+
+ENTRY_OVERHEAD_BYTES = 512
+"""Memory of an entry's objects, in addition to the text of its key and its body."""
 
 MAX_AGE_S = 10.0
 """Maximum age of a cached response. An event arrives late when its producer has lost the broker connection."""
@@ -29,7 +32,10 @@ type CacheKey = tuple[str, bytes]
 
 
 class ResponseCache:
-    """LRU cache of response bodies, limited by size and age."""
+    """LRU cache of response bodies, limited by memory and age.
+
+    The keys count too: any client chooses the query strings, and their responses may be shorter.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, max_bytes: int = MAX_BYTES) -> None:
         self._clock = clock
@@ -54,17 +60,19 @@ class ResponseCache:
 
     def put(self, key: CacheKey, body: bytes, generation: int) -> None:
         """Store a body computed in `generation`, unless the cache has been invalidated since."""
-        if not self._is_subscribed or generation != self.generation or len(body) > MAX_ENTRY_BYTES:
+        size_bytes = _measure(key, body)
+        if not self._is_subscribed or generation != self.generation or size_bytes > MAX_ENTRY_BYTES:
             return
         if key in self._entries:
             self._evict(key)
         self._entries[key] = (self._clock(), body)
-        self._size_bytes += len(body)
+        self._size_bytes += size_bytes
         while self._size_bytes > self._max_bytes:
             self._evict(next(iter(self._entries)))
 
     def _evict(self, key: CacheKey) -> None:
-        self._size_bytes -= len(self._entries.pop(key)[1])
+        _, body = self._entries.pop(key)
+        self._size_bytes -= _measure(key, body)
 
     def clear(self) -> None:
         """Invalidate all entries."""
@@ -76,6 +84,12 @@ class ResponseCache:
         """Enable or disable the cache and invalidate all entries, as earlier events may have been missed."""
         self._is_subscribed = is_subscribed
         self.clear()
+
+
+def _measure(key: CacheKey, body: bytes) -> int:
+    """Return the approximate memory of an entry in bytes."""
+    path, query = key
+    return len(path) + len(query) + len(body) + ENTRY_OVERHEAD_BYTES
 
 
 type CachesByEvent = Mapping[EventType[Any], ResponseCache]

@@ -1,4 +1,5 @@
 import copy
+import sys
 from typing import Any
 
 import pytest
@@ -84,7 +85,7 @@ def test_entry_expires_after_maximum_age() -> None:
 
 
 def test_least_recently_used_entry_is_evicted_first() -> None:
-    cache = subscribed_cache(max_bytes=4)
+    cache = subscribed_cache(max_bytes=2 * len(b"/a12") + 2 * response_cache.ENTRY_OVERHEAD_BYTES)
     for query in (b"a", b"b"):
         cache.put(("/", query), b"12", cache.generation)
     cache.get(("/", b"a"))
@@ -92,20 +93,49 @@ def test_least_recently_used_entry_is_evicted_first() -> None:
     assert [cache.get(("/", query)) for query in (b"a", b"b", b"c")] == [b"12", None, b"12"]
 
 
-def test_response_above_maximum_entry_size_is_not_stored() -> None:
+@pytest.mark.parametrize(("excess", "is_stored"), [(0, True), (1, False)])
+def test_response_above_maximum_entry_size_is_not_stored(excess: int, is_stored: bool) -> None:
     cache = subscribed_cache()
-    cache.put(KEY, bytes(response_cache.MAX_ENTRY_BYTES + 1), cache.generation)
-    assert cache.get(KEY) is None
+    key_bytes = len(KEY[0]) + len(KEY[1]) + response_cache.ENTRY_OVERHEAD_BYTES
+    cache.put(KEY, bytes(response_cache.MAX_ENTRY_BYTES - key_bytes + excess), cache.generation)
+    assert (cache.get(KEY) is not None) == is_stored
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9))))
 def test_cache_never_exceeds_maximum_size(puts: list[tuple[str, int]]) -> None:
-    cache = subscribed_cache(max_bytes=12)
+    max_bytes = 12 + 3 * response_cache.ENTRY_OVERHEAD_BYTES
+    cache = subscribed_cache(max_bytes=max_bytes)
     for query, size in puts:
         cache.put(("/", query.encode()), bytes(size), cache.generation)
-        cached = [cache.get(("/", name.encode())) or b"" for name in "abcdef"]
-        assert sum(map(len, cached)) <= 12
+        cached = [body for name in "abcdef" if (body := cache.get(("/", name.encode()))) is not None]
+        assert sum(len(b"/a") + len(body) + response_cache.ENTRY_OVERHEAD_BYTES for body in cached) <= max_bytes
         assert cache.get(("/", query.encode())) == bytes(size)
+
+
+@pytest.mark.parametrize("is_long_path", [False, True])
+def test_keys_of_short_responses_count_as_cached_bytes(is_long_path: bool) -> None:
+    cache = subscribed_cache(max_bytes=100_000)
+    texts = [f"{number:01000}" for number in range(10_000)]
+    keys = [(text, b"") if is_long_path else ("/", text.encode()) for text in texts]
+    for key in keys:
+        cache.put(key, b'{"items":[]}', cache.generation)
+    cached = [key for key in keys if cache.get(key) is not None]
+    held_bytes = sum(sys.getsizeof(key) + sum(map(sys.getsizeof, key)) + 12 for key in cached)
+    assert cached[-1] == keys[-1]
+    assert held_bytes <= 100_000
+
+
+def test_size_of_cache_is_exact_after_replacement_and_expiry() -> None:
+    clock = Clock()
+    max_bytes = 2 * len(b"/a12") + 2 * response_cache.ENTRY_OVERHEAD_BYTES
+    cache = subscribed_cache(clock=clock, max_bytes=max_bytes)
+    for body in (b"1", b"12", b""):
+        cache.put(("/", b"a"), body, cache.generation)
+    clock.now = response_cache.MAX_AGE_S + 1
+    assert cache.get(("/", b"a")) is None
+    for query in (b"b", b"c"):
+        cache.put(("/", query), b"12", cache.generation)
+    assert [cache.get(("/", query)) for query in (b"b", b"c")] == [b"12", b"12"]
 
 
 class CachedApi:
