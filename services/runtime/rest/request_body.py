@@ -41,11 +41,14 @@ MAX_JSON_BYTES = 64 * 1024
 async def read_body(receive: Receive, max_bytes: int, reserve: Callable[[int], None] | None = None) -> bytes:
     """Return the whole body. `reserve` is called with the size of each part before it is stored, and may raise.
 
-    Raises ApiError: PAYLOAD_TOO_LARGE as soon as the limit is exceeded.
+    Raises ApiError: PAYLOAD_TOO_LARGE as soon as the limit is exceeded, INVALID_REQUEST if the client disconnects
+    before the end of the body (RFC 9112, 8).
     """
     chunks, size, more = [], 0, True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ApiError(Reason.INVALID_REQUEST)
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > max_bytes:

@@ -53,13 +53,19 @@ class Exchange:
             self._notified.set_result(None)
 
     async def receive(self) -> Message:
-        """Return the next part of the body. After the response or a disconnection, return the disconnection."""
-        while not self.is_complete and not self._connection.is_closed:
-            if self.body or (self.is_body_complete and not self._is_body_read):
+        """Return the next part of the body. After the response or a disconnection, return the disconnection.
+
+        A body that was received completely precedes the disconnection, as its request may be handled.
+        """
+        while not self.is_complete:
+            is_closed = self._connection.is_closed
+            if (self.is_body_complete and not self._is_body_read) or (self.body and not is_closed):
                 body, self.body = self.body, b""
                 self._is_body_read = self.is_body_complete
                 self._connection.resume_reading()
                 return {"type": "http.request", "body": body, "more_body": not self.is_body_complete}
+            if is_closed:
+                break
             self._notified = asyncio.get_running_loop().create_future()
             await self._notified
         return {"type": "http.disconnect"}

@@ -7,11 +7,12 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.types import Message
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.core.json_schema import MAX_JSON_DEPTH
-from services.runtime.rest.request_body import MAX_JSON_BYTES, JsonBody
+from services.runtime.rest.request_body import MAX_JSON_BYTES, JsonBody, read_body
 from services.runtime.rest.types import Upload
 from tests.sample_rest_app import (
     IDENTITY_HEADERS,
@@ -166,6 +167,20 @@ def test_chunked_body_is_not_read_beyond_size_limit() -> None:
 
     assert_rejected(post(endless()), 413, "PAYLOAD_TOO_LARGE")
     assert chunks_read <= MAX_JSON_BYTES // 1024 + 2
+
+
+@pytest.mark.parametrize("parts", [[], [b""], [b'{"id":']])
+async def test_disconnection_before_end_of_body_raises_error(parts: list[bytes]) -> None:
+    messages: list[Message] = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    messages.append({"type": "http.disconnect"})
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    with pytest.raises(ApiError) as raised:
+        await read_body(receive, MAX_JSON_BYTES)
+    assert raised.value.reason is Reason.INVALID_REQUEST
+    assert messages == []
 
 
 def build_nested(depth: int) -> Any:

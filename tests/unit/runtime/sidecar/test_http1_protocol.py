@@ -275,6 +275,50 @@ async def test_application_receives_disconnection(is_writing_paused: bool) -> No
     assert (client.transport.data, client.state.connections) == (b"", set())
 
 
+@pytest.mark.parametrize(
+    ("parts", "messages"),
+    [
+        ([REQUEST], [{"type": "http.request", "body": b"body", "more_body": False}]),
+        ([REQUEST[:-2], b"dy"], [{"type": "http.request", "body": b"body", "more_body": False}]),
+        ([REQUEST[:-2]], []),
+        ([REQUEST.removesuffix(b"body")], []),
+    ],
+)
+async def test_complete_body_is_received_before_disconnection(parts: list[bytes], messages: list[Message]) -> None:
+    proceed = asyncio.Event()
+    received: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await proceed.wait()
+        while not received or received[-1]["type"] != "http.disconnect":
+            received.append(await receive())
+
+    client = Client(app)
+    for part in parts:
+        client.protocol.data_received(part)
+    client.protocol.connection_lost(None)
+    proceed.set()
+    await client.wait_for_response()
+    assert received == [*messages, {"type": "http.disconnect"}]
+
+
+async def test_rest_of_complete_body_is_received_before_disconnection() -> None:
+    proceed, bodies = asyncio.Event(), []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        bodies.append((await receive())["body"])
+        await proceed.wait()
+        bodies.append(await read_body(receive))
+
+    client = Client(app)
+    client.protocol.data_received(REQUEST[:-2])
+    client.protocol.data_received(REQUEST[-2:])
+    client.protocol.connection_lost(None)
+    proceed.set()
+    await client.wait_for_response()
+    assert bodies == [b"bo", b"dy"]
+
+
 @pytest.mark.parametrize("protocol", [Http1Protocol, CancellingHttp1Protocol])
 async def test_only_cancelling_protocol_cancels_application_at_disconnection(protocol: type[Http1Protocol]) -> None:
     proceed, ends = asyncio.Event(), []
