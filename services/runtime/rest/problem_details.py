@@ -1,5 +1,6 @@
 """Problem details (RFC 9457) for all errors, and the server span and duration metric of every request."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from generated.problems import PROBLEMS, Reason
 from services.runtime.core import localisation
 from services.runtime.core.errors import ApiError, ReauthenticationRequiredError
 from services.runtime.rest import ProblemException
+from services.runtime.rpc import error_status
 from services.runtime.telemetry import http_server, tracing
 from services.runtime.telemetry.histograms import CLOCK
 
@@ -125,6 +127,13 @@ class ProblemDetailsMiddleware:
         with tracing.start_span(http_server.format_span_name(method), SpanKind.SERVER, parent, attributes) as span:
             try:
                 await self._app(scope, receive, send_and_record)
+            except asyncio.CancelledError:
+                # The shutdown of the server cancels requests that outlast its grace period.
+                if not is_started:
+                    retry_after_s = error_status.UNAVAILABLE_RETRY_AFTER_S
+                    error = ApiError(Reason.UPSTREAM_UNAVAILABLE, retry_after=retry_after_s)
+                    await send_problem(error, scope, send_and_record)
+                raise
             # Outermost handler: every exception becomes a problem document.
             except Exception as error:
                 api_error = to_api_error(error)

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
 from codegen import contracts
 from deploy.local.mesh_config import ROOT
@@ -23,7 +25,7 @@ from services.runtime.core.json_schema import compile_schema
 from services.runtime.core.localisation import LANGUAGES
 from services.runtime.core.principal import current_token
 from services.runtime.rest import ProblemException
-from services.runtime.rest.problem_details import build_problem_document, to_uri_reference
+from services.runtime.rest.problem_details import ProblemDetailsMiddleware, build_problem_document, to_uri_reference
 from services.runtime.telemetry import tracing
 from tests.sample_rest_app import (
     IDENTITY_HEADERS,
@@ -183,6 +185,29 @@ def test_unexpected_error_is_logged_and_hidden_from_client(caplog: pytest.LogCap
     (record,) = caplog.records
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], ZeroDivisionError)
+
+
+@pytest.mark.parametrize(("is_started", "statuses"), [(False, [503, None]), (True, [200])])
+async def test_cancellation_is_raised_after_the_problem(*, is_started: bool, statuses: list[int | None]) -> None:
+    """A cancellation that is not raised would let the caller of the application continue."""
+    messages: list[Message] = []
+
+    async def cancel(scope: Scope, receive: Receive, send: Send) -> None:
+        if is_started:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise asyncio.CancelledError
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    with pytest.raises(asyncio.CancelledError):
+        await ProblemDetailsMiddleware(cancel)(
+            {"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send
+        )
+    assert [message.get("status") for message in messages] == statuses
 
 
 def test_api_error_is_not_logged_as_error(caplog: pytest.LogCaptureFixture) -> None:

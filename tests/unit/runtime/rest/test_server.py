@@ -1,12 +1,13 @@
 import asyncio
 import stat
 from pathlib import Path
+from typing import override
 
 import httpx
 from starlette.types import Receive, Scope, Send
 
 from services.runtime.rest.server import serve_app
-from tests.sample_rest_app import THING, RecordingThingsHandler, create_app
+from tests.sample_rest_app import THING, RecordingThingsHandler, Thing, assert_problem, create_app
 
 
 def connect(socket: Path) -> httpx.AsyncClient:
@@ -50,3 +51,34 @@ async def test_shutdown_completes_running_request(tmp_path: Path) -> None:
             await request_received.wait()
             asyncio.get_running_loop().call_later(0.2, finish.set)
         assert (await request_task).status_code == 204
+
+
+class BlockingThingsHandler(RecordingThingsHandler):
+    """Handler that never returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered = asyncio.Event()
+        self.was_cancelled = False
+
+    @override
+    async def get_latest(self) -> Thing:
+        self.entered.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.was_cancelled = True
+            raise
+        raise AssertionError
+
+
+async def test_request_that_outlasts_shutdown_returns_503_problem(tmp_path: Path) -> None:
+    things = BlockingThingsHandler()
+    async with connect(tmp_path / "s") as client:
+        async with serve_app(create_app(things), tmp_path / "s", grace_s=1):
+            request_task = asyncio.create_task(client.get("/things/latest", headers={"accept-language": "de"}))
+            await things.entered.wait()
+        response = await request_task
+    assert_problem(response, 503, "UPSTREAM_UNAVAILABLE")
+    assert (response.headers["retry-after"], response.headers["content-language"]) == ("1", "de")
+    assert things.was_cancelled

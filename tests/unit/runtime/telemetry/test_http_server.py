@@ -1,15 +1,18 @@
 """Attributes of HTTP requests, compared with OpenTelemetry's semantic conventions."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from starlette.types import Message
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
+from services.runtime.rest.types import Event
 from services.runtime.telemetry import http_server
-from tests.sample_rest_app import THING, RecordingThingsHandler, create_app, send_request
+from tests.sample_rest_app import IDENTITY_HEADERS, THING, RecordingThingsHandler, Thing, create_app, send_request
 from tests.unit.runtime.telemetry.conventions import (
     ERROR,
     HTTP_SERVER,
@@ -64,16 +67,24 @@ def test_http_request_has_attributes_of_the_convention(
 
 
 def test_request_without_response_has_error_type_and_no_status() -> None:
-    def disconnect() -> Any:
-        raise asyncio.CancelledError
+    async def wait() -> AsyncIterator[Event[Thing]]:
+        await asyncio.Event().wait()
+        yield Event("", THING)
 
-    app = create_app(RecordingThingsHandler(disconnect))
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
 
-    def send() -> None:
-        with pytest.raises(asyncio.CancelledError):
-            send_request(app, "GET", "/things/latest")
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
 
-    (attributes,) = list_attributes(http_server.DURATION, send)
+    headers = [(name.encode(), value.encode()) for name, value in IDENTITY_HEADERS.items()]
+    path = {"path": "/api/v1/things/a1/events", "query_string": b""}
+    scope = {"type": "http", "method": "GET", "headers": headers, **path}
+
+    async def request() -> None:
+        await create_app(RecordingThingsHandler(wait))(scope, receive, send)
+
+    (attributes,) = list_attributes(http_server.DURATION, lambda: asyncio.run(request()))
     assert_conforms(HTTP_SERVER, attributes)
     assert "http.response.status_code" not in attributes
     assert attributes[ERROR] == "client_disconnected"
