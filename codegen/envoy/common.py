@@ -22,6 +22,9 @@ MAX_STREAMS = 2048
 APP_HTTP2_OPTIONS = {"hpack_table_size": 0}
 """Options of the connection to an app: no dynamic table, so that no call depends on the headers of another call."""
 
+APP_IDLE_TIMEOUT = "60s"
+"""Lifetime of an unused HTTP/1.1 connection to an app, shorter than in the app, so that no request meets its end."""
+
 ROUTE_METADATA_KEY: Config = {"key": PLACEHOLDER, "path": [{"key": "route"}]}
 """Key of the path template in the metadata of a route."""
 
@@ -78,10 +81,21 @@ def format_placeholder(service: str, setting_name: str) -> str:
 
 def build_http2_options(**http2_options: Any) -> Config:
     """Return the options for upstream HTTP/2."""
-    message_name = "extensions.upstreams.http.v3.HttpProtocolOptions"
     http2_options.setdefault("connection_keepalive", {"interval": "30s", "timeout": "5s"})
-    options = build_typed_config(message_name, explicit_http_config={"http2_protocol_options": http2_options})
-    return {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}}
+    return _build_protocol_options(explicit_http_config={"http2_protocol_options": http2_options})
+
+
+def build_app_http1_options() -> Config:
+    """Return the options for HTTP/1.1 to an app. Without them, Envoy retains an unused connection for an hour."""
+    return _build_protocol_options(
+        common_http_protocol_options={"idle_timeout": APP_IDLE_TIMEOUT},
+        explicit_http_config={"http_protocol_options": {}},
+    )
+
+
+def _build_protocol_options(**options: Any) -> Config:
+    name = "extensions.upstreams.http.v3.HttpProtocolOptions"
+    return {"typed_extension_protocol_options": {f"envoy.{name}": build_typed_config(name, **options)}}
 
 
 def build_cluster(name: str, endpoint: Config, *, discovery_type: str = "STATIC", **more: Any) -> Config:
@@ -112,7 +126,7 @@ def build_circuit_breakers(request_thresholds: Config, **common_thresholds: int)
 
 def build_app_cluster(service: str) -> Config:
     """Return the cluster of the service's app on its unix socket."""
-    protocol = {} if service == "gateway" else build_http2_options(**APP_HTTP2_OPTIONS)
+    protocol = build_app_http1_options() if service == "gateway" else build_http2_options(**APP_HTTP2_OPTIONS)
     return build_cluster(
         "app", build_unix_address(service), **build_circuit_breakers({"max_connections": 256}), **protocol
     )

@@ -5,6 +5,7 @@ HTTP/1.1 costs an app less CPU time than gRPC. Between sidecars all calls are gR
 
 from codegen.envoy.common import (
     Config,
+    build_app_http1_options,
     build_circuit_breakers,
     build_cluster,
     build_extension,
@@ -15,9 +16,6 @@ from codegen.protobuf import Method
 
 UNARY_CLUSTER = "app_http1"
 BRIDGE_FILTER = "grpc_http1_reverse_bridge"
-IDLE_TIMEOUT = "60s"
-"""Lifetime of an unused connection to the app, shorter than in the app, so that no request meets its end."""
-
 MAX_CALLS = 1024
 """Concurrent unary calls of an app. HTTP/1.1 has a connection per call, and a call is pending until it is open."""
 
@@ -37,16 +35,11 @@ def remove_content_length() -> Config:
 
 def build_unary_cluster(service: str) -> Config:
     """Return the cluster of the unary methods of the service's app, on a socket of their own."""
-    options = build_typed_config(
-        "extensions.upstreams.http.v3.HttpProtocolOptions",
-        common_http_protocol_options={"idle_timeout": IDLE_TIMEOUT},
-        explicit_http_config={"http_protocol_options": {}},
-    )
     return build_cluster(
         UNARY_CLUSTER,
         build_unix_address(f"{service}-http1"),
         **build_circuit_breakers({"max_connections": MAX_CALLS, "max_pending_requests": MAX_CALLS}),
-        typed_extension_protocol_options={"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
+        **build_app_http1_options(),
     )
 
 

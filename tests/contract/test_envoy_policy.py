@@ -12,6 +12,7 @@ from codegen.envoy.route_selection import list_routes
 from codegen.protobuf import Method
 from codegen.rest.operations import Operation, iter_operations
 from deploy.local.mesh_config import CALLEES, SERVICES
+from services.runtime.sidecar.uvicorn_server import KEEP_ALIVE_S
 from tests.conftest import ROOT
 from tests.envoys import list_envoys, load_bootstrap
 
@@ -161,6 +162,19 @@ def test_streams_have_separate_circuit_breaker_limits(profile: str, name: str) -
                 assert "priority" not in requests
                 assert streams["priority"] == "HIGH"
                 assert streams["max_requests"] > requests["max_requests"]
+
+
+@pytest.mark.parametrize(("profile", "name"), [(p, n) for p in PROFILES for n in list_envoys(p)])
+def test_idle_connection_is_closed_by_the_sidecar_before_the_app(profile: str, name: str) -> None:
+    """Otherwise a request may be sent on a connection that the app is closing."""
+    for cluster in cached_bootstrap(profile, name)["static_resources"]["clusters"]:
+        paths = [value["path"] for key, value in iter_items(cluster) if key == "pipe"]
+        options: Node = next(iter(cluster.get("typed_extension_protocol_options", {}).values()), {})
+        is_http2 = "http2_protocol_options" in options.get("explicit_http_config", {})
+        # The server of the metrics closes each connection after its response, and an Envoy serves its admin interface.
+        if paths and not is_http2 and cluster["name"] not in ("metrics", "admin"):
+            idle_timeout = options.get("common_http_protocol_options", {}).get("idle_timeout", "3600s")
+            assert 0 < float(idle_timeout.removesuffix("s")) < KEEP_ALIVE_S, cluster["name"]
 
 
 def attempts(route: Node) -> int:

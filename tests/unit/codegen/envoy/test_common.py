@@ -78,7 +78,8 @@ def test_requests_and_streams_have_separate_thresholds() -> None:
 
 @pytest.mark.parametrize(("service", "is_http2"), [("gateway", False), ("orders", True)])
 def test_only_rpc_apps_are_called_over_http2(service: str, is_http2: bool) -> None:
-    assert ("typed_extension_protocol_options" in build_app_cluster(service)) == is_http2
+    (options,) = build_app_cluster(service)["typed_extension_protocol_options"].values()
+    assert ("http2_protocol_options" in options["explicit_http_config"]) == is_http2
 
 
 def test_connection_to_an_app_has_no_dynamic_table() -> None:
