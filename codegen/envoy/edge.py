@@ -42,6 +42,9 @@ from codegen.rest.rate_limits import RateLimit, list_rate_limits
 
 DEFAULT_TIMEOUT = "15s"
 EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
+TIMEOUT_HEADER = "x-envoy-expected-rq-timeout-ms"
+"""Request header with the timeout in milliseconds. Envoy itself omits it, because it suppresses its headers."""
+
 STREAM_IDLE_TIMEOUT = "60s"
 """Longer than the interval of the heartbeats, which is 15 seconds."""
 PUBLIC_PATHS = ("/", "/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs", "/apps.json")
@@ -80,7 +83,8 @@ def build_operation_route(base_path: str, operation: Operation, limits: Iterable
         "cluster": overload.get_cluster(operation),
         "timeout": operation.raw.get("x-timeout", DEFAULT_TIMEOUT),
     }
-    if EVENT_STREAM_MEDIA_TYPE in operation.content:
+    is_stream = EVENT_STREAM_MEDIA_TYPE in operation.content
+    if is_stream:
         action |= {"timeout": "0s", "idle_timeout": STREAM_IDLE_TIMEOUT, "priority": "HIGH"}
     if operation.method == "GET":
         action["retry_policy"] = {"retry_on": "connect-failure,refused-stream,reset", "num_retries": 2}
@@ -102,6 +106,9 @@ def build_operation_route(base_path: str, operation: Operation, limits: Iterable
         | overload.configure_concurrency(operation)
         | (enable_compression() if is_compressible(operation) else {}),
     }
+    if not is_stream:
+        timeout_ms = 1000 * int(action["timeout"].removesuffix("s"))
+        route["request_headers_to_add"] = [set_header(TIMEOUT_HEADER, str(timeout_ms))]
     if deprecation := parse_deprecation(operation.raw):
         headers = [set_header(name.lower(), value) for name, value in deprecation.headers.items()]
         route["response_headers_to_add"] = headers

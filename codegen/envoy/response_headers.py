@@ -31,7 +31,7 @@ _VARY_LISTS_ORIGIN = r"'vary' in response.headers && response.headers['vary'].ma
 
 
 def set_header(name: str, value: str, action: str = "OVERWRITE_IF_EXISTS_OR_ADD") -> Config:
-    """Return a response header; by default it replaces an existing one."""
+    """Return a header to add; by default it replaces an existing one."""
     return {"header": {"key": name, "value": value}, "append_action": action}
 
 

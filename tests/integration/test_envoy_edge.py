@@ -51,6 +51,14 @@ def test_catalog_needs_no_token(edge: httpx.Client, path: str, headers: dict[str
     assert edge.get(path, headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "headers", [{}, {"x-envoy-expected-rq-timeout-ms": "1"}, {"X-Envoy-Upstream-Rq-Timeout-Ms": "1"}]
+)
+def test_app_receives_timeout_of_the_operation(edge: httpx.Client, headers: dict[str, str]) -> None:
+    received = edge.get("/api/v1/catalog", headers=headers).json()
+    assert received["x-envoy-expected-rq-timeout-ms"] == "15000"
+
+
 def send(mesh: MeshClient, request_line: str, headers: Mapping[str, str]) -> tuple[HTTPResponse, Any]:
     """Send a request unchanged, and return the response with its decoded body."""
     lines = [request_line, *(f"{name}: {value}" for name, value in headers.items()), "", ""]

@@ -46,7 +46,7 @@ from services.runtime.rpc.deadline import set_deadline_after
 
 _PAYLOAD_HEADER = PAYLOAD_HEADER.encode()
 _TIMEOUT_HEADER = b"x-envoy-expected-rq-timeout-ms"
-"""Timeout of the sidecar for this request, in milliseconds. It bounds the deadline of outgoing calls."""
+"""Timeout of the operation at the edge, in milliseconds. It bounds the deadline of outgoing calls."""
 
 MAX_WEBHOOK_HEADER_BYTES = 1024
 

@@ -165,6 +165,15 @@ def test_timeout_of_the_contract_or_the_default(name: str, timeout: str) -> None
     assert find_route(name)["route"]["timeout"] == timeout
 
 
+@pytest.mark.parametrize(("name", "timeouts_ms"), [("updateNote", ["3000"]), ("getNote", ["15000"]), ("watchNote", [])])
+def test_app_receives_the_timeout_of_the_route(name: str, timeouts_ms: list[str]) -> None:
+    headers = find_route(name).get("request_headers_to_add", [])
+    assert [each["header"] for each in headers] == [
+        {"key": "x-envoy-expected-rq-timeout-ms", "value": timeout_ms} for timeout_ms in timeouts_ms
+    ]
+    assert all(each["append_action"] == "OVERWRITE_IF_EXISTS_OR_ADD" for each in headers)
+
+
 def test_event_stream_has_an_idle_timeout_and_own_limits() -> None:
     assert find_route("watchNote")["route"]["idle_timeout"] == edge.STREAM_IDLE_TIMEOUT
     assert find_route("watchNote")["route"]["priority"] == "HIGH"
