@@ -34,6 +34,10 @@ MAINTENANCE_INTERVAL_S = 30
 """Interval of the task that closes abandoned cursors and unused connections, which pymongo runs once a second."""
 
 
+MAX_OPEN_COMMANDS = 1024
+"""Maximum number of commands whose end is awaited, far more than a client has connections."""
+
+
 class _IntDecoder(TypeDecoder):
     """Decoder of 64-bit integers as int. Their own class cannot be encoded as JSON."""
 
@@ -48,6 +52,8 @@ class _CommandListener(CommandListener):
     """Listener that measures the commands on collections, and creates a span for each within a recorded span.
 
     Spans have no document contents. Commands of the connection, such as its login, are not measured.
+
+    pymongo does not report the end of a cancelled command, so that the oldest of too many commands is removed.
     """
 
     def __init__(self) -> None:
@@ -68,6 +74,11 @@ class _CommandListener(CommandListener):
         if trace.get_current_span().is_recording():
             span = tracing.tracer.start_span(operation.name, kind=SpanKind.CLIENT, attributes=operation.attributes)
         self._open[event.request_id] = operation, span
+        if len(self._open) > MAX_OPEN_COMMANDS:
+            _, abandoned_span = self._open.pop(next(iter(self._open)))
+            if abandoned_span is not None:
+                tracing.record_error(abandoned_span, "CancelledError")
+                abandoned_span.end()
 
     @override
     def succeeded(self, event: CommandSucceededEvent) -> None:

@@ -107,6 +107,22 @@ def test_command_is_measured_with_its_error(failure: dict[str, object], error: d
     assert listener._open == {}
 
 
+def test_spans_of_cancelled_commands_are_ended_and_not_retained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pymongo does not report the end of a cancelled command."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "tracer", provider.get_tracer("test"))
+    listener, server = mongo._CommandListener(), ("127.0.0.1", 1)
+    with tracing.tracer.start_as_current_span("request"):
+        for request_id in range(2000):
+            listener.started(CommandStartedEvent({"find": "history"}, "orders", request_id, server, 1))
+        assert list(listener._open) == list(range(2000 - mongo.MAX_OPEN_COMMANDS, 2000))
+    *abandoned, _ = exporter.get_finished_spans()
+    assert len(abandoned) == 2000 - mongo.MAX_OPEN_COMMANDS
+    assert {span.attributes["error.type"] for span in abandoned if span.attributes} == {"CancelledError"}
+
+
 class RejectingCollection:
     """Collection whose bulk writes fail with the given errors."""
 
