@@ -5,6 +5,7 @@ services.runtime.core.unit_of_work defines what a unit of work without locks is.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from generated.problems import Reason
 from services.orders import usecases
 from services.orders.adapters.postgres.orders import PostgresOrderRepository
+from services.orders.adapters.postgres.payments import PostgresPaymentRepository
 from services.orders.domain.orders import Order, OrderStatus
+from services.orders.domain.payments import PaymentRecord
 from services.orders.usecases import OrderRequest
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
@@ -143,6 +146,53 @@ async def test_one_payment_of_two_orders_pays_one_of_them(orders: Orders) -> Non
     assert error.reason is Reason.PAYMENT_ID_REUSED
     statuses = [(await orders.get_order(order_id)).status for order_id in order_ids]
     assert sorted(statuses) == [OrderStatus.PAID, OrderStatus.PENDING]
+
+
+@pytest.fixture
+def change_after_read_of_payment(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Awaitable[object]]], None]:
+    """Run a change after a payment has been read with locks and was not found, once."""
+
+    def install(change: Callable[[], Awaitable[object]]) -> None:
+        get_locked = PostgresPaymentRepository.get_locked
+
+        async def get_and_change(
+            self: PostgresPaymentRepository, bank_id: str, payment_id: str
+        ) -> PaymentRecord | None:
+            payment = await get_locked(self, bank_id, payment_id)
+            if payment is None and not self._transaction.is_optimistic:
+                monkeypatch.undo()
+                await change()
+            return payment
+
+        monkeypatch.setattr(PostgresPaymentRepository, "get_locked", get_and_change)
+
+    return install
+
+
+async def test_failure_does_not_replace_a_concurrent_success(
+    orders: Orders, change_after_read_of_payment: Callable[[Callable[[], Awaitable[object]]], None]
+) -> None:
+    order_id, payment_id = await orders.place_order(), generate_id()
+    change_after_read_of_payment(lambda: orders.pay(order_id, payment_id=payment_id))
+    with pytest.raises(ApiError) as raised:
+        await orders.pay(order_id, payment_id=payment_id, status="failed")
+    assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
+    await orders.pay(order_id, payment_id=payment_id)
+    rows = await orders.execute_sql("SELECT outcome FROM payments WHERE payment_id = %(id)s", id=payment_id)
+    assert rows == [{"outcome": "paid"}]
+    assert await orders.execute_sql("SELECT 1 FROM refunds WHERE order_id = %(id)s", id=order_id) == []
+
+
+async def test_excess_payment_does_not_replace_one_of_another_order(
+    orders: Orders, change_after_read_of_payment: Callable[[Callable[[], Awaitable[object]]], None]
+) -> None:
+    paid_id, order_id, payment_id = await orders.place_order(), await orders.place_order(), generate_id()
+    change_after_read_of_payment(lambda: orders.pay(paid_id, payment_id=payment_id))
+    with suppress(ApiError):
+        await orders.pay(order_id, 201, payment_id=payment_id)
+    rows = await orders.execute_sql("SELECT order_id, outcome FROM payments WHERE payment_id = %(id)s", id=payment_id)
+    assert rows == [{"order_id": paid_id, "outcome": "paid"}]
+    assert (await orders.get_order(order_id)).status is OrderStatus.PENDING
 
 
 async def test_repeated_webhook_id_of_another_order_does_not_pay_it(orders: Orders) -> None:

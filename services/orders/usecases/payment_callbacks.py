@@ -60,7 +60,8 @@ async def process_payment(repository: Repository, clock: Clock, payment: Payment
     rejected, but not refunded, since a refund would be one of the recorded payment. A failed payment captured nothing:
     its first success is the payment, and is refunded if it names another order, amount or currency.
 
-    Raises ApiError: ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT, WEBHOOK_ID_REUSED, PAYMENT_ID_REUSED.
+    Raises ApiError: ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT, WEBHOOK_ID_REUSED, PAYMENT_ID_REUSED, and
+    UPSTREAM_UNAVAILABLE if another report of the payment is committed meanwhile.
     """
     reason = await repository.run_optimistically(lambda unit: _process_callback(unit, payment, webhook_id, clock()))
     if reason is not None:

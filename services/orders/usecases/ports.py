@@ -85,7 +85,7 @@ class PaymentRepository(Protocol):
         """Return the payment of a registered callback as recorded, None for a new one."""
 
     async def save(self, record: PaymentRecord) -> None:
-        """Insert or overwrite a payment; a failed payment may succeed later."""
+        """Insert a payment, or replace a failed one. The unit may raise UPSTREAM_UNAVAILABLE later for any other."""
 
     async def add_rejected(self, record: PaymentRecord) -> bool:
         """Insert a report that contradicts the recorded payment; return False if it was recorded before."""

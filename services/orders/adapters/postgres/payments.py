@@ -7,10 +7,12 @@ from typing import Any, override
 from sqlalchemy import Text, bindparam, func, null, select, update
 from sqlalchemy.dialects import postgresql
 
+from generated.problems import Reason
 from services.orders.adapters.postgres.locks import OrdersLock
 from services.orders.adapters.postgres.tables import callbacks, payments, rejected_payments
 from services.orders.domain.payments import Payment, PaymentOutcome, PaymentRecord, ProcessedCallback
 from services.orders.usecases.ports import PaymentRepository
+from services.runtime.core.errors import ApiError
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.database import Statement, Transaction
 
@@ -55,8 +57,11 @@ _UPSERT_PAYMENT = Statement(
     _insert_payment.on_conflict_do_update(
         index_elements=["bank_id", "payment_id"],
         set_={name: _insert_payment.excluded[name] for name in _PAYMENT_FIELDS[2:]} | {"reconciled_at": null()},
+        where=payments.c.outcome == str(PaymentOutcome.FAILED),
     )
 )
+"""Inserts a payment, or replaces a failed one."""
+
 _INSERT_PAYMENT = Statement(_insert_payment)
 _INSERT_REJECTED = Statement(
     postgresql.insert(rejected_payments)
@@ -119,8 +124,12 @@ class PostgresPaymentRepository(PaymentRepository):
 
     @override
     async def save(self, record: PaymentRecord) -> None:
-        statement = _INSERT_PAYMENT if self._transaction.is_optimistic else _UPSERT_PAYMENT
-        self._transaction.defer(statement, **_to_row(record))
+        if self._transaction.is_optimistic:
+            self._transaction.defer(_INSERT_PAYMENT, **_to_row(record))
+            return
+        # An optimistic transaction does not take the lock of the payment, and may have inserted it since `get_locked`.
+        conflict = ApiError(Reason.UPSTREAM_UNAVAILABLE, "The payment has changed concurrently.", retry_after=1)
+        self._transaction.defer(_UPSERT_PAYMENT, conflict, **_to_row(record))
 
     @override
     async def add_rejected(self, record: PaymentRecord) -> bool:
