@@ -14,6 +14,7 @@ from generated.problems import Reason
 from services.orders import usecases
 from services.orders.adapters.postgres.orders import PostgresOrderRepository
 from services.orders.adapters.postgres.payments import PostgresPaymentRepository
+from services.orders.domain.addresses import DelivererPosition
 from services.orders.domain.orders import Order, OrderStatus
 from services.orders.domain.payments import PaymentRecord
 from services.orders.usecases import OrderRequest
@@ -24,6 +25,7 @@ from services.runtime.core.ids import derive_id, generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.storage.database import Transaction
 from tests.integration.fixtures.orders import ADA, BASKET, Orders
+from tests.wait import wait_until_async
 
 DELIVERER = Principal("bob", "deliverer", "", True, now())
 
@@ -193,6 +195,26 @@ async def test_excess_payment_does_not_replace_one_of_another_order(
     rows = await orders.execute_sql("SELECT order_id, outcome FROM payments WHERE payment_id = %(id)s", id=payment_id)
     assert rows == [{"order_id": paid_id, "outcome": "paid"}]
     assert (await orders.get_order(order_id)).status is OrderStatus.PENDING
+
+
+async def test_position_reported_during_the_delivery_is_deleted(orders: Orders) -> None:
+    order_id = await orders.place_order()
+    await orders.pay(order_id)
+    await mark_ready(orders, order_id)
+    await usecases.assign_order(orders.repository, now, DELIVERER, order_id)
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def is_completion_waiting() -> bool:
+        return bool(await orders.execute_sql(waiting))
+
+    async with orders.repository.unit_of_work() as unit:
+        await unit.orders.get_for_update(order_id)
+        completion = asyncio.create_task(usecases.complete_order(orders.repository, now, DELIVERER, order_id))
+        await wait_until_async(is_completion_waiting)
+        await unit.positions.save(DelivererPosition(order_id, 39.78, -89.65, now()))
+    assert (await completion).status is OrderStatus.DELIVERED
+    rows = "SELECT 1 FROM deliverer_positions WHERE order_id = %(id)s"
+    assert await orders.execute_sql(rows, id=order_id) == []
 
 
 async def test_repeated_webhook_id_of_another_order_does_not_pay_it(orders: Orders) -> None:

@@ -268,7 +268,12 @@ async def complete_order(repository: Repository, clock: Clock, principal: Princi
             await unit.publish(OrderDelivered(order=build_order_snapshot(after, actor), deliverer_id=principal.user_id))
         return after
 
-    return await repository.run_optimistically(complete)
+    delivered = await repository.run_optimistically(complete)
+    # The completion waits for a concurrent report of the position, but does not see its row; after the commit it is
+    # visible. A repeated completion deletes it too, in case this statement failed.
+    async with repository.unit_of_work() as unit:
+        await unit.positions.delete(order_id)
+    return delivered
 
 
 async def anonymise_customer(repository: Repository, customer_id: str) -> None:
