@@ -22,8 +22,9 @@ from services.runtime.core.errors import ApiError
 from services.runtime.messaging.channel import Channel, Message
 from services.runtime.messaging.connection import Broker
 from services.runtime.storage import mongo
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
 from services.runtime.storage.memcached import Memcached
+from services.runtime.storage.statements.statement import Statement
 from tests.chaos.client import SignedInUser
 from tests.cluster.cluster import Cluster
 from tests.cluster.limits import PROBES

@@ -25,7 +25,7 @@ from services.orders.adapters.postgres import (
 from services.orders.adapters.postgres.tables import metadata
 from services.runtime.messaging import inbox, outbox
 from services.runtime.storage import advisory_lock, idempotency
-from services.runtime.storage.database import Statement
+from services.runtime.storage.statements.statement import Statement
 from tests.scale_document import REPLICATED, find_names, iter_rows, read_distribution
 
 MODULES = (

@@ -15,7 +15,7 @@ from services.partners.usecases import catalog
 from services.runtime.core.clock import now
 from services.runtime.core.principal import Principal
 from services.runtime.rpc.codec import get_codec
-from services.runtime.storage.database import Statement
+from services.runtime.storage.statements.statement import Statement
 from tests.integration.fixtures.partners import PartnersFixture
 
 ADMIN = Principal("root", "admin", "root@delivery.test", True, now() + timedelta(hours=1))

@@ -23,7 +23,7 @@ from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
 from services.runtime.messaging.outbox import Outbox
-from services.runtime.storage.database import Transaction
+from services.runtime.storage.transactions.transaction import Transaction
 from tests.integration.fixtures.orders import ADA, Orders
 
 MAX_WAIT_S = 0.1

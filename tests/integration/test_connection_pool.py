@@ -14,7 +14,8 @@ from generated.problems import Reason
 from services.runtime.config.postgres_conninfo import build_conninfo
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.connection_pool import WATCH_INTERVAL_S, EventLoopConnection, _Watch
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement
 from tests.fault_proxy import FaultProxy
 from tests.integration.fixtures.servers import Servers
 from tests.wait import wait_until_async

@@ -14,9 +14,9 @@ from services.orders.adapters.postgres.tables import banks
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.storage import reencryption
-from services.runtime.storage.database import Statement
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.reencryption import reencrypt_column
+from services.runtime.storage.statements.statement import Statement
 from tests.conftest import ROOT
 from tests.integration.fixtures.orders import Orders
 from tests.integration.fixtures.servers import Servers

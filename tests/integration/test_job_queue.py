@@ -10,9 +10,10 @@ from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text, bindpar
 
 from services.runtime.concurrency.worker_pool import WorkerPool
 from services.runtime.core.clock import now
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
 from services.runtime.storage.job_queue import JobQueue, JobTable, Row
 from services.runtime.storage.statements.row_parameters import build_rows, collect_columns
+from services.runtime.storage.statements.statement import Statement
 from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.servers import Servers
 from tests.wait import wait_until_async

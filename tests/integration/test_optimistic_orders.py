@@ -23,7 +23,7 @@ from services.runtime.core.errors import ApiError
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.ids import derive_id, generate_id
 from services.runtime.core.principal import Principal
-from services.runtime.storage.database import Transaction
+from services.runtime.storage.transactions.transaction import Transaction
 from tests.integration.fixtures.orders import ADA, BASKET, Orders
 from tests.wait import wait_until_async
 

@@ -21,7 +21,7 @@ from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
-from services.runtime.storage.database import Statement
+from services.runtime.storage.statements.statement import Statement
 from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.orders import ADA, ROOT, Orders
 from tests.wait import wait_until_async

@@ -26,7 +26,8 @@ from services.runtime.messaging.events import MessageMetadata
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.rpc.codec import get_codec
 from services.runtime.storage import mongo
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement
 from tests.integration.fixtures.orders import ADA, Orders
 from tests.integration.test_orders_payments import FakePaymentSystem, list_event_types, send_all_refunds
 

@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import TIMESTAMPTZ, Statement
 from tests.integration.fixtures.servers import Servers
 
 VALUES: dict[str, Any] = {

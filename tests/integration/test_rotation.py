@@ -28,8 +28,9 @@ from generated.proto.delivery.orders.v1 import CheckedBasket
 from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
 from services.runtime.core.ids import generate_id
 from services.runtime.storage import migrations
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
 from services.runtime.storage.memcached import MemcachedServer, create_client
+from services.runtime.storage.statements.statement import Statement
 from tests.envoy_test_mesh import (
     KEY_ID,
     SIGNING_KEY,

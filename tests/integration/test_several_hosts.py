@@ -13,9 +13,10 @@ from services.runtime.core.errors import ApiError
 from services.runtime.messaging.channel import Channel
 from services.runtime.messaging.connection import Broker
 from services.runtime.storage import migrations
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
 from services.runtime.storage.listener import Listener
 from services.runtime.storage.memcached import NODE_RETRY_INTERVAL_S, Memcached
+from services.runtime.storage.statements.statement import Statement
 from tests.fault_proxy import Fault, FaultProxy
 from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.servers import Servers

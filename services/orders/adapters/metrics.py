@@ -10,7 +10,8 @@ from services.orders.domain.payments import Refund, RefundResponse
 from services.orders.domain.reconciliation import Discrepancy, DiscrepancyKind
 from services.orders.usecases.reconciliation import log_discrepancy
 from services.runtime.process.metrics_endpoint import GaugeRefresh
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement
 from services.runtime.telemetry import metrics
 
 NO_STATUS = "none"

@@ -6,7 +6,8 @@ from services.partners.adapters.postgres.tables import breakers
 from services.partners.domain.call_policy import Call, CallKind, Outcome, PartnerResponse
 from services.runtime.core.clock import now
 from services.runtime.process.metrics_endpoint import GaugeRefresh
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement
 from services.runtime.telemetry import metrics
 
 _responses = metrics.Counter(

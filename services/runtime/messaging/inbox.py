@@ -21,7 +21,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction, build_batch_delete
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import TIMESTAMPTZ, Statement, build_batch_delete
+from services.runtime.storage.transactions.transaction import Transaction
 
 
 def define_inbox_table(metadata: MetaData) -> Table:

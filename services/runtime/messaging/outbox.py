@@ -38,7 +38,9 @@ from services.runtime.messaging.channel import BrokerUnavailable, Channel, Messa
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope, EventType
 from services.runtime.messaging.routing_check import RoutingCheck
-from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import TIMESTAMPTZ, Statement
+from services.runtime.storage.transactions.transaction import Transaction
 from services.runtime.telemetry import tracing
 
 log = logging.getLogger(__name__)

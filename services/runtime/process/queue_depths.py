@@ -11,7 +11,8 @@ from services.runtime.messaging.channel import BrokerUnavailable, Channel
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.outbox import define_outbox_table
 from services.runtime.messaging.topology import get_dead_letter_queue
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement
 from services.runtime.telemetry.metrics import ObservableGauge
 
 BROKER_CONNECTED = ObservableGauge(

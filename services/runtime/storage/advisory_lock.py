@@ -8,7 +8,8 @@ from enum import StrEnum, unique
 
 from sqlalchemy import ColumnElement, Connection, Text, bindparam, func, select
 
-from services.runtime.storage.database import Statement, Transaction
+from services.runtime.storage.statements.statement import Statement
+from services.runtime.storage.transactions.transaction import Transaction
 
 
 @unique

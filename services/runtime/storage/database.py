@@ -12,28 +12,10 @@ from psycopg.rows import DictRow
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from services.runtime.storage.connection_pool import create_pool
-from services.runtime.storage.statements.statement import (
-    DELETE_BATCH_SIZE,
-    TIMESTAMPTZ,
-    Statement,
-    bind_columns,
-    build_batch_delete,
-    build_upsert,
-)
+from services.runtime.storage.statements.statement import Statement
 from services.runtime.storage.statements.statement_operations import StatementOperations
 from services.runtime.storage.transactions.prepared_statements import PreparedStatements
 from services.runtime.storage.transactions.transaction import PooledTransaction, Transaction
-
-__all__ = (
-    "DELETE_BATCH_SIZE",
-    "TIMESTAMPTZ",
-    "Database",
-    "Statement",
-    "Transaction",
-    "bind_columns",
-    "build_batch_delete",
-    "build_upsert",
-)
 
 set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)

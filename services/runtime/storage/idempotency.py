@@ -30,14 +30,9 @@ from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
-from services.runtime.storage.database import (
-    TIMESTAMPTZ,
-    Database,
-    Statement,
-    Transaction,
-    bind_columns,
-    build_batch_delete,
-)
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import TIMESTAMPTZ, Statement, bind_columns, build_batch_delete
+from services.runtime.storage.transactions.transaction import Transaction
 
 TTL = timedelta(hours=24)
 """Retention of stored responses."""

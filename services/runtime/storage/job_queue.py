@@ -17,7 +17,8 @@ from sqlalchemy.sql.dml import ReturningDelete
 from generated import mesh
 from services.runtime.concurrency.worker_pool import ClaimedJobs
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement
 from services.runtime.telemetry.metrics import Counter
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, bindparam, select, tuple_, update
 
 from services.runtime.config.settings import ServiceSettings
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.statements.statement import Statement
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,10 @@ from typing import override
 from services.runtime.core.errors import ApiError
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.unit_of_work import IdempotentUnitOfWorkFactory, LocksRequired, UnitOfWorkFactory
-from services.runtime.storage.database import Database, Transaction
+from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import add_response, begin_idempotent_transaction
 from services.runtime.storage.transactions.optimistic_transaction import begin_optimistic_transaction
+from services.runtime.storage.transactions.transaction import Transaction
 
 
 class PostgresUnitOfWorkFactory[Unit](UnitOfWorkFactory[Unit]):

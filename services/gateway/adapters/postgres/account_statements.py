@@ -7,8 +7,8 @@ from sqlalchemy.dialects import postgresql
 
 from services.gateway.adapters.postgres.tables import accounts, code_requests, codes
 from services.gateway.domain.accounts import Account, AccountState, VerificationCode
-from services.runtime.storage.database import TIMESTAMPTZ, Statement
 from services.runtime.storage.job_queue import JobTable
+from services.runtime.storage.statements.statement import TIMESTAMPTZ, Statement
 from services.runtime.storage.statements.text_comparison import normalise_case
 
 ACCOUNT_FIELDS = [field.name for field in fields(Account)]

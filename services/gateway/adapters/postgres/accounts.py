@@ -8,7 +8,8 @@ from services.gateway.adapters.postgres import account_statements as statements
 from services.gateway.domain.accounts import Account, AccountFilter
 from services.gateway.usecases.ports import AccountReader, AccountRepository
 from services.runtime.core.repository import TimeKey
-from services.runtime.storage.database import Database, Transaction
+from services.runtime.storage.database import Database
+from services.runtime.storage.transactions.transaction import Transaction
 
 _FIRST_PAGE_CURSOR = (datetime.max.replace(tzinfo=UTC), "")
 

@@ -15,8 +15,9 @@ from services.gateway.domain.accounts import MAX_CODE_REQUEST_ATTEMPTS, CodePurp
 from services.gateway.usecases.verification_codes import CodeRepository, CodeRequestQueue, CodeRequestRepository
 from services.runtime.core.repository import EntityReader
 from services.runtime.storage import advisory_lock
-from services.runtime.storage.database import Database, Transaction
+from services.runtime.storage.database import Database
 from services.runtime.storage.job_queue import JobQueue, Row
+from services.runtime.storage.transactions.transaction import Transaction
 from services.runtime.telemetry import tracing
 
 

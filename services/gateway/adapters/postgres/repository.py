@@ -20,7 +20,8 @@ from services.gateway.domain.accounts import TAKEOVER_PURPOSES, CodePurpose
 from services.gateway.usecases.token_revocations import TokenRevocation
 from services.gateway.usecases.verification_codes import VerificationRepository, VerificationUnitOfWork
 from services.runtime.messaging.outbox import Outbox
-from services.runtime.storage.database import Database, Transaction
+from services.runtime.storage.database import Database
+from services.runtime.storage.transactions.transaction import Transaction
 from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
 
 MAX_LIMITED_UNITS = 3

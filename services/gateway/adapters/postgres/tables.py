@@ -6,7 +6,7 @@ from sqlalchemy.types import BigInteger, Boolean, Date, Integer, LargeBinary, Te
 
 from services.gateway.domain.accounts import AccountState, CodePurpose
 from services.runtime.messaging.outbox import define_outbox_table
-from services.runtime.storage.database import TIMESTAMPTZ
+from services.runtime.storage.statements.statement import TIMESTAMPTZ
 
 metadata = MetaData()
 define_outbox_table(metadata)

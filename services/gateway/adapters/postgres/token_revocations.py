@@ -14,8 +14,10 @@ from services.gateway.adapters.postgres.tables import token_revocations
 from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME, RevokedTokens, TokenRevocation
 from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.core.clock import Clock
-from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete
+from services.runtime.storage.database import Database
 from services.runtime.storage.listener import Heartbeat, Listener
+from services.runtime.storage.statements.statement import Statement, build_batch_delete
+from services.runtime.storage.transactions.transaction import Transaction
 
 NOTIFY_CHANNEL = "token_revocations"
 """Channel that the trigger on `token_revocations` notifies, with the row as payload in JSON."""

@@ -11,8 +11,10 @@ from services.notifications.domain.agents import Agent, ProviderKeys, QuietHours
 from services.notifications.domain.notifications import Provider
 from services.notifications.usecases.agents import AgentRepository
 from services.runtime.core.repository import SortedEntityReader
-from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.statements.statement import Statement
+from services.runtime.storage.transactions.transaction import Transaction
 
 _AGENT_COLUMNS = [column.name for column in agents.c]
 _SELECT_AGENT = Statement(select(agents).where(agents.c.id == bindparam("id")))

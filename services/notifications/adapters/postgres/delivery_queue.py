@@ -16,10 +16,12 @@ from services.notifications.usecases.delivery_jobs import DueJobsQueue
 from services.notifications.usecases.ports import JobRepository, JobStore, PreparedEvent
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import EVENT_COLUMNS, build_publication
-from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.job_queue import JobQueue, JobTable
 from services.runtime.storage.statements.row_parameters import build_rows, collect_columns
+from services.runtime.storage.statements.statement import Statement
+from services.runtime.storage.transactions.transaction import Transaction
 
 _JOBS = JobTable(delivery_jobs, lease_end=delivery_jobs.c.due_at)
 _CLAIM = _JOBS.build_claim(

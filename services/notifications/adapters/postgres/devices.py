@@ -12,7 +12,9 @@ from services.notifications.adapters.postgres.tables import device_owners, regis
 from services.notifications.adapters.postgres.users import UPSERT_OWNER, hash_token
 from services.notifications.domain.notifications import MAX_DEVICES, Provider, RegisteredDevice
 from services.notifications.usecases.ports import DeviceReader, DeviceRepository
-from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction, bind_columns
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import TIMESTAMPTZ, Statement, bind_columns
+from services.runtime.storage.transactions.transaction import Transaction
 
 _latest_first = (registered_devices.c.registered_at.desc(), registered_devices.c.id)
 _SELECT_DEVICES = Statement(

@@ -10,8 +10,9 @@ from services.notifications.adapters.postgres.users import PostgresUserReader, P
 from services.notifications.usecases.agents import AgentsRepository, AgentUnitOfWork
 from services.notifications.usecases.ports import PreparedEvent
 from services.runtime.messaging.outbox import Outbox
-from services.runtime.storage.database import Database, Transaction
+from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.transactions.transaction import Transaction
 from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 

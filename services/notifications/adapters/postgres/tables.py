@@ -6,8 +6,8 @@ from sqlalchemy.types import BigInteger, Boolean, Integer, LargeBinary, SmallInt
 
 from services.runtime.messaging.inbox import define_inbox_table
 from services.runtime.messaging.outbox import define_outbox_table
-from services.runtime.storage.database import TIMESTAMPTZ
 from services.runtime.storage.idempotency import build_keys_table
+from services.runtime.storage.statements.statement import TIMESTAMPTZ
 
 metadata = MetaData()
 define_outbox_table(metadata)

@@ -19,7 +19,9 @@ from services.notifications.domain.notifications import (
 )
 from services.notifications.usecases.ports import UserReader, UserRepository
 from services.runtime.concurrency.micro_batching import MicroBatcher
-from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement
+from services.runtime.storage.transactions.transaction import Transaction
 
 
 def hash_token(token: ColumnElement[str]) -> ColumnElement[bytes]:

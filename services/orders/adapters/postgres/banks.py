@@ -9,7 +9,9 @@ from sqlalchemy.dialects import postgresql
 from services.orders.adapters.postgres.tables import banks
 from services.orders.domain.orders import Bank
 from services.orders.usecases.ports import BankReader, BankRepository
-from services.runtime.storage.database import Database, Statement, Transaction, bind_columns, build_upsert
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement, bind_columns, build_upsert
+from services.runtime.storage.transactions.transaction import Transaction
 
 _SELECT_BANK = Statement(select(banks).where(banks.c.id == bindparam("id")), row_type=Bank)
 _SELECT_BANK_FOR_UPDATE = Statement(select(banks).where(banks.c.id == bindparam("id")).with_for_update(), row_type=Bank)

@@ -13,7 +13,9 @@ from services.orders.domain.addresses import DelivererPosition
 from services.orders.usecases.ports import DelivererPositionRepository
 from services.runtime.concurrency.coalescing import RequestCoalescer
 from services.runtime.core.repository import EntityReader
-from services.runtime.storage.database import Database, Statement, Transaction, build_upsert
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement, build_upsert
+from services.runtime.storage.transactions.transaction import Transaction
 
 _UPSERT_POSITION = build_upsert(deliverer_positions)
 _SELECT_POSITION = Statement(

@@ -18,7 +18,9 @@ from services.runtime.concurrency.coalescing import RequestCoalescer
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
 from services.runtime.core.repository import TimeKey
-from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import TIMESTAMPTZ, Statement
+from services.runtime.storage.transactions.transaction import Transaction
 
 _ORDER_FIELDS = tuple(field.name for field in fields(Order))
 ORDER_COLUMNS = [orders.c[name] for name in _ORDER_FIELDS]

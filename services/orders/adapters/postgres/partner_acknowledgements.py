@@ -8,8 +8,9 @@ from sqlalchemy import Column, Text, or_, update
 
 from services.orders.adapters.postgres.tables import orders
 from services.runtime.concurrency.micro_batching import MicroBatcher
-from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement
+from services.runtime.storage.database import Database
 from services.runtime.storage.statements.row_parameters import build_rows, collect_columns
+from services.runtime.storage.statements.statement import TIMESTAMPTZ, Statement
 
 BATCH_DELAY_S = 0.1
 """Delay in which further acknowledgements join a batch. Only alerts about orders without one depend on them."""

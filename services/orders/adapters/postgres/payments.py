@@ -14,7 +14,8 @@ from services.orders.domain.payments import Payment, PaymentOutcome, PaymentReco
 from services.orders.usecases.ports import PaymentRepository
 from services.runtime.core.errors import ApiError
 from services.runtime.storage import advisory_lock
-from services.runtime.storage.database import Statement, Transaction
+from services.runtime.storage.statements.statement import Statement
+from services.runtime.storage.transactions.transaction import Transaction
 
 _PAYMENT_FIELDS = tuple(field.name for field in fields(PaymentRecord))
 

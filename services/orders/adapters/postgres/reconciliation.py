@@ -36,7 +36,9 @@ from services.orders.usecases.reconciliation import (
 )
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage import advisory_lock
-from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction, build_batch_delete
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import TIMESTAMPTZ, Statement, build_batch_delete
+from services.runtime.storage.transactions.transaction import Transaction
 from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
 
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)

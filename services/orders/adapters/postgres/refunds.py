@@ -18,8 +18,10 @@ from services.orders.domain.refund_actions import RefundAction, RefundActionKind
 from services.orders.usecases.ports import RefundReader, RefundRepository
 from services.orders.usecases.refunds import RefundQueue
 from services.runtime.core.repository import TimeKey
-from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction
+from services.runtime.storage.database import Database
 from services.runtime.storage.job_queue import JobQueue, JobTable, Row
+from services.runtime.storage.statements.statement import TIMESTAMPTZ, Statement
+from services.runtime.storage.transactions.transaction import Transaction
 from services.runtime.telemetry import tracing
 
 MAX_ACTIONS = 50

@@ -23,7 +23,9 @@ from services.orders.usecases.ports import Repository, UnitOfWork
 from services.runtime.core.unit_of_work import LocksRequired
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
-from services.runtime.storage.database import Database, Statement, Transaction, bind_columns
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement, bind_columns
+from services.runtime.storage.transactions.transaction import Transaction
 from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 _DELETE_ALERT = Statement(

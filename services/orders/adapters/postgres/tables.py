@@ -7,8 +7,8 @@ from sqlalchemy.types import BigInteger, Boolean, Double, Integer, LargeBinary, 
 from services.orders.domain.orders import OrderStatus, RefundStatus
 from services.runtime.messaging.inbox import define_inbox_table
 from services.runtime.messaging.outbox import define_outbox_table
-from services.runtime.storage.database import TIMESTAMPTZ
 from services.runtime.storage.idempotency import build_keys_table
+from services.runtime.storage.statements.statement import TIMESTAMPTZ
 
 metadata = MetaData()
 define_outbox_table(metadata)

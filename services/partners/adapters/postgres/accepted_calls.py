@@ -15,8 +15,9 @@ from services.partners.domain.call_policy import MAX_STORED_ATTEMPTS, Attempt, C
 from services.partners.usecases.partner_calls import AcceptedCallStore
 from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.messaging.outbox import EVENT_COLUMNS, Outbox, build_publication
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
 from services.runtime.storage.statements.row_parameters import build_rows, collect_columns
+from services.runtime.storage.statements.statement import Statement
 
 _results = build_rows(
     "results",

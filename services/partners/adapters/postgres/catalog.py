@@ -15,8 +15,10 @@ from services.partners.domain.catalog_sorting import CatalogFilter, CatalogSort,
 from services.partners.domain.opening_hours import OpeningHours
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer, PartnerOffers
 from services.partners.usecases.ports import AvailabilityRepository, CatalogReader
-from services.runtime.storage.database import Database, Statement, Transaction, build_upsert
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement, build_upsert
 from services.runtime.storage.statements.text_comparison import normalise_case
+from services.runtime.storage.transactions.transaction import Transaction
 
 MAX_PRODUCTS_PER_ENTRY = 50
 """Maximum number of products in a catalog entry."""

@@ -12,7 +12,9 @@ from services.partners.adapters.postgres.tables import partners, products
 from services.partners.domain.opening_hours import OpeningHours
 from services.partners.domain.partners import Partner, Product
 from services.partners.usecases.ports import CatalogEntityReader, CatalogEntityRepository
-from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement
+from services.runtime.storage.transactions.transaction import Transaction
 
 
 class CatalogEntityStatements[Entity: Partner | Product]:

@@ -7,7 +7,8 @@ from services.partners.adapters.postgres import tables
 from services.partners.adapters.postgres.catalog_entities import PARTNERS
 from services.partners.domain.partners import Availability, Partner, Product
 from services.partners.usecases.catalog_import import CatalogWriter
-from services.runtime.storage.database import Transaction, build_upsert
+from services.runtime.storage.statements.statement import build_upsert
+from services.runtime.storage.transactions.transaction import Transaction
 
 
 class PostgresCatalogWriter(CatalogWriter):

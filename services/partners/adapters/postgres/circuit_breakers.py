@@ -14,7 +14,9 @@ from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.core.repository import EntityReader
 from services.runtime.storage import advisory_lock
-from services.runtime.storage.database import Database, Statement, Transaction, build_upsert
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement, build_upsert
+from services.runtime.storage.transactions.transaction import Transaction
 
 _BREAKER = Statement(
     select(breakers.c.failures, breakers.c.open_until).where(breakers.c.partner_id == bindparam("partner_id")),

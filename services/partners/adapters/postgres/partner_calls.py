@@ -17,15 +17,11 @@ from services.partners.usecases.partner_calls import CallRepository, DueCallsQue
 from services.runtime.core.repository import TimeKey, TimeSortedEntityReader
 from services.runtime.messaging import inbox
 from services.runtime.storage import advisory_lock
-from services.runtime.storage.database import (
-    TIMESTAMPTZ,
-    Database,
-    Statement,
-    Transaction,
-    build_batch_delete,
-)
+from services.runtime.storage.database import Database
 from services.runtime.storage.job_queue import JobQueue, JobTable
 from services.runtime.storage.statements.row_parameters import build_rows, collect_columns
+from services.runtime.storage.statements.statement import TIMESTAMPTZ, Statement, build_batch_delete
+from services.runtime.storage.transactions.transaction import Transaction
 
 CALL_COLUMNS = [calls.c[field.name] for field in fields(Call)]
 _STORED_COLUMNS = [*(field.name for field in fields(Call)), "response"]

@@ -13,7 +13,8 @@ from services.partners.domain.call_policy import CallKind
 from services.partners.domain.partners import ReadyReport
 from services.partners.usecases.partner_calls import ReadyReportStore
 from services.runtime.messaging.outbox import EVENT_COLUMNS, Outbox, build_publication
-from services.runtime.storage.database import Database, Statement, build_batch_delete
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement, build_batch_delete
 
 _KEY = ("partner_id", "webhook_id", "fingerprint")
 _planned_call = select(

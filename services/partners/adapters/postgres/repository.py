@@ -18,7 +18,8 @@ from services.partners.adapters.postgres.ready_callbacks import PostgresReadyRep
 from services.partners.usecases.partner_calls import CallUnitOfWork, PartnerCallsRepository
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
-from services.runtime.storage.database import Database, Transaction
+from services.runtime.storage.database import Database
+from services.runtime.storage.transactions.transaction import Transaction
 from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 

@@ -7,8 +7,8 @@ from sqlalchemy.types import BigInteger, Boolean, Integer, LargeBinary, Text
 from services.partners.domain.call_policy import CallKind, CallState
 from services.runtime.messaging.inbox import define_inbox_table
 from services.runtime.messaging.outbox import define_outbox_table
-from services.runtime.storage.database import TIMESTAMPTZ
 from services.runtime.storage.idempotency import build_keys_table
+from services.runtime.storage.statements.statement import TIMESTAMPTZ
 from services.runtime.storage.statements.text_comparison import normalise_case
 
 SORT_TITLE_LENGTH = 64

@@ -6,13 +6,15 @@ from typing import Any, override
 from psycopg import errors
 
 from services.runtime.core.unit_of_work import LocksRequired
-from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.database import Database
 from services.runtime.storage.statements.combined_statements import (
     combine_values,
     combine_with_conditions,
     split_combinable,
 )
+from services.runtime.storage.statements.statement import Statement
 from services.runtime.storage.transactions.prepared_statements import StatementResult
+from services.runtime.storage.transactions.transaction import Transaction
 
 CONFLICTS = (errors.DivisionByZero, errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
 """Errors of the combined statement if rows have changed since they were read, see `combine_with_conditions`."""

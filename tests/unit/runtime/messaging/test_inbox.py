@@ -6,8 +6,10 @@ from typing import Any, cast
 from sqlalchemy import Column, MetaData, Text, select
 
 from services.runtime.messaging import inbox
-from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.database import Database
 from services.runtime.storage.statements.row_parameters import build_rows
+from services.runtime.storage.statements.statement import Statement
+from services.runtime.storage.transactions.transaction import Transaction
 
 
 class FakeTransaction:

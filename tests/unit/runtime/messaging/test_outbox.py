@@ -20,8 +20,10 @@ from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope
 from services.runtime.messaging.outbox import Outbox, Relay
 from services.runtime.messaging.topology import QueueMissing
-from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.database import Database
 from services.runtime.storage.statements.row_parameters import build_rows
+from services.runtime.storage.statements.statement import Statement
+from services.runtime.storage.transactions.transaction import Transaction
 from services.runtime.telemetry import tracing
 from tests.integration.fixtures.background_tasks import run_in_background
 from tests.wait import wait_until_async

@@ -12,13 +12,11 @@ from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, insert,
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.database import (
-    Database,
-    Statement,
-    Transaction,
-)
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement
 from services.runtime.storage.statements.statement_operations import StatementOperations
 from services.runtime.storage.transactions.prepared_statements import StatementResult
+from services.runtime.storage.transactions.transaction import Transaction
 
 orders = Table("orders", MetaData(), Column("id", Text, primary_key=True), Column("state", Text))
 lines = Table("lines", MetaData(), Column("order_id", Text))

@@ -8,9 +8,10 @@ from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text, bindpar
 from generated.problems import Reason
 from services.runtime.concurrency.worker_pool import ClaimedJobs
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
 from services.runtime.storage.job_queue import JobQueue, JobTable, Row
 from services.runtime.storage.statements.row_parameters import build_rows
+from services.runtime.storage.statements.statement import Statement
 from tests.metric_values import read_metric
 from tests.unit.fake_transactions import NOW
 

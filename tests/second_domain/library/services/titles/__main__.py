@@ -16,7 +16,8 @@ from services.runtime.process.cli import main
 from services.runtime.process.lifecycle import serve_with_background_tasks
 from services.runtime.process.metrics_endpoint import serve_metrics
 from services.runtime.rpc.server import serve_rpc, wait_for_stop_signal
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement
 
 titles = Table(
     "titles",

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.orders.adapters.postgres.partner_acknowledgements import Acknowledgement, PostgresAcknowledgementStore
-from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement
 from tests.unit.fake_transactions import NOW
 
 acknowledgements = st.lists(

@@ -4,7 +4,6 @@ from typing import Any
 
 from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, insert, select, update
 
-from services.runtime.storage.database import Statement, build_upsert
 from services.runtime.storage.statements.combined_statements import (
     DeferredStatement,
     combine,
@@ -12,6 +11,7 @@ from services.runtime.storage.statements.combined_statements import (
     combine_with_conditions,
     split_combinable,
 )
+from services.runtime.storage.statements.statement import Statement, build_upsert
 
 metadata = MetaData()
 orders = Table("orders", metadata, Column("id", Text, primary_key=True), Column("state", Text))

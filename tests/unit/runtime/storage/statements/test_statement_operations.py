@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Column, MetaData, Table, Text, insert, literal, select
 
-from services.runtime.storage.database import Statement
+from services.runtime.storage.statements.statement import Statement
 from services.runtime.storage.statements.statement_operations import StatementOperations
 
 orders = Table("orders", MetaData(), Column("id", Text, primary_key=True))

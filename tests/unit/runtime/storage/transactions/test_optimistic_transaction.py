@@ -12,7 +12,8 @@ from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, func, i
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.core.unit_of_work import LocksRequired
-from services.runtime.storage.database import Database, Statement, build_batch_delete
+from services.runtime.storage.database import Database
+from services.runtime.storage.statements.statement import Statement, build_batch_delete
 from services.runtime.storage.statements.statement_operations import StatementOperations
 from services.runtime.storage.transactions.optimistic_transaction import (
     OptimisticTransaction,
