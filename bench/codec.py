@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
@@ -27,6 +27,18 @@ from services.partners.entrypoints.proto_mapping import catalog_partner_to_proto
 from services.runtime.rpc.codec import get_codec
 
 type Work = Callable[[], object]
+
+
+class CpuRuns(NamedTuple):
+    """CPU seconds of the codec of the services, and of google.protobuf, one per repeat."""
+
+    own: list[float]
+    baseline: list[float]
+
+    def compute_ratios(self) -> list[float]:
+        """Return the ratio of each repeat."""
+        return [own / baseline for own, baseline in zip(self.own, self.baseline, strict=True)]
+
 
 encode_json = msgspec.json.Encoder().encode
 
@@ -98,22 +110,34 @@ def measure_cpu_s(work: Work, times: int) -> float:
 
 def measure_page(repeats: int) -> Row:
     """Compare the conversion of a page of 200 products."""
+    return require_at_most(
+        "messages: rows → protobuf → JSON of 200 products vs hand-written protobuf + msgspec",
+        1.2,
+        measure_page_cpu(repeats, 200).compute_ratios(),
+    )
+
+
+def measure_page_cpu(repeats: int, times: int) -> CpuRuns:
+    """Measure the conversion of a page of 200 products, a number of times in each repeat."""
     rows = build_rows()
     if encode_with_codec(rows) != encode_by_hand(rows):
         raise AssertionError("the two encoders return different pages")
     encoders: list[Work] = [lambda: encode_with_codec(rows), lambda: encode_by_hand(rows)]
-    ratios = []
+    runs = CpuRuns([], [])
     for _ in range(repeats):
-        order = random.sample(range(2), 2)
-        cpu_s = {index: measure_cpu_s(encoders[index], 200) for index in order}
-        ratios.append(cpu_s[0] / cpu_s[1])
-    return require_at_most(
-        "messages: rows → protobuf → JSON of 200 products vs hand-written protobuf + msgspec", 1.2, ratios
-    )
+        for index in random.sample(range(2), 2):
+            runs[index].append(measure_cpu_s(encoders[index], times))
+    return runs
 
 
 async def measure_rpc(repeats: int, times: int) -> Row:
     """Compare a small RPC over grpc.aio on a Unix socket with betterproto2 and with google.protobuf messages."""
+    runs = await measure_rpc_cpu(repeats, times)
+    return require_at_most("messages: small RPC with betterproto2 vs google.protobuf", 1.1, runs.compute_ratios())
+
+
+async def measure_rpc_cpu(repeats: int, times: int) -> CpuRuns:
+    """Measure a small RPC over grpc.aio with both kinds of messages, a number of times in each repeat."""
     response = encode_priced_basket()
     request_type, response_type = get_message_types("check")
     basket = {name: build_basket()[name] for name in ("partner_id", "items", "total_amount", "currency")}
@@ -150,13 +174,11 @@ async def measure_rpc(repeats: int, times: int) -> Row:
         async def run_google_protobuf() -> None:
             await call_google_protobuf(request_type(**basket))
 
-        ratios = []
+        runs = CpuRuns([], [])
         for _ in range(repeats):
-            cpu_s = {}
             for index in random.sample(range(2), 2):
-                cpu_s[index] = await _measure_call_cpu_s((run_betterproto2, run_google_protobuf)[index], times)
-            ratios.append(cpu_s[0] / cpu_s[1])
-    return require_at_most("messages: small RPC with betterproto2 vs google.protobuf", 1.1, ratios)
+                runs[index].append(await _measure_call_cpu_s((run_betterproto2, run_google_protobuf)[index], times))
+    return runs
 
 
 def _build_message_codecs(request: Any, response: Any) -> dict[str, Any]:

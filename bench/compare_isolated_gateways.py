@@ -11,7 +11,7 @@ from bench.baseline_processes import UVICORN_COMMAND
 from bench.load_generator import Sample, Target, list_process_tree
 from bench.paths import FIRST_BASELINE_PORT, STATE_DIR
 from bench.processes import ProcessGroup
-from bench.results import Row, compute_ratios, create_informational_row, require_at_least
+from bench.results import Row, compute_ratio_of_minima, compute_ratios, create_informational_row, require_at_least
 from tests.wait import wait_until
 
 BASELINE, GATEWAY, CACHING_GATEWAY = "FastAPI", "gateway", "gateway with response cache"
@@ -30,7 +30,13 @@ CONNECTIONS = 16
 
 
 def run(repeats: int, seconds: int) -> list[Row]:
-    """Measure every gateway with both requests. Only the list can be cached."""
+    """Measure every gateway with both requests."""
+    samples = measure(repeats, seconds)
+    return [row for workload, by_target in samples.items() for row in compare_samples(workload, by_target)]
+
+
+def measure(repeats: int, seconds: int, *, warms_up_once: bool = False) -> dict[str, dict[str, list[Sample]]]:
+    """Return the samples of each request by target, one per repeat. Only the list can be cached."""
     payload = {"sub": "user-1", "user_id": "user-1", "role": "customer", "exp": 4_000_000_000}
     header = base64.urlsafe_b64encode(json.dumps(payload).encode()).decode().rstrip("=")
     request_files = compare_mesh.write_request_files(None)
@@ -38,7 +44,7 @@ def run(repeats: int, seconds: int) -> list[Row]:
         LIST_CATALOG: {"PATHS": str(request_files["warm-baseline"])},
         CHECK_ORDER: {"FLOW": str(request_files["basket"]), "ONLY_CHECK": "1"},
     }
-    rows: list[Row] = []
+    samples: dict[str, dict[str, list[Sample]]] = {}
     with ProcessGroup(STATE_DIR / "gateways.log") as processes:
         gateways = {}
         for port, (name, (arguments, environment)) in enumerate(APPS.items(), start=FIRST_BASELINE_PORT + 50):
@@ -55,9 +61,26 @@ def run(repeats: int, seconds: int) -> list[Row]:
                 for name, (port, pid) in gateways.items()
                 if workload == LIST_CATALOG or name != CACHING_GATEWAY
             ]
-            samples = compare_mesh.measure_all(targets, CONNECTIONS, repeats, seconds)
-            rows += compare_samples(workload, samples)
-    return rows
+            samples[workload] = compare_mesh.measure_all(
+                targets, CONNECTIONS, repeats, seconds, warms_up_once=warms_up_once
+            )
+    return samples
+
+
+def compute_cpu_ratios(
+    samples_by_workload: Mapping[str, Mapping[str, Sequence[Sample]]],
+) -> dict[tuple[str, str], float]:
+    """Return, by request and gateway, the smallest processor time compared with the smallest one of the baseline."""
+    return {
+        (workload, name): compute_ratio_of_minima(_list_cpu(samples), _list_cpu(by_target[BASELINE]))
+        for workload, by_target in samples_by_workload.items()
+        for name, samples in by_target.items()
+        if name != BASELINE
+    }
+
+
+def _list_cpu(samples: Sequence[Sample]) -> list[float]:
+    return [sample.cpu for sample in samples]
 
 
 def compare_samples(workload: str, samples_by_target: Mapping[str, Sequence[Sample]]) -> Iterator[Row]:

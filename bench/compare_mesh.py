@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.baseline_processes import GRPC_ORM, GRPC_RAW, SINGLE_PROCESS, UPPER_BOUNDS, run_baselines
-from bench.load_generator import Sample, Target, run_load
+from bench.load_generator import WARMUP_S, Sample, Target, run_load
 from bench.mesh import FIRST_PARTNER_ID, Mesh, build_basket
 from bench.paths import STATE_DIR
 from bench.results import Row, compute_ratios, create_informational_row, require_at_least, require_at_most
@@ -89,14 +89,17 @@ def _build_wrk_environment(request_files: Mapping[str, Path], workload: str, sid
     )
 
 
-def measure_all(targets: Sequence[Target], connections: int, repeats: int, seconds: int) -> dict[str, list[Sample]]:
-    """Return the samples of each target, one per repeat."""
+def measure_all(
+    targets: Sequence[Target], connections: int, repeats: int, seconds: int, *, warms_up_once: bool = False
+) -> dict[str, list[Sample]]:
+    """Return the samples of each target, one per repeat. A target is warmed up in each repeat, or in the first only."""
     samples: dict[str, list[Sample]] = {target.name: [] for target in targets}
-    for _ in range(repeats):
+    for repeat in range(repeats):
+        warmup_s = 0 if warms_up_once and repeat else WARMUP_S
         order = [*targets]
         secrets.SystemRandom().shuffle(order)
         for target in order:
-            samples[target.name].append(run_load(target, connections, seconds))
+            samples[target.name].append(run_load(target, connections, seconds, warmup_s))
             print(".", end="", flush=True)
     print(flush=True)
     return samples

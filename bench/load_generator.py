@@ -76,9 +76,10 @@ def wait_until_idle(pids: Sequence[int]) -> None:
     raise LoadError(f"processes are not idle after {IDLE_TIMEOUT_S} s")
 
 
-def run_load(target: Target, connections: int, seconds: int) -> Sample:
+def run_load(target: Target, connections: int, seconds: int, warmup_s: int = WARMUP_S) -> Sample:
     """Warm up, then measure. CPU time of relays and consumers after the last response counts, too. Raises LoadError."""
-    run_wrk(target, connections, WARMUP_S)
+    if warmup_s:
+        run_wrk(target, connections, warmup_s)
     pids = [*target.list_pids()]
     wait_until_idle(pids)
     before = measure_cpu_s(pids)

@@ -83,6 +83,14 @@ def compute_ratios(
     return [read_metric(a) / read_metric(b) for a, b in zip(samples, baseline_samples, strict=True)]
 
 
+def compute_ratio_of_minima(runs: Sequence[float], baseline_runs: Sequence[float]) -> float:
+    """Return the smallest cost compared with the smallest one of the baseline.
+
+    Other work on the machine only adds processor time, so the smallest of some runs contains the least of it.
+    """
+    return min(runs) / min(baseline_runs)
+
+
 def save_rows(rows: Sequence[Row], provenance: Provenance, file: Path = RESULTS_FILE) -> None:
     """Save rows and their provenance, replacing earlier results of the same parts. Raises ResultsError."""
     saved = load_results(file)

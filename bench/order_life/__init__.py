@@ -19,12 +19,11 @@ from bench.order_life.database_counters import (
     enable_statement_statistics,
 )
 from bench.order_life.measurement import Measurement, StepCosts, measure_idle_counts, measure_idle_cpu
-from bench.order_life.steps import MAX_CONCURRENT
 from bench.order_life.systems import define_mesh
 from bench.results import Row
 
 ORDERS_PER_ROUND = 50
-SHORT_IDLE_S = 5
+SHORT_IDLE_S = 15
 """Time over which a short comparison measures the cost of idle processes, in seconds."""
 
 
@@ -74,17 +73,17 @@ def compare(mesh: Mesh, round_count: int, order_count: int) -> tuple[dict[str, S
         return counts, _measure_rounds(measurements, round_count, order_count)
 
 
-def compare_shortly(mesh: Mesh, order_count: int) -> dict[str, list[StepCosts]]:
-    """Return the processor time of one round of a mesh without statistics, and of its baseline.
+def compare_shortly(mesh: Mesh, round_count: int, order_count: int) -> dict[str, list[StepCosts]]:
+    """Return the processor time per round of a mesh without statistics, and of its baseline.
 
-    A small round before warms up all processes.
+    A round before warms up all processes.
     """
     create_observer(mesh)
     with run_measurements(mesh) as measurements:
         for each in measurements:
-            each.measure_round(MAX_CONCURRENT)
+            each.measure_round(order_count)
         measure_idle_cpu(measurements, SHORT_IDLE_S)
-        return _measure_rounds(measurements, 1, order_count)
+        return _measure_rounds(measurements, round_count, order_count)
 
 
 def _measure_rounds(

@@ -34,6 +34,17 @@ def compute_sums(rounds: Sequence[StepCosts]) -> dict[str, list[float]]:
     return {**sums, LIFE: [sum(values) for values in zip(*sums.values(), strict=True)]}
 
 
+def compute_life_ratio(mesh: Sequence[StepCosts], baseline: Sequence[StepCosts]) -> float:
+    """Return the processor time of a life compared with the baseline, from the round in which each step is cheapest.
+
+    Other work on the machine only adds processor time, so the smallest value of a step contains the least of it.
+    """
+    own, other = (
+        sum(min(runs) for step, runs in compute_sums(each).items() if step != LIFE) for each in (mesh, baseline)
+    )
+    return own / other
+
+
 def build_cpu_goals(rounds: Sequence[StepCosts]) -> Iterator[Row]:
     """Yield the goals of the mesh's processor time."""
     for step, runs in compute_sums(rounds).items():

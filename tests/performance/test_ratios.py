@@ -1,42 +1,46 @@
-"""Regression tests of benchmark ratios, with bounds that are looser than the goals of `make bench`."""
+"""Regression tests of the benchmark's ratios of processor time: each fails if its ratio grows by a quarter.
+
+Every test compares the smallest values of alternating runs of both systems.
+"""
 
 import pytest
 
 from bench import codec, compare_isolated_gateways, order_life
 from bench.mesh import run_mesh_with_catalog
 from bench.order_life import rows
-from bench.results import Row
-
-MAX_LIFE_RATIO = 2.2
-"""CPU time of an order's life compared with the baseline: a quarter above 1.75, the median of three runs.
-
-The runs took place beside other tests, and measured 1.52, 1.75 and 1.76.
-"""
+from bench.results import compute_ratio_of_minima
+from tests.performance import bounds
 
 
-def assert_within_bound(row: Row, bound: float) -> None:
-    """Assert that the row meets a bound that is looser than its goal."""
-    assert row.value >= bound if row.goal.startswith("≥") else row.value <= bound, f"{row.name}: {[*row.runs]}"
+def assert_no_regression(name: str, ratio: float, typical_ratio: float) -> None:
+    """Assert that the ratio is at most REGRESSION_FACTOR times the typical one, and print both."""
+    max_ratio = bounds.REGRESSION_FACTOR * typical_ratio
+    print(f"{name}: {ratio:.3f}, typically {typical_ratio}, at most {max_ratio:.3f}")
+    assert ratio <= max_ratio, name
 
 
-def test_catalog_page_encoding_is_within_1_6x_of_hand_written() -> None:
-    assert_within_bound(codec.measure_page(5), 1.6)
+def test_cpu_of_catalog_page_has_not_grown_by_a_quarter() -> None:
+    runs = codec.measure_page_cpu(25, 50)
+    assert_no_regression("page", compute_ratio_of_minima(*runs), bounds.TYPICAL_PAGE_RATIO)
 
 
-async def test_small_rpc_is_within_1_5x_of_google_protobuf() -> None:
-    assert_within_bound(await codec.measure_rpc(5, 300), 1.5)
+async def test_cpu_of_small_rpc_has_not_grown_by_a_quarter() -> None:
+    runs = await codec.measure_rpc_cpu(25, 100)
+    assert_no_regression("RPC", compute_ratio_of_minima(*runs), bounds.TYPICAL_RPC_RATIO)
 
 
 @pytest.mark.timeout(180)
-def test_isolated_gateway_is_not_slower_than_fastapi() -> None:
-    for row in compare_isolated_gateways.run(repeats=3, seconds=1):
-        if row.met is not None:
-            assert_within_bound(row, 1.0)
+def test_cpu_of_isolated_gateway_has_not_grown_by_a_quarter() -> None:
+    samples = compare_isolated_gateways.measure(repeats=4, seconds=1, warms_up_once=True)
+    ratios = compare_isolated_gateways.compute_cpu_ratios(samples)
+    assert ratios.keys() == bounds.TYPICAL_GATEWAY_RATIOS.keys()
+    for key, ratio in ratios.items():
+        assert_no_regression(", ".join(key), ratio, bounds.TYPICAL_GATEWAY_RATIOS[key])
 
 
 @pytest.mark.timeout(300)
 def test_cpu_of_an_order_has_not_grown_by_a_quarter() -> None:
     with run_mesh_with_catalog() as mesh:
-        cpu = order_life.compare_shortly(mesh, order_count=30)
-    (life,) = (row for row in rows.build_ratios(cpu["mesh"], cpu["baseline"]) if row.met is not None)
-    assert_within_bound(life, MAX_LIFE_RATIO)
+        cpu = order_life.compare_shortly(mesh, round_count=4, order_count=30)
+    ratio = rows.compute_life_ratio(cpu["mesh"], cpu["baseline"])
+    assert_no_regression("life", ratio, bounds.TYPICAL_LIFE_RATIO)

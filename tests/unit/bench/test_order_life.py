@@ -51,6 +51,14 @@ def test_ratios_are_paired_by_round_and_only_the_life_has_a_goal() -> None:
     assert ratios["order-life: life, CPU vs baseline"].met is False
 
 
+def test_life_ratio_compares_the_minima_of_each_step() -> None:
+    rounds = [
+        {step: {"orders": 4.0 if (step == "pay") is is_slow else 9.0} for step in STEPS} for is_slow in (True, False)
+    ]
+    assert rows.compute_life_ratio(rounds, BASELINE) == pytest.approx(0.8)
+    assert rows.compute_life_ratio(MESH, [*BASELINE, *rounds]) == pytest.approx(1)
+
+
 def test_tables_contain_groups_sums_and_third_parties_apart() -> None:
     text = "".join(markdown.render_costs(build_rows()))
     assert f"| orders |{' 4.0 |' * len(STEPS)} 28.0 |" in text
