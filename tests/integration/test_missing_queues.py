@@ -10,13 +10,17 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, UnroutableError
 
-from generated.events import ORDER_CREATED, ORDER_PAID
+from generated.events import ORDER_CREATED, ORDER_PAID, USER_DELETED
+from generated.events.consumers import OrdersUsersConsumer
+from generated.proto.delivery.events.v1 import UserDeleted
 from services.orders.entrypoints.consumers import HistoryConsumer
+from services.runtime.core.clock import now
+from services.runtime.core.ids import generate_id
 from services.runtime.messaging import outbox
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.consumer import consume
-from services.runtime.messaging.events import EXCHANGE
-from services.runtime.messaging.topology import get_dead_letter_queue
+from services.runtime.messaging.events import EXCHANGE, Envelope, MessageMetadata
+from services.runtime.messaging.topology import RETRY_DELAYS_S, get_dead_letter_queue, get_retry_exchange
 from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.orders import Orders
 from tests.integration.fixtures.servers import Servers
@@ -137,6 +141,41 @@ async def test_queue_of_running_consumer_is_restored_without_loss(
             await orders.pay(order_id)
         await wait_until_async(is_history_complete)
     assert read_metric("delivery_queues_missing_total", queue=HISTORY_QUEUE) > missing_before
+
+
+class FailingOnceConsumer(OrdersUsersConsumer):
+    """Fails at the first attempt at the message about a user."""
+
+    def __init__(self, user_id: str) -> None:
+        self.attempts: list[int] = []
+        self._user_id = user_id
+
+    async def on_user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
+        if event.user_id != self._user_id:  # the queue may contain messages of other tests
+            return
+        self.attempts.append(delivery.attempt)
+        if delivery.attempt == 1:
+            raise ValueError("first attempt")
+
+
+async def test_failed_message_is_retried_after_its_retry_queue_is_restored(orders: Orders, servers: Servers) -> None:
+    retry_queue = get_retry_exchange(FailingOnceConsumer.QUEUE, RETRY_DELAYS_S[0])
+    user_id = generate_id()
+    payload = USER_DELETED.encode(UserDeleted(user_id=user_id))
+    envelope = Envelope(generate_id(), "/gateway", USER_DELETED.type, user_id, now(), {}, payload)
+    consumer = FailingOnceConsumer(user_id)
+    async with orders.admin_broker.open_channel() as channel, run_in_background(consume(orders.broker, consumer)):
+        await wait_until_async(lambda: is_consumed(servers, consumer.QUEUE))
+        await channel.delete_queue(retry_queue)
+        await channel.publish([envelope])
+        await wait_until_async(lambda: consumer.attempts == [1])
+        async with orders.broker.create_separate_broker().open_channel():  # declares the queues
+            await wait_until_async(lambda: consumer.attempts == [1, 2])
+
+
+async def is_consumed(servers: Servers, queue: str) -> bool:
+    with open_admin_channel(servers) as channel:
+        return bool(channel.queue_declare(queue, passive=True).method.consumer_count)
 
 
 async def test_queue_without_consumer_and_binding_are_restored_periodically(
