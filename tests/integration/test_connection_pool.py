@@ -2,17 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from sqlalchemy import Text, bindparam, func, literal, select
+from sqlalchemy import Float, Text, bindparam, func, literal, select
 
 from generated.problems import Reason
+from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.config.postgres_conninfo import build_conninfo
 from services.runtime.core.errors import ApiError
+from services.runtime.storage import connection_pool
 from services.runtime.storage.connection_pool import WATCH_INTERVAL_S, EventLoopConnection, _Watch
 from services.runtime.storage.database import Database
 from services.runtime.storage.statements.statement import Statement
@@ -22,6 +24,7 @@ from tests.wait import wait_until_async
 
 PID = Statement(select(func.pg_backend_pid().label("pid")))
 SLOW_PID = Statement(select(func.pg_backend_pid().label("pid"), func.pg_sleep(0.5)))
+DELAYED_PID = Statement(select(func.pg_backend_pid().label("pid"), func.pg_sleep(bindparam("seconds", type_=Float))))
 SLEEP = Statement(select(func.pg_sleep(30), literal("test_connection_pool")))
 ECHO = Statement(select(bindparam("text", type_=Text).label("text")))
 
@@ -157,10 +160,16 @@ async def test_end_of_idle_connection_fails_its_next_statement(database: Databas
     assert raised.value.reason == Reason.UPSTREAM_UNAVAILABLE
 
 
-async def test_reset_connection_fails_its_statement(url: str) -> None:
+@contextmanager
+def open_proxy(url: str) -> Iterator[tuple[FaultProxy, str]]:
+    """Yield a proxy in front of the database of the URL, and the URL of the proxy."""
     parts = urlsplit(url)
     with FaultProxy(parts.hostname or "", parts.port or 0) as proxy:
-        proxied_url = parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{proxy.port}")).geturl()
+        yield proxy, parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{proxy.port}")).geturl()
+
+
+async def test_reset_connection_fails_its_statement(url: str) -> None:
+    with open_proxy(url) as (proxy, proxied_url):
         async with Database(proxied_url, max_size=1) as database:
             sleep = await start_sleep(database, url, await get_pid(database))
             proxy.reset_connections()
@@ -168,6 +177,73 @@ async def test_reset_connection_fails_its_statement(url: str) -> None:
                 with pytest.raises(ApiError) as raised:
                     await sleep
     assert raised.value.reason == Reason.UPSTREAM_UNAVAILABLE
+
+
+@pytest.fixture
+def _short_response_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_pool, "RESPONSE_TIMEOUT_S", 1.0)
+
+
+@pytest.mark.usefixtures("_short_response_timeout")
+async def test_unresponsive_server_fails_its_batch_and_not_the_next_one(url: str) -> None:
+    with open_proxy(url) as (proxy, proxied_url):
+        async with Database(proxied_url, max_size=1) as database:
+
+            async def echo(texts: Sequence[str]) -> Sequence[str]:
+                rows = [await database.fetch_one(ECHO, text=text) for text in texts]
+                return [row["text"] for row in rows if row is not None]
+
+            batcher = MicroBatcher(echo, max_batch_size=1)
+            assert await batcher.submit("a") == "a"
+            proxy.silence_connections()
+            async with asyncio.timeout(10):
+                first, second = asyncio.create_task(batcher.submit("b")), asyncio.create_task(batcher.submit("c"))
+                await asyncio.wait([first, second])
+    with pytest.raises(ApiError) as raised:
+        first.result()
+    assert raised.value.reason == Reason.UPSTREAM_UNAVAILABLE
+    assert second.result() == "c"
+
+
+@pytest.mark.usefixtures("_short_response_timeout")
+async def test_unresponsive_server_fails_its_commit(url: str) -> None:
+    async def commit_silently(database: Database, proxy: FaultProxy) -> None:
+        async with database.transaction() as transaction:
+            await transaction.fetch_one(PID)
+            proxy.silence_connections()
+
+    with open_proxy(url) as (proxy, proxied_url):
+        async with Database(proxied_url, max_size=1) as database, asyncio.timeout(10):
+            with pytest.raises(ApiError) as raised:
+                await commit_silently(database, proxy)
+            assert raised.value.reason == Reason.UPSTREAM_UNAVAILABLE
+            assert await get_pid(database)
+
+
+@pytest.mark.usefixtures("_short_response_timeout")
+async def test_idle_connections_to_unresponsive_server_are_replaced(url: str) -> None:
+    with open_proxy(url) as (proxy, proxied_url):
+        async with Database(proxied_url, max_size=3) as database:
+            async with database.connection(), database.connection(), database.connection():
+                pass
+            proxy.silence_connections()
+            async with asyncio.timeout(10):
+                with pytest.raises(ApiError):
+                    await get_pid(database)
+                pids = await asyncio.gather(*(get_pid(database) for _ in range(3)))
+            assert all(pids)
+
+
+@pytest.mark.usefixtures("_short_response_timeout")
+async def test_statements_of_a_connection_have_separate_response_timeouts(database: Database) -> None:
+    pids = {await get_pid_in(database, 0.4) for _ in range(4)}
+    assert len(pids) == 1
+
+
+async def get_pid_in(database: Database, seconds: float) -> int:
+    row = await database.fetch_one(DELAYED_PID, seconds=seconds)
+    assert row is not None
+    return int(row["pid"])
 
 
 async def test_transaction_on_closed_connection_is_not_committed(database: Database) -> None:

@@ -4,6 +4,7 @@ psycopg registers the socket and sets a timer for each statement, which takes mo
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +22,8 @@ from psycopg_pool import AsyncConnectionPool
 from services.runtime.config.postgres_conninfo import build_conninfo
 from services.runtime.storage.transactions.prepared_statements import PreparedStatements
 
+log = logging.getLogger(__name__)
+
 RECONNECT_TIMEOUT_S = 3.0
 """Seconds during which the pool retries with growing delays. A later request begins again without a delay.
 
@@ -37,6 +40,14 @@ uvloop reports an error of a socket once, for example a reset. A statement that 
 wait for ever.
 """
 
+RESPONSE_TIMEOUT_S = 25.0
+"""Seconds of waiting after which a statement fails and its connection is closed; its result is then unknown.
+
+The server ends its statements earlier, but a server whose storage is frozen does not, nor does a proxy without a
+server, while TCP acknowledges all packets. A commit may wait for a synchronous standby until the lease of that has
+expired. Two such waits are shorter than the timeout of a message handler, whose message may wait behind another batch.
+"""
+
 SESSION_SETTINGS = {
     "statement_timeout": "5000",
     "lock_timeout": "3000",
@@ -44,6 +55,10 @@ SESSION_SETTINGS = {
     "timezone": "UTC",
 }
 """Settings of all sessions. Times are in milliseconds."""
+
+
+class ServerUnresponsive(psycopg.OperationalError):
+    """The server has not responded within RESPONSE_TIMEOUT_S. The connection is closed."""
 
 
 class _Watch:
@@ -77,6 +92,8 @@ class _Watch:
 
     def _check_all(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._check_all)
+        for connection in self._waiting:
+            connection.check_response_time()
         for connection in self._waiting_since_last:
             connection.check_socket()
         self._waiting_since_last = self._waiting.copy()
@@ -89,6 +106,11 @@ class EventLoopConnection(AsyncConnection[DictRow]):
     _registered_socket: int | None = None
     _ready: asyncio.Future[Ready] | None = None
     _statements: PreparedStatements | None = None
+    _check_count = 0
+    """Number of intervals of the watch in which the statement has waited.
+
+    Unlike the time since its start, it excludes times in which the process was paused and could not read a response.
+    """
 
     @property
     def statements(self) -> PreparedStatements:
@@ -108,6 +130,10 @@ class EventLoopConnection(AsyncConnection[DictRow]):
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 await self._cancel_statement(gen)
             raise
+        except ServerUnresponsive:
+            log.warning("database has not responded within %g seconds; connection closed", RESPONSE_TIMEOUT_S)
+            self.pgconn.finish()
+            raise
 
     @override
     async def close(self) -> None:
@@ -116,6 +142,7 @@ class EventLoopConnection(AsyncConnection[DictRow]):
 
     async def _run(self, gen: PQGen[RV]) -> RV:
         is_complete = False
+        self._check_count = 0
         try:
             state = next(gen)
             while True:
@@ -174,6 +201,13 @@ class EventLoopConnection(AsyncConnection[DictRow]):
         """Let the waiting statement read from the socket, which fails if the connection has ended."""
         self._remove_reader()  # uvloop reports an error of a registered socket once
         self._on_ready(Ready.R)
+
+    def check_response_time(self) -> None:
+        """Fail the waiting statement if it has waited for RESPONSE_TIMEOUT_S; called once in each interval."""
+        self._check_count += 1
+        if self._check_count * WATCH_INTERVAL_S < RESPONSE_TIMEOUT_S or self._ready is None or self._ready.done():
+            return
+        self._ready.set_exception(ServerUnresponsive(f"no response within {RESPONSE_TIMEOUT_S:g} seconds"))
 
     def _add_reader(self, socket: int) -> None:
         asyncio.get_running_loop().add_reader(socket, self._on_ready, Ready.R)

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
 
-from services.runtime.storage.connection_pool import EventLoopConnection
+from services.runtime.storage.connection_pool import EventLoopConnection, ServerUnresponsive
 from services.runtime.storage.database_errors import raise_api_error
 from services.runtime.storage.statements.combined_statements import (
     CombinedStatement,
@@ -227,9 +227,15 @@ class PooledTransaction[T: Transaction](AbstractAsyncContextManager[T]):
             else:
                 await self._transaction.roll_back()
         except Exception as commit_error:
-            raise_api_error(commit_error)
+            await self._handle_error(commit_error)
             raise
         finally:
             await self._pool.putconn(self._connection)
         if error is not None:
-            raise_api_error(error)
+            await self._handle_error(error)
+
+    async def _handle_error(self, error: BaseException) -> None:
+        """Raise ApiError as `raise_api_error`. The pool replaces its idle connections to an unresponsive server."""
+        if isinstance(error, ServerUnresponsive):
+            await self._pool.drain()
+        raise_api_error(error)
