@@ -64,6 +64,7 @@ class Channel:
 
     async def open_sibling(self) -> "Channel":
         """Open another channel on the same connection, for operations after which the broker may close it."""
+        self._raise_if_closed()
         return await self._race_with_connection_loss(self._open_channel(), CONFIRM_TIMEOUT_S)
 
     async def enable_confirms(self) -> None:
@@ -137,9 +138,7 @@ class Channel:
 
         Its result is the ids of the events that reached no queue, although the contract defines queues for their type.
         """
-        self._raise_if_closed()
-        if not self._channel.is_open:
-            raise BrokerUnavailable("channel closed")
+        self._raise_unless_open()
         started_at = CLOCK()
         with ExitStack() as spans:
             event_ids, frames = [], []
@@ -168,7 +167,7 @@ class Channel:
         """
         properties = message.properties
         properties.headers = strip_broker_headers(properties.headers) | headers
-        self._raise_if_closed()
+        self._raise_unless_open()
         self._channel.basic_publish(exchange, routing_key, message.body, properties, mandatory=True)
         batch = self._confirms.register([properties.message_id])
         if await self._await_confirms(batch, ExitStack()):
@@ -236,6 +235,12 @@ class Channel:
     def _raise_if_closed(self) -> None:
         if self._connection_lost.done():
             self._connection_lost.result()
+
+    def _raise_unless_open(self) -> None:
+        """Raise BrokerUnavailable also while the channel is being closed, in which pika accepts no message."""
+        self._raise_if_closed()
+        if not self._channel.is_open:
+            raise BrokerUnavailable("channel closed")
 
     async def _await_reply(self, send: Callable[[Callable[[Any], None]], Any]) -> Any:
         """Call `send` with a callback, and return the frame that the callback receives."""

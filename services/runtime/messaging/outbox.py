@@ -205,6 +205,12 @@ class Relay:
 
     async def _publish_loop(self, channel: Channel) -> None:
         self._channel = channel
+        try:
+            await self._publish_until_lost(channel)
+        finally:
+            self._channel = None
+
+    async def _publish_until_lost(self, channel: Channel) -> None:
         await self._check_routing(channel)
         loop = asyncio.get_running_loop()
         while True:

@@ -8,10 +8,11 @@ from unittest.mock import AsyncMock
 
 import pika
 import pytest
+from pika.exceptions import ConnectionWrongStateError
 from pika.frame import Header, Method, decode_frame
 from pika.spec import Basic
 
-from services.runtime.messaging.channel import BrokerUnavailable, Channel
+from services.runtime.messaging.channel import BrokerUnavailable, Channel, Message
 from services.runtime.messaging.events import Envelope
 
 TIMEOUT_S = 0.2
@@ -123,6 +124,21 @@ async def test_publish_on_a_closing_channel_fails(channel_under_test: ChannelUnd
     with pytest.raises(BrokerUnavailable, match="channel closed"):
         channel.publish([build_envelope("a")])
     assert pika_channel.published == []
+
+
+async def test_republish_on_a_closing_channel_fails(channel_under_test: ChannelUnderTest) -> None:
+    pika_channel, channel, _ = channel_under_test
+    pika_channel.is_open = False
+    with pytest.raises(BrokerUnavailable, match="channel closed"):
+        await channel.republish("test.queues", "test.queue", Message(1, pika.BasicProperties(), b""), {})
+
+
+async def test_no_channel_is_opened_on_a_lost_connection() -> None:
+    connection_lost = asyncio.get_running_loop().create_future()
+    connection_lost.set_exception(BrokerUnavailable("connection lost"))
+    channel = Channel(FakePikaChannel(), connection_lost, AsyncMock(side_effect=ConnectionWrongStateError))
+    with pytest.raises(BrokerUnavailable, match="connection lost"):
+        await channel.open_sibling()
 
 
 async def test_event_of_unsampled_trace_carries_its_context(channel_under_test: ChannelUnderTest) -> None:

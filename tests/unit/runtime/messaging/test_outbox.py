@@ -262,6 +262,13 @@ async def test_failed_poll_is_retried_after_the_whole_interval(monkeypatch: pyte
         assert table.polls == 1
 
 
+async def test_relay_declares_no_queues_on_a_lost_channel() -> None:
+    relay, channel = create_relay(FakeTable([1])), FakeChannel(failing_batch=1)
+    with pytest.raises(BrokerUnavailable):
+        await relay._publish_loop(cast(Channel, channel))
+    assert await relay._declare_missing() == 0
+
+
 @pytest.mark.parametrize("failing_batch", [1, 2, 3])
 async def test_events_of_failed_batch_remain_pending(failing_batch: int) -> None:
     count = 4 * BATCH_SIZE
