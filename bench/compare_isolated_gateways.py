@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import httpx
@@ -67,20 +68,23 @@ def measure(repeats: int, seconds: int, *, warms_up_once: bool = False) -> dict[
     return samples
 
 
-def compute_cpu_ratios(
-    samples_by_workload: Mapping[str, Mapping[str, Sequence[Sample]]],
-) -> dict[tuple[str, str], float]:
+def iter_short_comparisons(repeats: int, seconds: int) -> Iterator[dict[tuple[str, str], float]]:
+    """Yield, after each measurement, the ratios of the smallest processor times of all measurements up to then."""
+    cpu: dict[tuple[str, str], list[float]] = defaultdict(list)
+    while True:
+        for workload, by_target in measure(repeats, seconds, warms_up_once=True).items():
+            for name, samples in by_target.items():
+                cpu[workload, name] += [sample.cpu for sample in samples]
+        yield compute_cpu_ratios(cpu)
+
+
+def compute_cpu_ratios(cpu: Mapping[tuple[str, str], Sequence[float]]) -> dict[tuple[str, str], float]:
     """Return, by request and gateway, the smallest processor time compared with the smallest one of the baseline."""
     return {
-        (workload, name): compute_ratio_of_minima(_list_cpu(samples), _list_cpu(by_target[BASELINE]))
-        for workload, by_target in samples_by_workload.items()
-        for name, samples in by_target.items()
+        (workload, name): compute_ratio_of_minima(runs, cpu[workload, BASELINE])
+        for (workload, name), runs in cpu.items()
         if name != BASELINE
     }
-
-
-def _list_cpu(samples: Sequence[Sample]) -> list[float]:
-    return [sample.cpu for sample in samples]
 
 
 def compare_samples(workload: str, samples_by_target: Mapping[str, Sequence[Sample]]) -> Iterator[Row]:

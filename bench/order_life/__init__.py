@@ -73,17 +73,21 @@ def compare(mesh: Mesh, round_count: int, order_count: int) -> tuple[dict[str, S
         return counts, _measure_rounds(measurements, round_count, order_count)
 
 
-def compare_shortly(mesh: Mesh, round_count: int, order_count: int) -> dict[str, list[StepCosts]]:
-    """Return the processor time per round of a mesh without statistics, and of its baseline.
+def iter_short_comparisons(mesh: Mesh, round_count: int, order_count: int) -> Iterator[dict[str, list[StepCosts]]]:
+    """Yield the processor time per round of a mesh without statistics, and of its baseline, after each `round_count`.
 
-    A round before warms up all processes.
+    A round before warms up all processes. Each result contains all rounds before it.
     """
     create_observer(mesh)
     with run_measurements(mesh) as measurements:
         for each in measurements:
             each.measure_round(order_count)
         measure_idle_cpu(measurements, SHORT_IDLE_S)
-        return _measure_rounds(measurements, round_count, order_count)
+        cpu: dict[str, list[StepCosts]] = {each.system.name: [] for each in measurements}
+        while True:
+            for name, rounds in _measure_rounds(measurements, round_count, order_count).items():
+                cpu[name] += rounds
+            yield cpu
 
 
 def _measure_rounds(

@@ -2,8 +2,11 @@
 
 import re
 
+import pytest
+
 from tests.conftest import ROOT
 from tests.performance import bounds
+from tests.performance.test_ratios import MAX_MEASUREMENTS, assert_no_regression
 
 README_ALLOWANCE = 0.1
 """Permitted excess of the life's bound over REGRESSION_FACTOR times the ratio in README.md.
@@ -30,3 +33,13 @@ def test_bound_of_life_agrees_with_the_ratio_in_readme() -> None:
 
 def test_regression_of_a_quarter_is_allowed_at_most() -> None:
     assert bounds.REGRESSION_FACTOR <= 1.25
+
+
+def test_ratio_above_its_bound_is_measured_again() -> None:
+    assert_no_regression([{"life": 1.3}, {"life": 1.2}], {"life": 1.0})
+
+
+def test_regression_in_all_measurements_fails() -> None:
+    measurements = [{"life": 1.3, "list": 0.5}] * MAX_MEASUREMENTS + [{"life": 1.0, "list": 0.5}]
+    with pytest.raises(pytest.fail.Exception, match=r"1\.3"):
+        assert_no_regression(measurements, {"life": 1.0, "list": 0.5})
