@@ -200,10 +200,10 @@ async def _reschedule(context: DeliveryContext, job: DeliveryJob, due_at: dateti
         await context.history.upsert(job.notification)
     except ApiError as error:
         log.warning("history of %s not updated: %s; the next delivery step will update it", job.id, error)
-    return await _release(context, job, due_at)
+    return await _reschedule_job(context, job, due_at)
 
 
-async def _release(context: DeliveryContext, job: DeliveryJob, due_at: datetime) -> datetime | None:
+async def _reschedule_job(context: DeliveryContext, job: DeliveryJob, due_at: datetime) -> datetime | None:
     if await context.jobs.reschedule(job, due_at):
         return due_at
     # The job may have been deleted together with its user before this step has written to the history.
@@ -221,7 +221,7 @@ async def _complete(context: DeliveryContext, job: DeliveryJob) -> datetime | No
         await context.history.upsert(notification)
     except ApiError as error:
         log.warning("history of %s not updated: %s; job rescheduled", job.id, error)
-        return await _release(context, job, context.clock() + HISTORY_RETRY_DELAY)
+        return await _reschedule_job(context, job, context.clock() + HISTORY_RETRY_DELAY)
     if not await context.jobs.complete(job.lease, _build_result_event(notification, context.clock())):
         await delete_history_of_deleted_user(context.repository.users, context.history, notification.user_id)
     return None

@@ -50,7 +50,7 @@ class SmtpClient(MailClient):
             return ProviderResponse(Outcome.REJECTED, "ADDRESS_INVALID")
         message["Date"] = format_datetime(self._clock())
         try:
-            await self._transmit(message)
+            await self._send_message(message)
         except aiosmtplib.SMTPRecipientsRefused as error:
             return _map_smtp_reply(error.recipients[0].code)
         except (aiosmtplib.SMTPDataError, aiosmtplib.SMTPSenderRefused) as error:
@@ -63,7 +63,7 @@ class SmtpClient(MailClient):
             return ProviderResponse(Outcome.UNCLEAR, "TIMEOUT")
         return ACCEPTED_RESPONSE
 
-    async def _transmit(self, message: EmailMessage) -> None:
+    async def _send_message(self, message: EmailMessage) -> None:
         """Send the message over a new connection. Raises SMTPException and TimeoutError.
 
         `aiosmtplib.send` is not used: it waits for the response to QUIT within the total timeout, which would make an
