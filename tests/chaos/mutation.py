@@ -69,11 +69,11 @@ MUTATIONS = (
         "messages are acknowledged before they are handled",
         "services/runtime/messaging/consumer.py",
         {
-            "            outcome = await _handle_with_retry(channel, consumer, message)\n"
-            "            channel.acknowledge(message)": (
-                "            channel.acknowledge(message)\n"
-                f"            {DELAY_STATEMENT}"
-                "            outcome = await _handle_with_retry(channel, consumer, message)"
+            "                outcome = await self._handle_with_retry(message)\n"
+            "                self._channel.acknowledge(message)": (
+                "                self._channel.acknowledge(message)\n"
+                f"                {DELAY_STATEMENT}"
+                "                outcome = await self._handle_with_retry(message)"
             )
         },
         "orders,documents,postgres,partners,rabbitmq",

@@ -199,8 +199,8 @@ class MessageProcessor:
         """Publish a received message again until the broker confirms it. Raises BrokerUnavailable after `stop`.
 
         The channel stays open if a queue is missing or its leader is unavailable. Without a further attempt, the
-        message would occupy its prefetch slot until the channel closes. Closing the channel instead would count as a
-        failed delivery of all its messages, whose number is limited. A message whose confirm was late is a duplicate.
+        message would occupy its prefetch slot until the channel closes. Closing the channel instead would increase the
+        limited number of attempts of all its messages. A message whose confirm was late is a duplicate.
         """
         failures = 0
         while True:
