@@ -15,6 +15,6 @@ TYPICAL_RPC_RATIO = 1.12  # 1.06 to 1.15
 TYPICAL_GATEWAY_RATIOS = {
     (CHECK_ORDER, GATEWAY): 0.49,  # 0.41 to 0.52
     (LIST_CATALOG, GATEWAY): 0.42,  # 0.37 to 0.54
-    (LIST_CATALOG, CACHING_GATEWAY): 0.053,  # 0.038 to 0.061
+    (LIST_CATALOG, CACHING_GATEWAY): 0.058,  # 0.038 to 0.065; the median is 0.053, the spread is larger than of others
 }
 """By request and gateway."""
